@@ -1,0 +1,27 @@
+# Everything a machine needs beyond Python 3.11 or 3.12 (with headers), a C compiler and make is installed from the lock files.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+STAMP := $(VENV)/.installed
+# durable_rules' own build script drops CFLAGS, so optimisation travels in CC.
+DURABLE_CC := $(shell command -v gcc || echo cc) -O2 -fno-strict-aliasing
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-deep bench lint openapi lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(STAMP): requirements-build.lock requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-build.lock
+	CC="$(DURABLE_CC)" $(BIN)/python -m pip install --quiet --require-hashes --no-build-isolation --no-cache-dir --no-binary durable-rules -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+setup: $(STAMP) ## build the environment in .venv from the hash-pinned lock files
+
+lock: ## write the lock files again from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev pyproject.toml -o requirements-dev.lock

@@ -1,0 +1,1 @@
+"""Payer rules service: why a payer would deny a claim, before it is sent."""

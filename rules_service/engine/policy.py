@@ -1,0 +1,276 @@
+"""The rules that concern one kind of claim, compiled a date slice at a time.
+
+A policy is built from the publications whose scope holds the claim. Between two effective dates nothing changes, so each such
+slice is compiled once, lazily, and shared by every slice with the same rule versions (cached by content hash).
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from rules_service.engine.compile import Program, ProgramShard, build_shards
+from rules_service.engine.durable_host import MAX_PATTERNS
+from rules_service.facts.catalogue import CATALOGUE
+from rules_service.facts.values import FactSpec
+from rules_service.findings.finding import Fix
+from rules_service.primitives.canonical import content_hash
+from rules_service.rules.condition import All, Condition, Leaf, fact_names, read_condition
+from rules_service.rules.kinds import KINDS
+from rules_service.rules.kinds.base import Branch, RuleKind
+from rules_service.rules.rule import Manifest, RuleVersionContent
+from rules_service.rules.selection import Loser, StandingRule, scope_rank, standing
+
+INDEXED_SHARD_PATTERNS = 8
+MAX_CACHED_SLICES = 256
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A published rule set with the contents its windows name."""
+
+    rule_set_id: str
+    number: int
+    sha256: str
+    manifest: Manifest
+    contents: Mapping[str, RuleVersionContent]
+
+
+def specs_for(kind: RuleKind[Any], level: str) -> Mapping[str, FactSpec]:
+    """Facts a condition of a rule of this kind and level may name."""
+    allowed = {name: fact.spec for name, fact in CATALOGUE.items() if level != "claim" or fact.spec.level == "claim"}
+    return {**allowed, **kind.specs}
+
+
+def complete_branches(content: RuleVersionContent) -> tuple[Branch, ...]:
+    """The branches of a version: the kind's defaults with the version's wording, or the version's own finding for `condition`."""
+    kind = KINDS[content.kind]
+    if content.kind == "condition":
+        template = content.finding
+        if template is None or template.code is None or template.severity is None or content.when is None:
+            raise ValueError(f"{content.rule_id}: a condition rule has `when` and a `finding` with code, severity and message")
+        return (
+            _worded(
+                Branch(code=template.code, title=template.title or content.title, when=content.when, at=template.at or content.level),
+                content,
+                template,
+            ),
+        )
+    branches = []
+    for branch in kind.branches(kind.read_parameters(content.parameters)):
+        when = {"all": [content.when, branch.when]} if content.when is not None else branch.when
+        template = content.findings.get(branch.code)
+        changed = Branch(**{**{name: getattr(branch, name) for name in branch.__dataclass_fields__}, "when": when})
+        branches.append(_worded(changed, content, template) if template is not None else changed)
+    return tuple(branches)
+
+
+def _worded(branch: Branch, content: RuleVersionContent, template: Any) -> Branch:
+    fixes = (
+        tuple(Fix(label=fix.label, class_=fix.class_, patch=None) for fix in template.fixes) if template.fixes is not None else branch.fixes
+    )
+    return Branch(
+        code=branch.code,
+        title=template.title or branch.title,
+        when=branch.when,
+        severity=template.severity or branch.severity,
+        category=template.category or branch.category,
+        confidence=template.confidence or branch.confidence,
+        predicts=template.predicts or branch.predicts,
+        at=template.at or branch.at,
+        message=template.message or branch.message,
+        fixes=fixes,
+        bypassed=branch.bypassed,
+        bypassed_by=branch.bypassed_by,
+        owner_role=template.owner_role or branch.owner_role,
+        next_action=template.next_action or branch.next_action,
+        override_reasons=content.override_reasons or branch.override_reasons,
+    )
+
+
+@dataclass(slots=True)
+class CompiledRule:
+    """A standing rule with typed parameters and its branches as programs."""
+
+    rule: StandingRule
+    kind: RuleKind[Any]
+    parameters: Any
+    branches: tuple[tuple[Branch, Program], ...]
+    index_codes: frozenset[str] | None
+    facts: frozenset[str] = field(default_factory=frozenset)
+
+
+def index_codes(condition: Condition) -> frozenset[str] | None:
+    """Procedure codes without one of which the condition cannot be true; None when there is no such set."""
+    parts = condition.parts if isinstance(condition, All) else (condition,)
+    for part in parts:
+        if (
+            isinstance(part, Leaf)
+            and part.fact in ("line.procedure_code", "claim.procedure_codes")
+            and part.op in ("is", "in", "contains_any")
+        ):
+            values = part.value if isinstance(part.value, tuple) else (part.value,)
+            return frozenset(str(value) for value in values)
+        if isinstance(part, All) and (inner := index_codes(part)) is not None:
+            return inner
+    return None
+
+
+class Slice:
+    """Everything in force on the days of one slice, compiled."""
+
+    def __init__(self, rules: Sequence[StandingRule], losers: Sequence[Loser]) -> None:
+        self.losers = tuple(losers)
+        self._lock = threading.Lock()
+        programs: dict[tuple[str, Condition], Program] = {}
+        self.rules: list[CompiledRule] = []
+        for rule in rules:
+            kind = KINDS[rule.content.kind]
+            parameters = kind.read_parameters(rule.content.parameters)
+            group = rule.content.level if kind.name == "condition" else kind.name
+            specs = specs_for(kind, rule.content.level)
+            branches = []
+            for branch in complete_branches(rule.content):
+                condition = read_condition(branch.when, specs.get)
+                branches.append((branch, programs.setdefault((group, condition), Program(condition))))
+            codes = index_codes(branches[0][1].condition) if kind.name == "condition" else kind.codes(parameters)
+            names = frozenset(name for _, program in branches for name in fact_names(program.condition))
+            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes, names))
+        self._by_basis: dict[str, tuple[list[CompiledRule], dict[str, list[CompiledRule]]]] = {}
+        for compiled in self.rules:
+            always, by_code = self._by_basis.setdefault(self._basis(compiled), ([], {}))
+            if compiled.index_codes is None:
+                always.append(compiled)
+            for code in compiled.index_codes or ():
+                by_code.setdefault(code, []).append(compiled)
+        self._fires = self._shards(programs, True)
+        self._refuted: dict[Program, list[ProgramShard]] | None = None
+        self._programs = programs
+
+    @staticmethod
+    def _basis(compiled: CompiledRule) -> str:
+        content = compiled.rule.content
+        return "claim_from" if content.level == "claim" and content.policy_date == "service_date" else content.policy_date
+
+    def bases(self) -> tuple[str, ...]:
+        """The policy dates its rules ask for."""
+        return tuple(sorted(self._by_basis))
+
+    def concerning(self, basis: str, codes: Iterable[str]) -> list[CompiledRule]:
+        """Rules of a policy-date basis that may concern a claim with these procedure codes, in rule order."""
+        always, by_code = self._by_basis.get(basis, ([], {}))
+        found = {id(rule): rule for code in codes for rule in by_code.get(code, ())}
+        if not found:
+            return always
+        return sorted([*always, *found.values()], key=lambda rule: rule.rule.content.rule_id)
+
+    def _shards(self, programs: Mapping[tuple[str, Condition], Program], positive: bool) -> dict[Program, list[ProgramShard]]:
+        indexed = {id(program) for rule in self.rules if rule.index_codes is not None for _, program in rule.branches}
+        groups: dict[tuple[str, bool], list[Program]] = {}
+        for (group, _), program in programs.items():
+            groups.setdefault((group, id(program) in indexed), []).append(program)
+        where: dict[Program, list[ProgramShard]] = {}
+        for (_, is_indexed), members in groups.items():
+            for shard in build_shards(members, positive, INDEXED_SHARD_PATTERNS if is_indexed else MAX_PATTERNS):
+                for program in shard.programs:
+                    where.setdefault(program, []).append(shard)
+        return where
+
+    def shards(self, program: Program, positive: bool) -> list[ProgramShard]:
+        """The shards that hold a program's true (or false) side; the false side is compiled when first asked for."""
+        if positive:
+            return self._fires[program]
+        with self._lock:
+            if self._refuted is None:
+                self._refuted = self._shards(self._programs, False)
+        return self._refuted[program]
+
+
+class SliceCache:
+    """Compiled slices by content hash, least recently used dropped. Shared by all policies of a process."""
+
+    def __init__(self, capacity: int = MAX_CACHED_SLICES) -> None:
+        self._lock = threading.Lock()
+        self._capacity = capacity
+        self._slices: OrderedDict[str, Slice] = OrderedDict()
+
+    def get(self, rules: Sequence[StandingRule], losers: Sequence[Loser]) -> Slice:
+        """The compiled slice for these versions. Slices dropped from the cache are freed when their last user lets go."""
+        key = content_hash(
+            [[rule.sha256, rule.version, rule.rule_set_id, rule.layer] for rule in rules]
+            + [[loser.rule_id, loser.by, loser.how] for loser in losers]
+        )
+        with self._lock:
+            found = self._slices.get(key)
+            if found is not None:
+                self._slices.move_to_end(key)
+                return found
+        built = Slice(rules, losers)
+        with self._lock:
+            kept = self._slices.setdefault(key, built)
+            self._slices.move_to_end(key)
+            while len(self._slices) > self._capacity:
+                self._slices.popitem(last=False)
+        return kept
+
+    def __len__(self) -> int:
+        return len(self._slices)
+
+
+class Policy:
+    """The publications that concern one kind of claim, cut into date slices."""
+
+    def __init__(self, publications: Sequence[Publication], claim_type: str, cache: SliceCache) -> None:
+        self.publications = tuple(sorted(publications, key=lambda publication: publication.rule_set_id))
+        self.covers_payer = any(publication.manifest.scope.layer != "national" for publication in publications)
+        self._cache = cache
+        self._windows = []
+        boundaries: set[int] = set()
+        for publication in self.publications:
+            rank = scope_rank(publication.manifest.scope)
+            for window in publication.manifest.windows:
+                content = publication.contents[window.sha256]
+                if content.stage == "retired" or (content.claim_types and claim_type not in content.claim_types):
+                    continue
+                first = window.effective_from.toordinal()
+                last = window.effective_through.toordinal() if window.effective_through else date.max.toordinal()
+                boundaries.update((first, last + 1))
+                self._windows.append(
+                    (
+                        first,
+                        last,
+                        StandingRule(
+                            content, window.version, window.sha256, publication.rule_set_id, publication.manifest.scope.layer, rank
+                        ),
+                    )
+                )
+        self._boundaries = sorted(boundaries)
+        self._slices: dict[int, Slice] = {}
+
+    def slice(self, day: date) -> Slice:
+        """What is in force on a policy date."""
+        number = bisect_right(self._boundaries, day.toordinal())
+        found = self._slices.get(number)
+        if found is None:
+            ordinal = day.toordinal()
+            kept, losers = standing(rule for first, last, rule in self._windows if first <= ordinal <= last)
+            found = self._slices[number] = self._cache.get(kept, losers)
+        return found
+
+    def bases(self) -> tuple[str, ...]:
+        """Every policy-date basis any of its rules uses."""
+        return tuple(
+            sorted(
+                {
+                    "claim_from"
+                    if rule.content.level == "claim" and rule.content.policy_date == "service_date"
+                    else rule.content.policy_date
+                    for _, _, rule in self._windows
+                }
+            )
+        )

@@ -1,0 +1,130 @@
+"""A branch that came true, turned into a finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from rules_service.claim.locations import Place, locate
+from rules_service.engine.policy import CompiledRule
+from rules_service.facts.catalogue import CATALOGUE
+from rules_service.facts.values import FactValue, format_value
+from rules_service.facts.view import ClaimView
+from rules_service.findings.finding import Finding, PredictedDenial
+from rules_service.primitives.canonical import content_hash
+from rules_service.primitives.money import Money
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.condition import leaves, read_condition
+from rules_service.rules.kinds.base import Branch, Candidate
+from rules_service.rules.rule import Prediction
+
+PLACEHOLDER = re.compile(r"\{([a-z_0-9.]+)\}")
+_SHOWABLE = re.compile(r"[A-Za-z0-9 .,:;()'/\-]{0,240}\Z")
+
+
+def _fill(template: str, params: dict[str, str], fact: Callable[[str], FactValue]) -> str:
+    """The message with its placeholders: the kind's parameters, or catalogue facts that are not PHI. Odd text is not shown."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        text: str | None
+        if name in params:
+            text = params[name]
+        else:
+            known = CATALOGUE.get(name)
+            text = None if known is None or known.spec.phi else format_value(known.spec.type, fact(name))
+        return text if text is not None and _SHOWABLE.match(text) else "(not shown)"
+
+    return PLACEHOLDER.sub(value, template)
+
+
+def _predicted(prediction: Prediction | None) -> PredictedDenial | None:
+    if prediction is None:
+        return None
+    return PredictedDenial(
+        outcome=prediction.outcome,
+        group_code=prediction.group_code,
+        carc=prediction.carc,
+        rarcs=prediction.rarcs,
+        claim_status=prediction.claim_status,
+        appealable=prediction.appealable,
+        patient_billable=bool(prediction.patient_billable),
+    )
+
+
+def _shown_facts(rule: CompiledRule, branch: Branch, candidate: Candidate, fact: Callable[[str], FactValue]) -> dict[str, Any]:
+    """Facts a person needs to follow the finding: those the kind shows, else the non-PHI facts its condition read."""
+    if candidate.shown or rule.kind.name != "condition":
+        return candidate.shown
+    shown: dict[str, Any] = {}
+    for leaf in leaves(read_condition(branch.when, lambda name: CATALOGUE[name].spec if name in CATALOGUE else None)):
+        spec = CATALOGUE[leaf.fact].spec
+        value = fact(leaf.fact)
+        if not spec.phi and not isinstance(value, Unknown):
+            text = format_value(spec.type, value)
+            shown[leaf.fact] = text if text is None or _SHOWABLE.match(text) else "(not shown)"
+    return shown
+
+
+def build_finding(
+    rule: CompiledRule,
+    branch: Branch,
+    candidate: Candidate,
+    fact: Callable[[str], FactValue],
+    view: ClaimView,
+    numbers: tuple[int, ...],
+    hold: frozenset[str],
+    deadline: tuple[date, str] | None,
+) -> Finding:
+    """The finding of a branch. `finding_key` depends on the rule, the code and the place, not on the version or the values seen."""
+    content = rule.rule.content
+    first = candidate.lines[0] if candidate.lines else None
+    place = candidate.place or Place(branch.at, first.index if first else None, first.number if first else None)
+    if place.field.startswith("line.") and branch.at.startswith("line.") and place.index is not None and content.kind != "condition":
+        place = Place(branch.at if place.field != "line.prior_authorization_number" else place.field, place.index, place.line_number)
+    related = tuple(line.number for line in candidate.related)
+    if branch.severity is None:
+        raise ValueError(f"{branch.code} has no severity")
+    amount = candidate.amount if candidate.amount is not None else sum(line.charge_at_risk for line in candidate.lines)
+    owner = (
+        content.rule_id,
+        branch.code,
+        sorted(numbers),
+        sorted(related),
+        place.field,
+        place.index if place.field.startswith("diagnosis") else None,
+    )
+    citation = content.citations[0] if content.citations else None
+    return Finding(
+        finding_id="",
+        finding_key=content_hash(list(owner))[:20],
+        rule_id=content.rule_id,
+        rule_version=rule.rule.version,
+        rule_kind=content.kind,
+        rule_layer=rule.rule.layer,  # type: ignore[arg-type]
+        code=branch.code,
+        title=branch.title,
+        severity=branch.severity,
+        blocking=branch.severity in hold,
+        confidence=branch.confidence,
+        category=branch.category,
+        line_numbers=numbers,
+        related_line_numbers=related,
+        message=_fill(branch.message, candidate.params, fact),
+        expected=candidate.expected,
+        actual=candidate.actual,
+        facts=_shown_facts(rule, branch, candidate, fact),
+        location=locate(place, view.claim.claim_type),
+        predicted_denial=_predicted(candidate.predicts or branch.predicts),
+        amount_at_risk=Money(amount),
+        fix_by=deadline[0] if deadline else None,
+        days_remaining=(deadline[0] - view.received_date).days if deadline else None,
+        deadline_basis=f"timely filing {deadline[1]}" if deadline else None,
+        owner_role=branch.owner_role,
+        next_action=branch.next_action,
+        fixes=(*candidate.fixes, *branch.fixes),
+        citation=citation,
+        override_reasons=branch.override_reasons,
+    )

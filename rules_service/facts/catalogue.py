@@ -1,0 +1,272 @@
+"""The fact catalogue: every scalar of the canonical claim by its path, and the derived facts rules need.
+
+Paths are generated from the claim structures, so a field added to the claim is a fact at once. `claim.*` facts belong to the
+claim; `line.*` facts to one service line. Under `claim.context`, a part that was not supplied is unknown, not absent.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from rules_service.claim.claim import Claim
+from rules_service.claim.service_lines import ServiceLine
+from rules_service.facts.values import FactSpec, FactType, FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.primitives.dates import age_in_years
+from rules_service.primitives.money import Money, Quantity
+from rules_service.primitives.unknown import Unknown
+
+Getter = Callable[[Any], FactValue]
+
+_PHI_PARTS = {
+    "first_name",
+    "middle_name",
+    "last_name",
+    "suffix",
+    "birth_date",
+    "death_date",
+    "member_id",
+    "line1",
+    "line2",
+    "city",
+    "zip",
+    "text",
+    "description",
+    "patient_control_number",
+    "encounter_id",
+    "last_or_organization_name",
+    "last_menstrual_period",
+    "line_control_number",
+    "prescription_number",
+    "tax_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueFact:
+    """A fact and how it is read off a ClaimView (claim level) or LineView (line level)."""
+
+    spec: FactSpec
+    get: Getter
+
+
+def _strip_optional(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        parts = [part for part in typing.get_args(annotation) if part is not type(None)]
+        if len(parts) == 1:
+            return parts[0]
+    return annotation
+
+
+def _scalar_type(annotation: Any) -> FactType | None:
+    if typing.get_origin(annotation) is typing.Literal or annotation is str:
+        return "text"
+    if annotation is bool:
+        return "flag"
+    return {int: "count", date: "day", datetime: "day", Money: "money", Quantity: "quantity"}.get(annotation)  # type: ignore[return-value]
+
+
+def _plain(value: Any) -> FactValue:
+    if isinstance(value, Money):
+        return value.cents
+    if isinstance(value, Quantity):
+        return value.thousandths
+    if isinstance(value, datetime):
+        return value.date().toordinal()
+    if isinstance(value, date):
+        return value.toordinal()
+    if value == "" or value is None:
+        return None
+    return typing.cast(FactValue, value)
+
+
+_CONTEXT_UNKNOWN = {
+    "history": Unknown("history_not_supplied", "context.history"),
+}
+
+
+def _walk(struct: type, prefix: str, root: str, steps: tuple[str, ...], found: dict[str, CatalogueFact], level: Any) -> None:
+    for field in msgspec.structs.fields(struct):
+        annotation = _strip_optional(field.type)
+        name = f"{prefix}.{field.encode_name}"
+        path = (*steps, field.name)
+        phi = field.encode_name in _PHI_PARTS
+        kind = _scalar_type(annotation)
+        if kind is not None:
+            found[name] = CatalogueFact(
+                FactSpec(name, kind, level, f"`{root}` field {name.partition('.')[2]}.", phi), _path_getter(root, path, ())
+            )
+        elif typing.get_origin(annotation) is tuple:
+            element = typing.get_args(annotation)[0]
+            if element is str:
+                found[name] = CatalogueFact(
+                    FactSpec(name, "codes", level, f"All values of {name.partition('.')[2]}.", phi), _path_getter(root, path, ())
+                )
+            elif isinstance(element, type) and issubclass(element, msgspec.Struct) and name != "claim.service_lines":
+                count = f"{name}.count"
+                found[count] = CatalogueFact(
+                    FactSpec(count, "count", level, f"How many {name.partition('.')[2]} there are."), _count_getter(root, path)
+                )
+                for inner in msgspec.structs.fields(element):
+                    if _scalar_type(_strip_optional(inner.type)) == "text":
+                        inner_name = f"{name}.{inner.encode_name}"
+                        found[inner_name] = CatalogueFact(
+                            FactSpec(
+                                inner_name,
+                                "codes",
+                                level,
+                                f"{inner.encode_name} of all {name.partition('.')[2]}.",
+                                inner.encode_name in _PHI_PARTS,
+                            ),
+                            _path_getter(root, path, (inner.name,)),
+                        )
+        elif isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+            _walk(annotation, name, root, path, found, level)
+
+
+def _path_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Getter:
+    def get(view: Any) -> FactValue:
+        value = getattr(view, root)
+        in_context = False
+        for step in path:
+            if value is None:
+                return _missing(path) if in_context else None
+            in_context = in_context or step == "context"
+            value = getattr(value, step)
+        if value is None and in_context:
+            return _missing(path)
+        if inner:
+            return tuple(text for item in value or () if (text := getattr(item, inner[0])))
+        return _plain(value)
+
+    return get
+
+
+def _count_getter(root: str, path: tuple[str, ...]) -> Getter:
+    def get(view: Any) -> FactValue:
+        value = getattr(view, root)
+        in_context = False
+        for step in path:
+            if value is None:
+                return _missing(path) if in_context else None
+            in_context = in_context or step == "context"
+            value = getattr(value, step)
+        if value is None:
+            return _missing(path) if in_context else 0
+        return len(value)
+
+    return get
+
+
+def _missing(path: tuple[str, ...]) -> Unknown:
+    part = path[1] if len(path) > 1 else "context"
+    return _CONTEXT_UNKNOWN.get(part, Unknown("context_not_supplied", f"context.{part}"))
+
+
+def _day(value: date | None) -> int | None:
+    return None if value is None else value.toordinal()
+
+
+def _birth(view: ClaimView) -> date | None:
+    return (view.claim.patient or view.claim.subscriber).birth_date
+
+
+def _age(line: LineView) -> int | None:
+    born = _birth(line.view)
+    return None if born is None or line.date_from is None else age_in_years(born, line.date_from)
+
+
+def _age_days(line: LineView) -> int | None:
+    born = _birth(line.view)
+    return None if born is None or line.date_from is None else (line.date_from - born).days
+
+
+_DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
+    ("claim.line_count", "count", "Number of service lines.", lambda v: len(v.lines)),
+    ("claim.line_charge_total", "money", "Sum of the line charges.", lambda v: sum(line.line.charge_amount.cents for line in v.lines)),
+    (
+        "claim.charge_difference",
+        "money",
+        "Total charge minus the sum of the line charges (837 balancing).",
+        lambda v: v.claim.total_charge_amount.cents - sum(line.line.charge_amount.cents for line in v.lines),
+    ),
+    ("claim.from_date", "day", "Statement-from, else the earliest line date.", lambda v: _day(v.date_from)),
+    ("claim.through_date", "day", "Statement-through, else the latest line date.", lambda v: _day(v.date_through)),
+    ("claim.received_date", "day", "Date of receipt.", lambda v: v.received_date.toordinal()),
+    ("claim.submission_type", "text", "original, secondary, corrected or void.", lambda v: v.submission_type),
+    ("claim.resolved_payer_id", "text", "The payer the ids and aliases resolved to.", lambda v: v.payer_id or None),
+    ("claim.procedure_codes", "codes", "Every procedure code on the claim.", lambda v: tuple(sorted(v.codes))),
+    ("claim.diagnosis_codes", "codes", "Every diagnosis code on the claim.", lambda v: tuple(d.code for d in v.claim.diagnoses)),
+    ("claim.patient_is_subscriber", "flag", "No separate patient is given.", lambda v: v.claim.patient is None),
+    (
+        "claim.days_birth_after_service",
+        "count",
+        "Days from the earliest service to the patient's birth; positive when born after it.",
+        lambda v: None if _birth(v) is None or v.date_from is None else (_birth(v) - v.date_from).days,
+    ),
+    ("line.effective_place_of_service_code", "text", "The line's place of service, else the claim's.", lambda ln: ln.place_of_service),
+    ("line.from_date", "day", "First day of service.", lambda ln: _day(ln.date_from)),
+    ("line.through_date", "day", "Last day of service.", lambda ln: _day(ln.date_through)),
+    (
+        "line.days_after_receipt",
+        "count",
+        "Days from receipt to the first day of service; positive when the service is still to come.",
+        lambda ln: None if ln.date_from is None else (ln.date_from - ln.view.received_date).days,
+    ),
+    (
+        "line.span_length",
+        "count",
+        "Days from first to last day of service: 0 for one day, negative when the span runs backwards.",
+        lambda ln: None if ln.date_from is None or ln.date_through is None else (ln.date_through - ln.date_from).days,
+    ),
+    ("line.patient_age_years", "count", "Completed years of age on the first day of service.", _age),
+    ("line.patient_age_days", "count", "Days of age on the first day of service.", _age_days),
+    (
+        "line.authorization_number_present",
+        "flag",
+        "An authorization number stands on the line or the claim.",
+        lambda ln: bool(ln.authorization_number),
+    ),
+    ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
+    ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
+)
+
+
+def _build() -> dict[str, CatalogueFact]:
+    found: dict[str, CatalogueFact] = {}
+    _walk(Claim, "claim", "claim", (), found, "claim")
+    _walk(ServiceLine, "line", "line", (), found, "line")
+    for name, kind, description, get in _DERIVED:
+        found[name] = CatalogueFact(FactSpec(name, kind, "claim" if name.startswith("claim.") else "line", description), get)
+    return found
+
+
+CATALOGUE: dict[str, CatalogueFact] = _build()
+"""Every fact a condition may name, by name."""
+
+
+def claim_fact(view: ClaimView, name: str) -> FactValue:
+    """A claim-level fact, computed once per evaluation."""
+    try:
+        return typing.cast(FactValue, view.facts[name])
+    except KeyError:
+        value = view.facts[name] = CATALOGUE[name].get(view)
+        return value
+
+
+def line_fact(line: LineView, name: str) -> FactValue:
+    """A line-level fact, or the claim's when the name is a claim-level one."""
+    if name.startswith("claim."):
+        return claim_fact(line.view, name)
+    try:
+        return typing.cast(FactValue, line.facts[name])
+    except KeyError:
+        value = line.facts[name] = CATALOGUE[name].get(line)
+        return value

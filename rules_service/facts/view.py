@@ -1,0 +1,139 @@
+"""A claim read once: what every rule kind asks of it, computed one time per evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from functools import cached_property
+from typing import Any
+
+from rules_service.claim.claim import Claim
+from rules_service.claim.parties import Provider
+from rules_service.claim.service_lines import ServiceLine
+
+
+class LineView:
+    """One service line with the header's values where the line has none of its own (line over header precedence)."""
+
+    __slots__ = ("claim", "code", "date_from", "date_through", "facts", "index", "line", "modifiers", "number", "place_of_service", "view")
+
+    def __init__(self, view: ClaimView, index: int, line: ServiceLine) -> None:
+        claim = view.claim
+        self.view = view
+        self.claim = claim
+        self.index = index
+        self.line = line
+        self.number = line.line_number
+        self.code = line.procedure_code
+        self.modifiers = line.modifiers
+        self.date_from = line.service_from or (claim.institutional.statement_from if claim.institutional else None)
+        self.date_through = (
+            line.service_through or line.service_from or (claim.institutional.statement_through if claim.institutional else None)
+        )
+        self.place_of_service = line.place_of_service_code or claim.place_of_service_code
+        self.facts: dict[str, Any] = {}
+
+    @property
+    def days_in_span(self) -> int:
+        """Days of service, both ends counted; 1 when a date is missing or the span runs backwards."""
+        if self.date_from is None or self.date_through is None:
+            return 1
+        return max(1, (self.date_through - self.date_from).days + 1)
+
+    @property
+    def rendering(self) -> Provider:
+        """2420A, else 2310B, else billing."""
+        if self.line.providers is not None and self.line.providers.rendering is not None:
+            return self.line.providers.rendering
+        return self.claim.providers.rendering or self.claim.providers.billing
+
+    @property
+    def charge_at_risk(self) -> int:
+        """Cents expected for the line, or its charge where no expected amount is given."""
+        amount = self.line.expected_amount or self.line.charge_amount
+        return amount.cents
+
+    @property
+    def authorization_number(self) -> str | None:
+        """REF*G1 of the line, else of the claim (the first, when several are given)."""
+        if self.line.prior_authorization_number:
+            return self.line.prior_authorization_number
+        numbers = self.claim.prior_authorization_numbers
+        return numbers[0] if numbers else None
+
+    @property
+    def diagnosis_codes(self) -> tuple[str, ...]:
+        """Codes of the diagnoses the line points to; all diagnoses of an institutional claim, which has no pointers."""
+        if self.claim.claim_type == "institutional":
+            return tuple(diagnosis.code for diagnosis in self.claim.diagnoses)
+        by_sequence = self.view.diagnosis_by_sequence
+        return tuple(by_sequence[pointer] for pointer in self.line.diagnosis_pointers if pointer in by_sequence)
+
+
+class ClaimView:
+    """A claim with derived views. Nothing in here reads a clock: `received_at` was resolved at the edge."""
+
+    def __init__(self, claim: Claim, payer_id: str) -> None:
+        self.claim = claim
+        self.payer_id = payer_id
+        self.lines = [LineView(self, index, line) for index, line in enumerate(claim.service_lines)]
+        self.facts: dict[str, Any] = {}
+        self.memo: dict[Any, Any] = {}
+
+    def once(self, key: Any, compute: Callable[[], Any]) -> Any:
+        """The value computed the first time this key was asked for; rules of one kind share their groundwork through it."""
+        try:
+            return self.memo[key]
+        except KeyError:
+            value = self.memo[key] = compute()
+            return value
+
+    @cached_property
+    def diagnosis_by_sequence(self) -> dict[int, str]:
+        """Diagnosis code by the sequence pointers name."""
+        return {diagnosis.sequence: diagnosis.code for diagnosis in self.claim.diagnoses}
+
+    @cached_property
+    def date_from(self) -> date | None:
+        """Statement-from of an institutional claim, else the earliest line date."""
+        institutional = self.claim.institutional
+        if institutional is not None and institutional.statement_from is not None:
+            return institutional.statement_from
+        return min((line.date_from for line in self.lines if line.date_from), default=None)
+
+    @cached_property
+    def date_through(self) -> date | None:
+        """Statement-through of an institutional claim, else the latest line date."""
+        institutional = self.claim.institutional
+        if institutional is not None and institutional.statement_through is not None:
+            return institutional.statement_through
+        return max((line.date_through for line in self.lines if line.date_through), default=None)
+
+    @cached_property
+    def received_date(self) -> date:
+        """The date of `received_at` in its own offset."""
+        if self.claim.received_at is None:
+            raise ValueError("received_at is resolved at the edge, before evaluation")
+        return self.claim.received_at.date()
+
+    @cached_property
+    def submission_type(self) -> str:
+        """original, secondary, corrected or void: as stated, else from frequency code and payer responsibility."""
+        claim = self.claim
+        if claim.submission is not None and claim.submission.type is not None:
+            return claim.submission.type
+        if claim.claim_frequency_code == "8":
+            return "void"
+        if claim.claim_frequency_code == "7":
+            return "corrected"
+        return "original" if claim.payer_responsibility in (None, "primary") else "secondary"
+
+    @cached_property
+    def total_at_risk(self) -> int:
+        """Cents: what is expected for the whole claim."""
+        return sum(line.charge_at_risk for line in self.lines)
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """Every procedure code on the claim."""
+        return frozenset(line.code for line in self.lines if line.code)

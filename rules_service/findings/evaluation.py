@@ -1,0 +1,77 @@
+"""The stored answer to one claim."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from rules_service.findings.finding import Bypassed, Finding, FindingStruct, NotEvaluated, Severity
+from rules_service.primitives.money import Money
+
+Outcome = Literal["findings", "not_covered", "incomplete", "clean"]
+Disposition = Literal["release", "review", "hold"]
+
+
+class PublicationPin(FindingStruct, frozen=True):
+    """One publication that was in force."""
+
+    rule_set_id: str
+    number: int
+    sha256: str
+
+
+class ReferencePin(FindingStruct, frozen=True):
+    """One reference-table edition that was looked at."""
+
+    name: str
+    edition: str
+    sha256: str
+
+
+class Pins(FindingStruct, frozen=True):
+    """Everything the answer depends on besides the claim; with the stored input it reproduces the answer."""
+
+    catalog_epoch: int
+    publications: tuple[PublicationPin, ...]
+    reference_tables: tuple[ReferencePin, ...]
+    engine_version: str
+    input_sha256: str
+
+
+class Coverage(FindingStruct, frozen=True):
+    """How many rule versions concerned the claim, and how many could be judged whole."""
+
+    rules_applicable: int
+    rules_evaluated: int
+
+
+class Judgement(FindingStruct, frozen=True):
+    """What the engine says of a claim: a pure function of the claim, the publications and the editions."""
+
+    outcome: Outcome
+    highest_severity: Severity | None
+    total_amount_at_risk: Money
+    earliest_fix_by: date | None
+    findings: tuple[Finding, ...]
+    bypassed: tuple[Bypassed, ...]
+    not_evaluated: tuple[NotEvaluated, ...]
+    coverage: Coverage
+
+
+class Evaluation(FindingStruct, frozen=True):
+    """A judgement with its identity, its time and its pins. Without id and lineage when it was a dry run."""
+
+    evaluation_id: str | None
+    lineage_id: str
+    outcome: Outcome
+    disposition: Disposition
+    highest_severity: Severity | None
+    total_amount_at_risk: Money
+    earliest_fix_by: date | None
+    patient_control_number: str
+    evaluated_at: datetime
+    findings: tuple[Finding, ...]
+    bypassed: tuple[Bypassed, ...]
+    not_evaluated: tuple[NotEvaluated, ...]
+    coverage: Coverage
+    pins: Pins

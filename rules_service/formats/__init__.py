@@ -1,0 +1,1 @@
+"""Readers: bytes to claims, nothing else. They know no rule."""

@@ -1,0 +1,1 @@
+"""Errors, dates, money and code shapes: what every other package may lean on, and which leans on none."""

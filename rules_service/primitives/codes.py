@@ -1,0 +1,39 @@
+"""Shapes and check digits of the identifiers a claim carries."""
+
+from __future__ import annotations
+
+import re
+
+# CMS "Understanding the MBI format": 11 characters, no dashes, letters without S, L, O, I, B, Z.
+_MBI = re.compile(r"[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y][0-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y][0-9][AC-HJKMNP-RT-Y]{2}[0-9]{2}\Z")
+_DIAGNOSIS = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?\Z")
+
+
+def npi_is_valid(npi: str) -> bool:
+    """Ten digits starting with 1 or 2 whose Luhn sum over `80840` + NPI is a multiple of ten (45 CFR 162.406)."""
+    if len(npi) != 10 or not (npi.isascii() and npi.isdigit()) or npi[0] not in "12":
+        return False
+    total = 24  # the constant contribution of the prefix 80840
+    for index, char in enumerate(npi):
+        digit = int(char)
+        if index % 2 == 0:
+            digit *= 2
+            if digit > 9:
+                digit -= 9
+        total += digit
+    return total % 10 == 0
+
+
+def mbi_is_valid(member_id: str) -> bool:
+    """True for a Medicare Beneficiary Identifier in the published format (CMS MBI format, 2017)."""
+    return bool(_MBI.match(member_id))
+
+
+def without_punctuation(text: str) -> str:
+    """The text upper-case, without spaces, dashes and dots: how X12 carries identifiers and ICD codes."""
+    return "".join(char for char in text.upper() if char not in " -.")
+
+
+def diagnosis_shape_is_valid(code: str) -> bool:
+    """True for text shaped like an ICD-10-CM code: letter, digit, then up to five more (dot optional)."""
+    return bool(_DIAGNOSIS.match(code))

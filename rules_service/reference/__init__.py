@@ -1,0 +1,1 @@
+"""Look-ups over reference-table editions. Readers work on bytes handed to them (usually a memory map); they open nothing."""

@@ -1,0 +1,95 @@
+"""Which edition of a reference table answers for a day, and which editions an evaluation looked at.
+
+`cumulative` tables carry dates per row, so the latest edition published answers for every day it covers; of a `periodic` table
+(MUE) the edition whose coverage holds the day answers. A day outside every coverage is unknown, never "not listed".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
+from rules_service.reference.pair_table import PairTable
+
+Reader = CodeTable | PairTable
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One published edition. `open` gives its reader; the storage layer memory-maps it once per process."""
+
+    name: str
+    edition: str
+    sha256: str
+    coverage: EffectivePeriod
+    epoch: int
+    open: Callable[[], Reader]
+
+
+class EditionCatalog:
+    """The editions in force at one epoch."""
+
+    def __init__(self, editions: Iterable[Edition]) -> None:
+        self._by_name: dict[str, list[Edition]] = {}
+        for edition in sorted(editions, key=lambda item: (item.coverage.first, item.epoch), reverse=True):
+            self._by_name.setdefault(edition.name, []).append(edition)
+
+    def find(self, name: str, day: date) -> Edition | Unknown:
+        """The edition answering for a day: of those that cover it, the one whose coverage starts last, published last."""
+        editions = self._by_name.get(name)
+        if not editions:
+            return Unknown("reference_table_missing", f"reference table {name}")
+        for edition in editions:
+            if day in edition.coverage:
+                return edition
+        return Unknown("reference_edition_out_of_range", f"an edition of {name} for that date")
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the tables that have an edition."""
+        return tuple(sorted(self._by_name))
+
+
+class Lookups:
+    """The editions one evaluation may look at; remembers those it did, for the pins."""
+
+    def __init__(self, catalog: EditionCatalog) -> None:
+        self._catalog = catalog
+        self._found: dict[tuple[str, date], Edition | Unknown] = {}
+
+    def edition(self, name: str, day: date) -> Edition | Unknown:
+        """The edition for a day, remembered as used."""
+        key = (name, day)
+        try:
+            return self._found[key]
+        except KeyError:
+            found = self._found[key] = self._catalog.find(name, day)
+            return found
+
+    def codes(self, name: str, day: date) -> CodeTable | Unknown:
+        """The code table for a day."""
+        edition = self.edition(name, day)
+        if isinstance(edition, Unknown):
+            return edition
+        reader = edition.open()
+        if not isinstance(reader, CodeTable):
+            raise TypeError(f"{name} is not a table of codes")
+        return reader
+
+    def pairs(self, name: str, day: date) -> PairTable | Unknown:
+        """The pair table for a day."""
+        edition = self.edition(name, day)
+        if isinstance(edition, Unknown):
+            return edition
+        reader = edition.open()
+        if not isinstance(reader, PairTable):
+            raise TypeError(f"{name} is not a table of pairs")
+        return reader
+
+    def used(self) -> tuple[Edition, ...]:
+        """Editions looked at, each once, by name and edition."""
+        found = {(item.name, item.edition, item.sha256): item for item in self._found.values() if isinstance(item, Edition)}
+        return tuple(found[key] for key in sorted(found))

@@ -1,0 +1,1 @@
+"""Rules, their dated versions, condition trees, which of them apply, and the kinds of rule."""

@@ -1,0 +1,550 @@
+"""`authorization_requirement`: prior authorization, the whole chain of domain.md 2.10.
+
+required? exempt? number present? well formed? on file? approved? member and provider? code? dates? units left? level of care?
+The first failing link leads. CARC 197 absent, 284 does not cover the service, 296 nor the provider, 198 exceeded, 302 time limit
+expired (CARC 15 was deactivated on 2018-05-01). A referral number (REF*9F) is not an authorization number (REF*G1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Literal
+
+from rules_service.claim.context import Authorization
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.findings.finding import Fix
+from rules_service.primitives.dates import age_in_years
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable, Entry
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.rule import Prediction
+
+ROW_COLUMNS = (
+    "requirement",
+    "family",
+    "lines_of_business",
+    "states",
+    "plan_ids",
+    "places_of_service",
+    "modifiers",
+    "diagnosis_prefixes",
+    "age_from",
+    "age_through",
+)
+"""Columns of an authorization list beside code and dates; lists inside a cell are separated by spaces, an empty cell means any."""
+
+
+class NumberFormat(Parameters, frozen=True):
+    """What the payer's authorization numbers look like."""
+
+    min_length: int | None = None
+    max_length: int | None = None
+    characters: Literal["digits", "letters_and_digits"] | None = None
+    prefixes: tuple[str, ...] = ()
+
+
+class AuthorizationParameters(Parameters, frozen=True):
+    """`table` lists codes with conditions and dates; a row `not_required` wins over `required` when both match."""
+
+    table: str
+    exempt_places_of_service: tuple[str, ...] = ()
+    exempt_admission_types: tuple[str, ...] = ()
+    exempt_modifiers: tuple[str, ...] = ()
+    exempt_condition_codes: tuple[str, ...] = ()
+    honours_gold_cards: bool = True
+    number_format: NumberFormat | None = None
+
+
+class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
+    """One candidate a line whose code the list names."""
+
+    name = "authorization_requirement"
+    title = "Prior authorization required"
+    levels = ("line",)
+    parameters = AuthorizationParameters
+    specs = fact_specs(
+        ("authorization.requirement", "text", "required, not_required, notification, voluntary or suspended."),
+        (
+            "authorization.exemption",
+            "text",
+            "Why no authorization is needed here: emergency, modifier, condition_code or gold_card; absent when none.",
+        ),
+        ("authorization.number_present", "flag", "REF*G1 on the line, else on the claim."),
+        ("authorization.referral_given", "flag", "A referral number (REF*9F) is given and no authorization number."),
+        ("authorization.format_valid", "flag", "The number has the payer's form."),
+        ("authorization.verifiable", "flag", "Authorizations were supplied to check the number against."),
+        ("authorization.on_file", "flag", "The number is among the supplied authorizations; unknown when none were supplied."),
+        ("authorization.status", "text", "approved, pended, denied, cancelled ... as recorded."),
+        ("authorization.member_matches", "flag", "Recorded for this member and payer, or not stated."),
+        ("authorization.provider_matches", "flag", "Recorded for the billing or rendering provider, or not stated."),
+        ("authorization.code_matches", "flag", "Covers the code or its family, or does not state codes."),
+        ("authorization.days_in_span", "flag", "Every day of the line lies in the authorized span."),
+        (
+            "authorization.units_over",
+            "quantity",
+            "Units beyond those approved, counting earlier use and the lines before this one; absent when units are not stated.",
+        ),
+        ("authorization.level_matches", "flag", "Inpatient or outpatient as authorized, or not stated."),
+    )
+
+    def table_names(self, parameters: AuthorizationParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
+    def branches(self, parameters: AuthorizationParameters) -> tuple[Branch, ...]:
+        def denial(carc: str, rarcs: tuple[str, ...] = (), status: str | None = None) -> Prediction:
+            return Prediction(
+                outcome="denial", group_code="CO", carc=carc, rarcs=rarcs, claim_status=status, appealable=True, patient_billable=False
+            )
+
+        def link(fact: str, value: str = "false") -> dict[str, object]:
+            return {
+                "all": [*needed, {"fact": "authorization.number_present", "is": "true"}, {"fact": f"authorization.{fact}", "is": value}]
+            }
+
+        requirement = {"fact": "authorization.requirement", "is": "required"}
+        needed: list[object] = [requirement, {"fact": "authorization.exemption", "present": "false"}]
+        absent = {"fact": "authorization.number_present", "is": "false"}
+        obtain = Fix(
+            label="Obtain the authorization (retroactive where the payer allows it) and send its number in REF*G1",
+            class_="needs_payer_contact",
+            patch=None,
+        )
+        ask = Fix(label="Ask the payer to extend or correct the authorization", class_="needs_payer_contact", patch=None)
+        check = Fix(label="Check the authorization number against the payer's approval", class_="data_entry", patch=None)
+        where = "line.prior_authorization_number"
+        common: dict[str, Any] = {
+            "category": "authorization",
+            "owner_role": "authorization_specialist",
+            "next_action": "contact_payer",
+            "override_reasons": ("authorization_on_file", "payer_confirmed"),
+        }
+        line = "Line {line_number} {code}: "
+        return (
+            Branch(
+                code="auth.not_required",
+                title="No authorization needed",
+                when={"any": [{"fact": "authorization.requirement", "in": ["not_required", "suspended"]}]},
+                category="authorization",
+            ),
+            Branch(
+                code="auth.exempt",
+                title="Exempt from authorization",
+                when={
+                    "all": [
+                        {"fact": "authorization.requirement", "in": ["required", "voluntary", "notification"]},
+                        {"fact": "authorization.exemption", "present": "true"},
+                    ]
+                },
+                bypassed=True,
+                bypassed_by="exemption",
+                category="authorization",
+            ),
+            Branch(
+                code="auth.voluntary_review",
+                title="Without authorization the claim goes to prepayment review",
+                at=where,
+                severity="pend",
+                when={"all": [{"fact": "authorization.requirement", "is": "voluntary"}, absent]},
+                predicts=Prediction(outcome="pend"),
+                message=line + "no authorization; the payer suspends the claim for prepayment medical review and asks for records.",
+                fixes=(
+                    Fix(label="Obtain the voluntary authorization, or have the records ready", class_="needs_documentation", patch=None),
+                ),
+                **common,
+            ),
+            Branch(
+                code="auth.notification",
+                title="The payer wants to be notified",
+                at=where,
+                severity="warn",
+                when={"all": [{"fact": "authorization.requirement", "is": "notification"}, absent]},
+                predicts=Prediction(outcome="none"),
+                message=line + "the payer requires notification of this service.",
+                fixes=(Fix(label="Notify the payer and keep the reference", class_="needs_payer_contact", patch=None),),
+                **common,
+            ),
+            Branch(
+                code="auth.referral_number_used",
+                title="A referral number stands where an authorization is required",
+                at="claim.referral_number",
+                severity="deny_soft",
+                when={"all": [*needed, absent, {"fact": "authorization.referral_given", "is": "true"}]},
+                predicts=denial("197", status="A6:252"),
+                message=line + "authorization is required; only a referral number (REF*9F) was sent.",
+                fixes=(
+                    Fix(label="If the number is the authorization, move it from REF*9F to REF*G1", class_="data_entry", patch=None),
+                    obtain,
+                ),
+                **common,
+            ),
+            Branch(
+                code="auth.missing",
+                title="Required prior authorization is missing",
+                at=where,
+                severity="deny_soft",
+                when={"all": [*needed, absent]},
+                predicts=denial("197", status="A6:252"),
+                message=line + "the payer requires prior authorization on this date; none was sent.",
+                fixes=(obtain,),
+                **common,
+            ),
+            Branch(
+                code="auth.format",
+                title="Authorization number not in the payer's form",
+                at=where,
+                severity="deny_soft",
+                when=link("format_valid"),
+                predicts=denial("197", status="A7:252"),
+                message=line + "the authorization number does not have the form this payer uses.",
+                fixes=(check,),
+                **common,
+            ),
+            Branch(
+                code="auth.not_on_file",
+                title="Authorization number not among the recorded authorizations",
+                at=where,
+                severity="deny_soft",
+                confidence="likely",
+                when=link("on_file"),
+                predicts=denial("197", status="A7:252"),
+                message=line + "the authorization number is not among the authorizations supplied.",
+                fixes=(check, obtain),
+                **common,
+            ),
+            Branch(
+                code="auth.denied",
+                title="The authorization was denied",
+                at=where,
+                severity="deny_soft",
+                when={"all": [*needed, {"fact": "authorization.status", "in": ["denied", "cancelled", "voided", "expired"]}]},
+                predicts=denial("197"),
+                message=line + "the authorization on file was not approved.",
+                fixes=(Fix(label="Appeal the authorization decision or obtain a new one", class_="needs_payer_contact", patch=None),),
+                **common,
+            ),
+            Branch(
+                code="auth.pended",
+                title="The authorization is not decided yet",
+                at=where,
+                severity="warn",
+                when={"all": [*needed, {"fact": "authorization.status", "not_in": ["approved", "certified", "partially_approved"]}]},
+                predicts=denial("197"),
+                message=line + "the authorization on file is not approved yet.",
+                fixes=(Fix(label="Hold the claim until the payer decides", class_="needs_payer_contact", patch=None),),
+                **common,
+            ),
+            Branch(
+                code="auth.member_mismatch",
+                title="Authorization of another member or payer",
+                at=where,
+                severity="deny_soft",
+                when=link("member_matches"),
+                predicts=denial("284"),
+                message=line + "the authorization was given for another member or payer.",
+                fixes=(check,),
+                **common,
+            ),
+            Branch(
+                code="auth.provider_mismatch",
+                title="Authorization does not cover the provider",
+                at=where,
+                severity="deny_soft",
+                when=link("provider_matches"),
+                predicts=denial("296"),
+                message=line + "the authorization names other providers than those billing and rendering.",
+                fixes=(ask,),
+                **common,
+            ),
+            Branch(
+                code="auth.code_mismatch",
+                title="Authorization does not cover the code",
+                at=where,
+                severity="deny_soft",
+                when=link("code_matches"),
+                predicts=denial("284", ("N54",), "A7:252"),
+                message=line + "the authorization does not cover this code or its family.",
+                fixes=(check, ask),
+                **common,
+            ),
+            Branch(
+                code="auth.span",
+                title="Service outside the authorized dates",
+                at=where,
+                severity="deny_soft",
+                when=link("days_in_span"),
+                predicts=denial("284", ("N351",)),
+                message=line + "the date of service lies outside the authorized span.",
+                fixes=(ask,),
+                **common,
+            ),
+            Branch(
+                code="auth.exceeded",
+                title="More units than authorized",
+                at=where,
+                severity="deny_soft",
+                when={"all": [*needed, {"fact": "authorization.units_over", "more_than": "0"}]},
+                predicts=denial("198", status="A7:674"),
+                message=line + "{over} units more than the authorization has left.",
+                fixes=(ask,),
+                **common,
+            ),
+            Branch(
+                code="auth.level_of_care",
+                title="Authorized for another level of care",
+                at=where,
+                severity="deny_soft",
+                when=link("level_matches"),
+                predicts=denial("284"),
+                message=line + "the authorization is for another level of care.",
+                fixes=(ask,),
+                **common,
+            ),
+            Branch(
+                code="auth.not_verifiable",
+                title="Authorization number could not be checked",
+                at=where,
+                severity="warn",
+                confidence="possible",
+                when=link("verifiable"),
+                predicts=Prediction(outcome="none"),
+                message=line + "an authorization number was sent; no authorization record was supplied to check it against.",
+                fixes=(
+                    Fix(
+                        label="Supply the authorization in context.authorizations, or check it with the payer",
+                        class_="data_entry",
+                        patch=None,
+                    ),
+                ),
+                **common,
+            ),
+        )
+
+    def derive(self, parameters: AuthorizationParameters, judged: Judged) -> Iterator[Candidate]:
+        used: dict[str, int] = {}
+        mine = {line.index for line in judged.lines}
+        for line in judged.view.lines:
+            if not line.code or line.date_from is None:
+                continue
+            table = judged.lookups.codes(parameters.table, line.date_from)
+            if isinstance(table, Unknown):
+                if line.index in mine:
+                    yield Candidate(
+                        lines=(line,),
+                        facts={
+                            **_facts(None),
+                            "authorization.requirement": table,
+                            "authorization.number_present": bool(line.authorization_number),
+                        },
+                        place=Place("line.prior_authorization_number", line.index, line.number),
+                    )
+                continue
+            row = _row(table, line)
+            if row is None:
+                continue
+            candidate = self._judge(parameters, judged.view, line, table, row, used)
+            if line.index in mine:
+                yield candidate
+
+    def _judge(
+        self, parameters: AuthorizationParameters, view: ClaimView, line: LineView, table: CodeTable, row: Entry, used: dict[str, int]
+    ) -> Candidate:
+        number = line.authorization_number
+        facts = _facts(str(row.values[table.column("requirement")]))
+        facts["authorization.exemption"] = _exemption(parameters, view, line)
+        facts["authorization.number_present"] = bool(number)
+        facts["authorization.referral_given"] = not number and bool(line.line.referral_number or view.claim.referral_number)
+        over = "0"
+        if number:
+            facts["authorization.format_valid"] = _format_valid(parameters.number_format, number)
+            facts |= _against_store(view, line, table, row, number, used)
+            excess = facts["authorization.units_over"]
+            if isinstance(excess, int):
+                over = f"{excess / 1000:g}"
+        on_line = bool(line.line.prior_authorization_number) or not view.claim.prior_authorization_numbers
+        return Candidate(
+            lines=(line,),
+            facts=facts,
+            place=Place("line.prior_authorization_number", line.index, line.number)
+            if on_line
+            else Place("claim.prior_authorization_numbers"),
+            params={
+                "line_number": str(line.number),
+                "code": line.code or "",
+                "over": over,
+                "exemption": str(facts["authorization.exemption"] or ""),
+            },
+            shown={"requirement": str(row.values[table.column("requirement")]), "listed_from": date.fromordinal(row.first_day).isoformat()},
+            expected={"authorization": "approved, covering code, provider, dates and units"},
+            actual={"authorization_number_present": bool(number)},
+        )
+
+
+def _facts(requirement: str | None) -> dict[str, FactValue]:
+    return {
+        "authorization.requirement": requirement,
+        "authorization.exemption": None,
+        "authorization.number_present": False,
+        "authorization.referral_given": False,
+        "authorization.format_valid": True,
+        "authorization.verifiable": True,
+        "authorization.on_file": None,
+        "authorization.status": None,
+        "authorization.member_matches": None,
+        "authorization.provider_matches": None,
+        "authorization.code_matches": None,
+        "authorization.days_in_span": None,
+        "authorization.units_over": None,
+        "authorization.level_matches": None,
+    }
+
+
+def _cell(entry: Entry, table: CodeTable, column: str) -> tuple[str, ...]:
+    return tuple(str(entry.values[table.column(column)]).split())
+
+
+def _row(table: CodeTable, line: LineView) -> Entry | None:
+    """The row that applies: effective on the date, every condition met; `not_required` and `suspended` before the rest, then the most specific."""
+    if line.code is None or line.date_from is None:
+        return None
+    claim, day = line.claim, line.date_from.toordinal()
+    born = (claim.patient or claim.subscriber).birth_date
+    age = age_in_years(born, line.date_from) if born else None
+    service_state = _state(line)
+    matching: list[tuple[int, int, Entry]] = []
+    for _position, entry in enumerate(table.rows_of(line.code)):
+        if not entry.first_day <= day <= entry.last_day:
+            continue
+        tests = (
+            ("lines_of_business", (claim.payer.line_of_business or "",)),
+            ("states", (service_state,)),
+            ("plan_ids", (claim.payer.plan_id or "",)),
+            ("places_of_service", (line.place_of_service or "",)),
+            ("modifiers", line.modifiers),
+        )
+        specific = 0
+        for column, held in tests:
+            wanted = _cell(entry, table, column)
+            if wanted and not set(wanted) & set(held):
+                break
+            specific += bool(wanted)
+        else:
+            prefixes = _cell(entry, table, "diagnosis_prefixes")
+            if prefixes and not any(
+                code.replace(".", "").startswith(prefix.replace(".", "")) for code in line.diagnosis_codes for prefix in prefixes
+            ):
+                continue
+            lowest, highest = _cell(entry, table, "age_from"), _cell(entry, table, "age_through")
+            if (lowest and (age is None or age < int(lowest[0]))) or (highest and (age is None or age > int(highest[0]))):
+                continue
+            specific += bool(prefixes) + bool(lowest or highest)
+            exempting = entry.values[table.column("requirement")] in ("not_required", "suspended")
+            matching.append((2 * exempting, specific, entry))
+    return max(matching, key=lambda item: (item[0], item[1], item[2].first_day))[2] if matching else None
+
+
+def _state(line: LineView) -> str:
+    """State where the service was given: facility, else billing provider, else the payer's."""
+    providers = line.claim.providers
+    for provider in (line.line.providers.service_facility if line.line.providers else None, providers.service_facility, providers.billing):
+        if provider is not None and provider.address is not None and provider.address.state:
+            return provider.address.state
+    return line.claim.payer.state or ""
+
+
+def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineView) -> str | None:
+    claim = view.claim
+    if line.place_of_service in parameters.exempt_places_of_service:
+        return "emergency_place_of_service"
+    if claim.institutional is not None and claim.institutional.admission_type in parameters.exempt_admission_types:
+        return "emergency_admission"
+    if set(line.modifiers) & set(parameters.exempt_modifiers):
+        return "modifier"
+    if set(claim.condition_codes) & set(parameters.exempt_condition_codes):
+        return "condition_code"
+    cards = claim.context.gold_cards if claim.context is not None else None
+    if parameters.honours_gold_cards and line.date_from is not None:
+        for card in cards or ():
+            starts, ends = card.from_ or date.min, card.through or date.max
+            if (
+                card.npi in (line.rendering.npi, claim.providers.billing.npi)
+                and (not card.codes or line.code in card.codes)
+                and starts <= line.date_from <= ends
+            ):
+                return "gold_card"
+    return None
+
+
+def _format_valid(form: NumberFormat | None, number: str) -> bool:
+    if form is None:
+        return True
+    if form.min_length is not None and len(number) < form.min_length:
+        return False
+    if form.max_length is not None and len(number) > form.max_length:
+        return False
+    if form.characters == "digits" and not (number.isascii() and number.isdigit()):
+        return False
+    if form.characters == "letters_and_digits" and not (number.isascii() and number.isalnum()):
+        return False
+    return not form.prefixes or number.startswith(form.prefixes)
+
+
+def _against_store(
+    view: ClaimView, line: LineView, table: CodeTable, row: Entry, number: str, used: dict[str, int]
+) -> dict[str, FactValue]:
+    claim = view.claim
+    store = claim.context.authorizations if claim.context is not None else None
+    names = ("on_file", "status", "member_matches", "provider_matches", "code_matches", "days_in_span", "units_over", "level_matches")
+    if store is None:
+        missing = Unknown("authorization_not_verifiable", "context.authorizations")
+        return {"authorization.verifiable": False, **{f"authorization.{name}": missing for name in names}}
+    found = next((entry for entry in store if entry.number == number), None)
+    if found is None:
+        return {"authorization.on_file": False}
+    providers = {line.rendering.npi, claim.providers.billing.npi, claim.providers.billing.tax_id}
+    first, through = line.date_from, line.date_through
+    in_span = first is not None and through is not None and (found.from_ or date.min) <= first and through <= (found.through or date.max)
+    inpatient = claim.institutional is not None and (claim.institutional.type_of_bill or "").lstrip("0").startswith("11")
+    return {
+        "authorization.on_file": True,
+        "authorization.status": found.status or "approved",
+        "authorization.member_matches": (found.member_id in (None, claim.subscriber.member_id))
+        and (found.payer_id in (None, claim.payer.payer_id, view.payer_id)),
+        "authorization.provider_matches": not found.providers or bool(providers & set(found.providers)),
+        "authorization.code_matches": _covers(found, line, table, row),
+        "authorization.days_in_span": in_span,
+        "authorization.units_over": _over(found, view, line, number, used),
+        "authorization.level_matches": found.level_of_care not in ("inpatient", "outpatient")
+        or (found.level_of_care == "inpatient") == inpatient,
+    }
+
+
+def _covers(found: Authorization, line: LineView, table: CodeTable, row: Entry) -> bool:
+    if not found.codes or line.code in found.codes:
+        return True
+    family = row.values[table.column("family")]
+    if not family or line.date_from is None:
+        return False
+    day = line.date_from.toordinal()
+    return any((entry := table.on(code, day)) is not None and entry.values[table.column("family")] == family for code in found.codes)
+
+
+def _over(found: Authorization, view: ClaimView, line: LineView, number: str, used: dict[str, int]) -> int | None:
+    if found.units_approved is None:
+        return None
+    if number not in used:
+        used[number] = (
+            found.units_used.thousandths
+            if found.units_used is not None
+            else sum(
+                entry.line.unit_count.thousandths
+                for entry in ((view.claim.context.history if view.claim.context else None) or ())
+                if entry.line.prior_authorization_number == number
+                and entry.line.unit_count is not None
+                and entry.status in ("paid", "accepted", "pending")
+            )
+        )
+    used[number] += line.line.unit_count.thousandths if line.line.unit_count is not None else 1000
+    return used[number] - found.units_approved.thousandths

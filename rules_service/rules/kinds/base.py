@@ -1,0 +1,157 @@
+"""What a rule kind is: typed parameters, a pure `derive` that yields flat candidate facts, default branches, finding templates.
+
+A kind never decides: it does the joins, look-ups and arithmetic, and its branches say, over the facts it yields, what fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+
+from rules_service.claim.locations import Place
+from rules_service.claim.parties import ClaimStruct
+from rules_service.facts.values import FactSpec, FactType, FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.findings.finding import Category, Confidence, Fix, Severity
+from rules_service.primitives.errors import Issue, RuleRefused
+from rules_service.reference.lookups import Lookups
+from rules_service.rules.rule import Level, Prediction, RuleVersionContent
+
+P = TypeVar("P", bound=msgspec.Struct)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One way a rule of this kind can come out. Branches are tried in order; the first true one decides.
+
+    `when` is plain condition data over the kind's facts. `bypassed` records the rule as bypassed (with the fact named
+    by `bypassed_by`); a branch with a severity gives a finding; a branch with neither ends the chain in silence.
+    """
+
+    code: str
+    title: str
+    when: Any
+    severity: Severity | None = None
+    category: Category = "coding"
+    confidence: Confidence = "certain"
+    predicts: Prediction | None = None
+    at: str = "claim"
+    message: str = ""
+    fixes: tuple[Fix, ...] = ()
+    bypassed: bool = False
+    bypassed_by: str = ""
+    owner_role: str = "coder"
+    next_action: str = "review_record"
+    override_reasons: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Candidate:
+    """One subject a rule concerns, with the kind's facts about it.
+
+    `lines` are those at stake (the first is where the finding points unless `place` says otherwise), `related` those it is
+    compared with. `params` fill the message; `shown` are the facts a finding displays. `amount` in cents, default the charges of `lines`. `predicts`
+    replaces the branch's prediction where it depends on the subject; `deadline` is the filing deadline found for the lines.
+    """
+
+    lines: Sequence[LineView]
+    facts: dict[str, FactValue]
+    related: Sequence[LineView] = ()
+    place: Place | None = None
+    params: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
+    actual: dict[str, Any] = field(default_factory=dict)
+    fixes: tuple[Fix, ...] = ()
+    amount: int | None = None
+    predicts: Prediction | None = None
+    deadline: date | None = None
+
+
+@dataclass(slots=True)
+class Judged:
+    """What `derive` is given: the claim, the look-ups, and the lines whose policy date picked this version."""
+
+    view: ClaimView
+    lookups: Lookups
+    lines: Sequence[LineView]
+    content: RuleVersionContent
+
+
+class Parameters(ClaimStruct, frozen=True):
+    """Base of every kind's parameter model; unknown parameters are refused."""
+
+
+class NoParameters(Parameters, frozen=True):
+    """A kind without parameters."""
+
+
+class RuleKind(Generic[P]):
+    """A kind. Subclasses set the class variables and override `branches` and `derive`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    levels: ClassVar[tuple[Level, ...]]
+    parameters: ClassVar[type[msgspec.Struct]] = NoParameters
+    specs: ClassVar[dict[str, FactSpec]] = {}
+    semantics: ClassVar[int] = 1
+    """Raised when the kind's answers change for equal input; part of the engine version."""
+
+    def read_parameters(self, raw: dict[str, Any]) -> P:
+        """Typed parameters from the author's text; RuleRefused says what and where."""
+        try:
+            return msgspec.convert(raw, self.parameters, strict=False)  # type: ignore[return-value]
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at `$")
+            raise RuleRefused(
+                "The parameters cannot be used",
+                [
+                    Issue(
+                        "parameters",
+                        where.rstrip("`").replace(".", "/") or "/",
+                        f"{what}.",
+                        f"See the parameters of {self.name}: GET /v1/rule-kinds.",
+                    )
+                ],
+            ) from None
+
+    def check_parameters(self, parameters: P) -> Iterable[Issue]:
+        """Faults a type cannot express."""
+        return ()
+
+    def branches(self, parameters: P) -> tuple[Branch, ...]:
+        """The ways this rule can come out, in order."""
+        raise RuleRefused("This kind has no branches of its own", [])
+
+    def derive(self, parameters: P, judged: Judged) -> Iterable[Candidate]:
+        """One candidate a subject the rule concerns. Pure."""
+        return ()
+
+    def codes(self, parameters: P) -> frozenset[str] | None:
+        """Procedure codes without one of which no candidate can arise; None when any claim may be concerned."""
+        return None
+
+    def table_names(self, parameters: P) -> tuple[str, ...]:
+        """Reference tables and pack tables the parameters name."""
+        return ()
+
+
+def fact_specs(*entries: tuple[str, FactType, str]) -> dict[str, FactSpec]:
+    """Specs of a kind's own facts."""
+    return {name: FactSpec(name, kind, "kind", text) for name, kind, text in entries}
+
+
+def same_provider(scope: str, one: LineView, other: LineView) -> bool:
+    """Whether two lines of one claim count as the same practitioner (domain.md 2.0): by rendering NPI, by billing NPI, or by
+    billing NPI and the rendering provider's specialty."""
+    if scope == "billing_npi":
+        return True
+    if scope == "billing_npi_and_specialty":
+        return one.rendering.npi == other.rendering.npi or (
+            one.rendering.taxonomy_code is not None and one.rendering.taxonomy_code == other.rendering.taxonomy_code
+        )
+    return one.rendering.npi == other.rendering.npi

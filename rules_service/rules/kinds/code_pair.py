@@ -1,0 +1,495 @@
+"""`code_pair`: NCCI procedure-to-procedure edits and payers' own pairs.
+
+NCCI Policy Manual ch. I; CMS PTP files; CR 11168 (59 and X{EPSU} on either code from 2019-07-01, professional claims).
+Column two is denied. Indicator 0 cannot be bypassed, 1 can with a PTP-associated modifier, 9 is a deleted row and never fires.
+The deletion date is taken as the last active day, which CMS does not state in words: see docs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from functools import partial
+from typing import Literal
+
+from rules_service.claim.context import HistoryEntry
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.findings.finding import Fix
+from rules_service.primitives.errors import Issue
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.lookups import Lookups
+from rules_service.reference.pair_table import PairRow
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs, same_provider
+from rules_service.rules.rule import Prediction
+
+ANATOMIC = frozenset(
+    [
+        "E1",
+        "E2",
+        "E3",
+        "E4",
+        "FA",
+        "F1",
+        "F2",
+        "F3",
+        "F4",
+        "F5",
+        "F6",
+        "F7",
+        "F8",
+        "F9",
+        "TA",
+        "T1",
+        "T2",
+        "T3",
+        "T4",
+        "T5",
+        "T6",
+        "T7",
+        "T8",
+        "T9",
+        "LT",
+        "RT",
+        "LC",
+        "LD",
+        "RC",
+        "LM",
+        "RI",
+    ]
+)
+DISTINCT_SERVICE = frozenset(["59", "XE", "XS", "XP", "XU"])
+ASSOCIATED = ANATOMIC | DISTINCT_SERVICE | frozenset(["24", "25", "57", "58", "78", "79", "27", "91"])
+"""PTP-associated modifiers, exactly (NCCI Policy Manual ch. I). 22, 76, 77, 50, 51, 26 and TC are not among them."""
+
+PAID = ("paid", "accepted", "pending")
+
+
+class CodePairParameters(Parameters, frozen=True):
+    """`table_*`: the pair table by claim type (the wrong one gives wrong answers). `bypass_line` speaks of 59 and X{EPSU}."""
+
+    table_professional: str | None = None
+    table_institutional: str | None = None
+    bypass_modifiers: tuple[str, ...] | None = None
+    bypass_line: Literal["either", "column_two"] | None = None
+    provider_scope: Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"] | None = None
+    same_side: Literal["warn", "deny"] | None = None
+    code_classes: str | None = None
+    carc: str | None = None
+    rarcs: tuple[str, ...] = ()
+
+
+class CodePairKind(RuleKind[CodePairParameters]):
+    """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
+
+    name = "code_pair"
+    title = "Codes that may not be billed together"
+    levels = ("line_pair",)
+    parameters = CodePairParameters
+    specs = fact_specs(
+        ("pair.modifier_indicator", "count", "0 never, 1 with a PTP-associated modifier, 9 deleted."),
+        ("pair.bypass_modifier_present", "flag", "A PTP-associated modifier that is valid on its code stands where the payer accepts it."),
+        ("pair.same_side", "flag", "Only anatomic modifiers bypass, and both lines carry the same ones."),
+        ("pair.invalid_modifier", "flag", "A PTP-associated modifier stands on a code it is not valid on, and nothing else bypasses."),
+        ("pair.in_history", "flag", "Column one was billed on an earlier claim; unknown when history was not supplied."),
+        ("pair.column_two_in_history", "flag", "Column two was paid earlier and column one is billed now."),
+        ("pair.question", "text", "pair: two codes; modifier: a modifier on the wrong kind of code; history: the cross-claim question."),
+    )
+
+    def check_parameters(self, parameters: CodePairParameters) -> Iterable[Issue]:
+        if not (parameters.table_professional or parameters.table_institutional):
+            yield Issue(
+                "parameters",
+                "/table_professional",
+                "A pair rule names the table of at least one claim type.",
+                "Set table_professional or table_institutional.",
+            )
+
+    def table_names(self, parameters: CodePairParameters) -> tuple[str, ...]:
+        return tuple(name for name in (parameters.table_professional, parameters.table_institutional, parameters.code_classes) if name)
+
+    def branches(self, parameters: CodePairParameters) -> tuple[Branch, ...]:
+        denial = Prediction(
+            outcome="denial",
+            group_code="CO",
+            carc=parameters.carc or "236",
+            rarcs=parameters.rarcs,
+            appealable=True,
+            patient_billable=False,
+        )
+        hard = Prediction(
+            outcome="denial",
+            group_code="CO",
+            carc=parameters.carc or "236",
+            rarcs=parameters.rarcs,
+            appealable=False,
+            patient_billable=False,
+        )
+        pair = {"fact": "pair.question", "is": "pair"}
+        in_claim = {"fact": "pair.in_history", "is": "false"}
+        remove = Fix(label="Remove the column-two line if it was not a distinct service", class_="needs_documentation", patch=None)
+        append = Fix(
+            label="If the record shows a separate encounter, site, practitioner or service, append XE, XS, XP, XU or 59 and keep the note",
+            class_="needs_documentation",
+            patch=None,
+        )
+        same_side_denied = parameters.same_side == "deny"
+        return (
+            Branch(
+                code="mod.invalid",
+                title="PTP-associated modifier on a code it is not valid on",
+                at="line.modifiers",
+                severity="deny_soft",
+                when={"fact": "pair.question", "is": "modifier"},
+                predicts=Prediction(outcome="denial", group_code="CO", carc="4", rarcs=("N519",), claim_status="A7:453", appealable=True),
+                message="Line {line_number}: modifier {modifier} is not valid on {code}.",
+                fixes=(
+                    Fix(
+                        label="Replace the modifier with one the record supports and the code takes",
+                        class_="needs_documentation",
+                        patch=None,
+                    ),
+                ),
+            ),
+            Branch(
+                code="ncci.ptp.never_together",
+                title="NCCI pair that no modifier separates",
+                at="line.procedure_code",
+                severity="deny_hard",
+                when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.column_two_in_history", "is": "false"}]},
+                predicts=hard,
+                next_action="correct_claim",
+                message="Line {line_number} {code} is column two of {where_one} {code_one}; the pair has indicator 0, so no modifier separates it.",
+                fixes=(Fix(label="Remove the column-two line", class_="not_fixable", patch=None),),
+            ),
+            Branch(
+                code="ncci.ptp.prior_column_two",
+                title="Column-two code was paid earlier; the code billed now includes it",
+                at="line.procedure_code",
+                severity="warn",
+                when={
+                    "all": [
+                        pair,
+                        {"fact": "pair.column_two_in_history", "is": "true"},
+                        {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]},
+                    ]
+                },
+                predicts=Prediction(outcome="none"),
+                message="Line {line_number} {code} includes {code_two}, which an earlier claim was paid for on that day; the payer may reduce this line.",
+                fixes=(
+                    Fix(
+                        label="If the services were distinct, reopen the earlier claim to add the modifier",
+                        class_="needs_payer_contact",
+                        patch=None,
+                    ),
+                ),
+            ),
+            Branch(
+                code="ncci.ptp.same_side",
+                title="Both codes of the pair carry the same anatomic modifier",
+                at="line.modifiers",
+                severity="deny_soft" if same_side_denied else "warn",
+                confidence="certain" if same_side_denied else "possible",
+                when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, {"fact": "pair.same_side", "is": "true"}]},
+                bypassed=not same_side_denied,
+                bypassed_by="by",
+                predicts=denial if same_side_denied else Prediction(outcome="none"),
+                message="Line {line_number} {code} and {where_one} {code_one} carry the same anatomic modifier; the NCCI manual calls ipsilateral use improper as a rule.",
+                fixes=(remove,),
+                override_reasons=("distinct_service_documented",),
+            ),
+            Branch(
+                code="ncci.ptp.bypassed",
+                title="NCCI pair separated by a modifier",
+                at="line.modifiers",
+                severity="warn",
+                confidence="possible",
+                when={
+                    "all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, {"fact": "pair.bypass_modifier_present", "is": "true"}]
+                },
+                bypassed=True,
+                bypassed_by="by",
+                predicts=Prediction(outcome="none"),
+                message="Line {line_number} {code} is separated from {where_one} {code_one} by modifier {modifier}: keep the documentation of a distinct service.",
+                fixes=(Fix(label="Check that the record documents the distinct service", class_="needs_documentation", patch=None),),
+                override_reasons=("distinct_service_documented",),
+            ),
+            Branch(
+                code="ncci.ptp",
+                title="NCCI pair without a PTP-associated modifier",
+                at="line.procedure_code",
+                severity="deny_soft",
+                when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, in_claim]},
+                predicts=denial,
+                message="Line {line_number} {code} is column two of {where_one} {code_one}; no PTP-associated modifier where the payer looks for it.{hint}",
+                fixes=(remove, append),
+                override_reasons=("distinct_service_documented", "payer_confirmed"),
+            ),
+            Branch(
+                code="ncci.ptp.cross_claim",
+                title="NCCI pair with a line of an earlier claim",
+                at="line.procedure_code",
+                severity="deny_soft",
+                when={"all": [{"fact": "pair.question", "in": ["pair", "history"]}, {"fact": "pair.in_history", "is": "true"}]},
+                predicts=denial,
+                message="Line {line_number} {code} is column two of {code_one} on an earlier claim of the same day{prior}; no PTP-associated modifier.{hint}",
+                fixes=(remove, append),
+                override_reasons=("distinct_service_documented", "payer_confirmed"),
+            ),
+        )
+
+    def derive(self, parameters: CodePairParameters, judged: Judged) -> Iterable[Candidate]:
+        table = parameters.table_institutional if judged.view.claim.claim_type == "institutional" else parameters.table_professional
+        if table is None:
+            return
+        # Both members of a pair are looked up among all lines; the denied line's date picks the version, so each pair is judged once.
+        everything = [line for line in judged.view.lines if line.code and line.date_from]
+        mine = {line.index for line in judged.lines}
+        yield from self._in_claim(parameters, judged, table, everything, mine)
+        yield from self._history(parameters, judged, table, [line for line in everything if line.index in mine])
+
+    def _in_claim(
+        self, parameters: CodePairParameters, judged: Judged, table: str, lines: list[LineView], mine: set[int]
+    ) -> Iterator[Candidate]:
+        by_code: dict[str, list[LineView]] = {}
+        for line in lines:
+            by_code.setdefault(line.code or "", []).append(line)
+        if len(by_code) < 2:
+            return
+        days = {line.date_from for line in lines if line.index in mine and line.date_from}
+        chosen: dict[tuple[int, str], Candidate] = {}
+        for day in sorted(days):
+            edition = judged.lookups.pairs(table, day)
+            two_lines = [line for line in lines if line.index in mine and line.date_from == day]
+            if isinstance(edition, Unknown):
+                yield _unjudged(two_lines, edition)
+                continue
+            rows: list[PairRow] = judged.view.once(("pairs", table, day), partial(edition.pairs_among, by_code))
+            for row in rows:
+                if row.indicator == 9:
+                    continue
+                for two in by_code.get(row.column_two, ()):
+                    if two.index not in mine or two.date_from != day:
+                        continue
+                    for one in by_code.get(row.column_one, ()):
+                        if (
+                            one.index == two.index
+                            or not same_provider(parameters.provider_scope or "rendering_npi", one, two)
+                            or not _active_together(row, one, two)
+                        ):
+                            continue
+                        candidate = self._pair(parameters, judged.lookups, row, one, two, day)
+                        kept = chosen.get((two.index, row.column_one))
+                        if kept is None or (
+                            kept.facts["pair.bypass_modifier_present"] and not candidate.facts["pair.bypass_modifier_present"]
+                        ):
+                            chosen[two.index, row.column_one] = candidate
+        modifiers: set[tuple[int, str]] = set()
+        for key in sorted(chosen):
+            candidate = chosen[key]
+            yield candidate
+            for line in (*candidate.lines, *candidate.related):
+                for modifier in _associated(parameters, line):
+                    if not _valid_on(parameters, judged.lookups, modifier, line) and (line.index, modifier) not in modifiers:
+                        modifiers.add((line.index, modifier))
+                        yield Candidate(
+                            lines=(line,),
+                            facts={**_NO_PAIR, "pair.question": "modifier"},
+                            place=Place("line.modifiers", line.index, line.number),
+                            params={"line_number": str(line.number), "modifier": modifier, "code": line.code or ""},
+                            actual={"modifiers": list(line.modifiers)},
+                        )
+
+    def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
+        bypassing = _bypassing(parameters, lookups, one, two)
+        anatomic = [modifier for modifier in bypassing if modifier in ANATOMIC]
+        sides_one, sides_two = ANATOMIC & set(one.modifiers), ANATOMIC & set(two.modifiers)
+        same_side = bool(anatomic) and len(anatomic) == len(bypassing) and sides_one == sides_two
+        facts: dict[str, FactValue] = {
+            "pair.question": "pair",
+            "pair.modifier_indicator": row.indicator,
+            "pair.bypass_modifier_present": bool(bypassing),
+            "pair.same_side": same_side,
+            "pair.invalid_modifier": False,
+            "pair.in_history": False,
+            "pair.column_two_in_history": False,
+        }
+        wrong = [modifier for modifier in two.modifiers + one.modifiers if modifier in ("22", "76", "77", "50", "51", "26")]
+        return Candidate(
+            lines=(two,),
+            related=(one,),
+            facts=facts,
+            place=Place("line.procedure_code", two.index, two.number),
+            params={
+                "line_number": str(two.number),
+                "code": row.column_two,
+                "where_one": f"line {one.number}",
+                "code_one": row.column_one,
+                "modifier": ", ".join(bypassing),
+                "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
+                "hint": f" Modifier {wrong[0]} is not PTP-associated." if wrong else "",
+                "prior": "",
+            },
+            shown={"modifier_indicator": row.indicator, "service_date": day.isoformat()},
+            expected={"modifiers_any_of": ["59", "XE", "XP", "XS", "XU"]} if row.indicator == 1 else {},
+            actual={"modifiers": list(two.modifiers)},
+        )
+
+    def _history(self, parameters: CodePairParameters, judged: Judged, table: str, lines: list[LineView]) -> Iterator[Candidate]:
+        if not lines:
+            return
+        context = judged.view.claim.context
+        history = context.history if context is not None else None
+        if history is None:
+            known = [
+                line
+                for line in lines
+                if not isinstance(edition := judged.lookups.pairs(table, line.date_from or date.min), Unknown)
+                and edition.knows(line.code or "")
+            ]
+            if known:
+                yield Candidate(
+                    lines=known,
+                    facts={**_NO_PAIR, "pair.question": "history", "pair.in_history": Unknown("history_not_supplied", "context.history")},
+                    place=Place("claim.service_lines"),
+                )
+            return
+        for line in lines:
+            day = line.date_from
+            if day is None:
+                continue
+            edition = judged.lookups.pairs(table, day)
+            if isinstance(edition, Unknown):
+                continue
+            for entry in history:
+                earlier = entry.line
+                if (
+                    entry.status not in PAID
+                    or not earlier.procedure_code
+                    or earlier.procedure_code == line.code
+                    or not _shares_day(line, entry)
+                    or not _history_provider(parameters, line, entry)
+                ):
+                    continue
+                for row in edition.pairs_among((line.code or "", earlier.procedure_code)):
+                    if row.indicator == 9 or not row.first_day <= day.toordinal() <= row.last_day:
+                        continue
+                    now_is_two = row.column_two == line.code
+                    bypassing = [
+                        modifier for modifier in _associated(parameters, line) if _valid_on(parameters, judged.lookups, modifier, line)
+                    ]
+                    if now_is_two and bypassing and row.indicator == 1:
+                        continue
+                    yield Candidate(
+                        lines=(line,),
+                        place=Place("line.procedure_code", line.index, line.number),
+                        facts={
+                            **_NO_PAIR,
+                            "pair.question": "pair" if not now_is_two else "history",
+                            "pair.modifier_indicator": row.indicator,
+                            "pair.bypass_modifier_present": bool(bypassing),
+                            "pair.in_history": now_is_two,
+                            "pair.column_two_in_history": not now_is_two,
+                        },
+                        params={
+                            "line_number": str(line.number),
+                            "code": line.code or "",
+                            "code_one": row.column_one,
+                            "code_two": row.column_two,
+                            "hint": "",
+                            "prior": f", payer claim control number {entry.payer_claim_control_number}"
+                            if entry.payer_claim_control_number
+                            else "",
+                        },
+                        shown={"modifier_indicator": row.indicator, "prior_payer_claim_control_number": entry.payer_claim_control_number},
+                        actual={"modifiers": list(line.modifiers)},
+                    )
+
+
+_NO_PAIR: dict[str, FactValue] = {
+    "pair.modifier_indicator": None,
+    "pair.bypass_modifier_present": False,
+    "pair.same_side": False,
+    "pair.invalid_modifier": False,
+    "pair.in_history": False,
+    "pair.column_two_in_history": False,
+}
+
+
+def _unjudged(lines: list[LineView], reason: Unknown) -> Candidate:
+    return Candidate(
+        lines=lines,
+        facts={**_NO_PAIR, "pair.question": "pair", "pair.modifier_indicator": reason, "pair.column_two_in_history": False},
+        place=Place("claim.service_lines"),
+    )
+
+
+def _active_together(row: PairRow, one: LineView, two: LineView) -> bool:
+    """True when on some day both lines were rendered and the row was active (date spans are compared day by day)."""
+    if one.date_from is None or two.date_from is None:
+        return False
+    first = max(one.date_from.toordinal(), two.date_from.toordinal(), row.first_day)
+    last = min(
+        (one.date_from + timedelta(days=one.days_in_span - 1)).toordinal(),
+        (two.date_from + timedelta(days=two.days_in_span - 1)).toordinal(),
+        row.last_day,
+    )
+    return first <= last
+
+
+def _associated(parameters: CodePairParameters, line: LineView) -> list[str]:
+    allowed = parameters.bypass_modifiers or ASSOCIATED
+    return [modifier for modifier in line.modifiers if modifier in allowed]
+
+
+def _bypassing(parameters: CodePairParameters, lookups: Lookups, one: LineView, two: LineView) -> list[str]:
+    """Modifiers that separate the pair, column two first, each once. 59 and X{EPSU} count where `bypass_line` says."""
+    found = [modifier for modifier in _associated(parameters, two) if _valid_on(parameters, lookups, modifier, two)]
+    for modifier in _associated(parameters, one):
+        if modifier in DISTINCT_SERVICE and parameters.bypass_line == "column_two":
+            continue
+        if _valid_on(parameters, lookups, modifier, one):
+            found.append(modifier)
+    return list(dict.fromkeys(found))
+
+
+def _valid_on(parameters: CodePairParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
+    """25, 24, 57 only on evaluation and management; 27 there on facility claims; 58, 78, 79 and 59 not there; 91 not there (NCCI manual ch. I)."""
+    if parameters.code_classes is None or line.date_from is None or line.code is None:
+        return True
+    table = lookups.codes(parameters.code_classes, line.date_from)
+    if isinstance(table, Unknown):
+        return True
+    entry = table.on(line.code, line.date_from.toordinal())
+    is_evaluation = entry is not None and entry.values[table.column("class")] == "evaluation"
+    if modifier in ("24", "25", "57"):
+        return is_evaluation
+    if modifier == "27":
+        return is_evaluation and line.claim.claim_type == "institutional"
+    if modifier in ("58", "59", "78", "79", "91"):
+        return not is_evaluation
+    return True
+
+
+def _shares_day(line: LineView, entry: HistoryEntry) -> bool:
+    earlier = entry.line
+    if line.date_from is None or earlier.service_from is None:
+        return False
+    through = earlier.service_through or earlier.service_from
+    return earlier.service_from <= line.date_from + timedelta(days=line.days_in_span - 1) and line.date_from <= through
+
+
+def _history_provider(parameters: CodePairParameters, line: LineView, entry: HistoryEntry) -> bool:
+    earlier = entry.line
+    billing = line.claim.providers.billing
+    if parameters.provider_scope == "billing_npi":
+        return earlier.billing_npi == billing.npi
+    if (earlier.rendering_npi or earlier.billing_npi) == line.rendering.npi:
+        return True
+    return (
+        parameters.provider_scope == "billing_npi_and_specialty"
+        and earlier.billing_npi == billing.npi
+        and earlier.taxonomy_code is not None
+        and earlier.taxonomy_code == line.rendering.taxonomy_code
+    )

@@ -1,0 +1,271 @@
+"""`code_validity`: codes valid, and billable, on the date of service; diagnosis pointers that point to something.
+
+ICD-10-CM Official Guidelines I.B.2 (highest specificity); 45 CFR 162.1000 (code set valid at the time of service).
+Editions carry a row a code with its dates and whether it is billable; a category that is only a header is "unspecified length".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Literal
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.findings.finding import Fix, FixClass
+from rules_service.primitives.codes import diagnosis_shape_is_valid
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.rule import Prediction
+
+ICD10_FIRST_DAY = date(2015, 10, 1)
+MAX_CANDIDATES = 6
+
+
+class CodeValidityParameters(Parameters, frozen=True):
+    """What is checked, against which table. `starts_with` limits procedure checks to the codes the table is complete for."""
+
+    subject: Literal["diagnosis", "pointer", "procedure", "place_of_service", "modifier"]
+    table: str | None = None
+    starts_with: tuple[str, ...] = ()
+
+
+class CodeValidityKind(RuleKind[CodeValidityParameters]):
+    """One candidate a diagnosis and earliest use, a pointer, or a coded value of a line."""
+
+    name = "code_validity"
+    title = "Codes valid on the date of service"
+    levels = ("claim", "line")
+    parameters = CodeValidityParameters
+    specs = fact_specs(
+        (
+            "code.state",
+            "text",
+            "valid, header (needs more characters), not_on_date, unknown_code or bad_shape; unknown when no edition covers the date.",
+        ),
+        ("code.pointer_exists", "flag", "The diagnosis the pointer names is on the claim."),
+        ("code.subject", "text", "diagnosis, pointer, procedure, place_of_service or modifier."),
+    )
+
+    def table_names(self, parameters: CodeValidityParameters) -> tuple[str, ...]:
+        return (parameters.table,) if parameters.table else ()
+
+    def branches(self, parameters: CodeValidityParameters) -> tuple[Branch, ...]:
+        def rejection(carc: str, rarcs: tuple[str, ...], status: str | None) -> Prediction:
+            return Prediction(
+                outcome="rejection", group_code="CO", carc=carc, rarcs=rarcs, claim_status=status, appealable=False, patient_billable=False
+            )
+
+        def is_state(subject: str, *states: str) -> dict[str, object]:
+            return {"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": list(states)}]}
+
+        def fix(label: str, kind: FixClass = "data_entry") -> tuple[Fix, ...]:
+            return (Fix(label=label, class_=kind, patch=None),)
+
+        every = {
+            "diagnosis": (
+                Branch(
+                    code="dx.unspecified_length",
+                    title="Diagnosis code needs more characters",
+                    at="diagnosis.code",
+                    severity="reject",
+                    when=is_state("diagnosis", "header"),
+                    predicts=rejection("16", ("M81",), "A7:772"),
+                    message="Diagnosis {sequence} {code} is a category; code to the highest specificity.{candidates}",
+                    fixes=fix("Use the code to the highest specificity the record supports"),
+                    next_action="correct_claim",
+                ),
+                Branch(
+                    code="dx.invalid_dos",
+                    title="Diagnosis code not valid on the date of service",
+                    at="diagnosis.code",
+                    severity="reject",
+                    when=is_state("diagnosis", "not_on_date", "unknown_code"),
+                    predicts=rejection("146", ("M76",), "A7:255"),
+                    message="Diagnosis {sequence} {code} is not a valid ICD-10-CM code on {date}.{candidates}",
+                    fixes=fix("Use the code in effect on the date of service"),
+                    next_action="correct_claim",
+                ),
+                Branch(
+                    code="dx.not_icd10cm",
+                    title="Diagnosis is not an ICD-10-CM code",
+                    at="diagnosis.code",
+                    severity="reject",
+                    when=is_state("diagnosis", "bad_shape"),
+                    predicts=rejection("146", ("M76",), "A7:255"),
+                    message="Diagnosis {sequence} does not have the form of an ICD-10-CM code, which services from 2015-10-01 on require.",
+                    fixes=fix("Code the diagnosis in ICD-10-CM"),
+                    next_action="correct_claim",
+                ),
+            ),
+            "pointer": (
+                Branch(
+                    code="dx.pointer",
+                    title="Diagnosis pointer to no diagnosis",
+                    at="line.diagnosis_pointers",
+                    severity="reject",
+                    when={"fact": "code.pointer_exists", "is": "false"},
+                    predicts=rejection("16", ("M76",), "A7:477"),
+                    message="Line {line_number}: pointer {pointer} names no diagnosis of the claim.",
+                    fixes=fix("Point to a diagnosis on the claim"),
+                    next_action="correct_claim",
+                ),
+            ),
+            "procedure": (
+                Branch(
+                    code="proc.invalid_dos",
+                    title="Procedure code not valid on the date of service",
+                    at="line.procedure_code",
+                    severity="reject",
+                    when=is_state("procedure", "not_on_date", "unknown_code"),
+                    predicts=rejection("181", ("N56",), "A7:454"),
+                    message="Line {line_number} {code} is not a valid code on {date}.",
+                    fixes=fix("Use the code in effect on the date of service"),
+                    next_action="correct_claim",
+                ),
+            ),
+            "modifier": (
+                Branch(
+                    code="mod.invalid_dos",
+                    title="Modifier not valid on the date of service",
+                    at="line.modifiers",
+                    severity="reject",
+                    when=is_state("modifier", "not_on_date", "unknown_code"),
+                    predicts=rejection("182", ("N519",), "A7:453"),
+                    message="Line {line_number}: modifier {code} is not valid on {date}.",
+                    fixes=fix("Use a modifier in effect on the date of service"),
+                    next_action="correct_claim",
+                ),
+            ),
+            "place_of_service": (
+                Branch(
+                    code="pos.invalid",
+                    title="Place of service code not valid",
+                    at="line.place_of_service_code",
+                    severity="reject",
+                    when=is_state("place_of_service", "not_on_date", "unknown_code"),
+                    predicts=rejection("16", ("M77",), "A7:249"),
+                    message="Line {line_number}: the place of service code is not valid on {date}.",
+                    fixes=fix("Use a place of service code in effect on the date"),
+                    next_action="correct_claim",
+                ),
+            ),
+        }
+        return every[parameters.subject]
+
+    def derive(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
+        if parameters.subject == "pointer":
+            yield from self._pointers(judged)
+        elif parameters.subject == "diagnosis":
+            yield from self._diagnoses(parameters, judged)
+        else:
+            for line in judged.lines:
+                for code in _line_codes(parameters, line):
+                    yield self._line_code(parameters, judged, line, code)
+
+    def _pointers(self, judged: Judged) -> Iterator[Candidate]:
+        if judged.view.claim.claim_type == "institutional":
+            return
+        for line in judged.lines:
+            for pointer in line.line.diagnosis_pointers:
+                yield Candidate(
+                    lines=(line,),
+                    place=Place("line.diagnosis_pointers", line.index, line.number),
+                    facts={
+                        "code.subject": "pointer",
+                        "code.state": None,
+                        "code.pointer_exists": pointer in judged.view.diagnosis_by_sequence,
+                    },
+                    params={"line_number": str(line.number), "pointer": str(pointer)},
+                    expected={"pointers_among": sorted(judged.view.diagnosis_by_sequence)},
+                    actual={"pointer": pointer},
+                )
+
+    def _diagnoses(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
+        view = judged.view
+        for position, diagnosis in enumerate(view.claim.diagnoses):
+            using = [line for line in view.lines if diagnosis.sequence in line.line.diagnosis_pointers] or view.lines
+            day = _diagnosis_day(view, using)
+            state: FactValue
+            text = ""
+            if day is None:
+                state = Unknown("service_date_missing", "service_lines.service_from")
+            elif not diagnosis_shape_is_valid(diagnosis.code):
+                state = "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
+            else:
+                table = judged.lookups.codes(parameters.table or "", day)
+                if isinstance(table, Unknown):
+                    state = table
+                else:
+                    bare = diagnosis.code.replace(".", "")
+                    state = _state(table, bare, day)
+                    text = _candidates(table, bare, day) if state != "valid" else ""
+            yield Candidate(
+                lines=using,
+                place=Place("diagnosis.code", position),
+                facts={"code.subject": "diagnosis", "code.state": state, "code.pointer_exists": None},
+                params={
+                    "sequence": str(diagnosis.sequence),
+                    "code": diagnosis.code,
+                    "date": day.isoformat() if day else "",
+                    "candidates": f" Candidates: {text}." if text else "",
+                },
+                shown={"service_date": day.isoformat() if day else None},
+                expected={"candidates": text.split(", ")} if text else {},
+                actual={"code": diagnosis.code},
+            )
+
+    def _line_code(self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str) -> Candidate:
+        state: FactValue
+        if line.date_from is None:
+            state = Unknown("service_date_missing", "service_lines.service_from")
+        else:
+            table = judged.lookups.codes(parameters.table or "", line.date_from)
+            state = table if isinstance(table, Unknown) else _state(table, code, line.date_from)
+        field = {"procedure": "line.procedure_code", "modifier": "line.modifiers", "place_of_service": "line.place_of_service_code"}[
+            parameters.subject
+        ]
+        place = Place(field, line.index, line.number)
+        if parameters.subject == "place_of_service" and line.line.place_of_service_code is None:
+            place = Place("claim.place_of_service_code")
+        return Candidate(
+            lines=(line,),
+            place=place,
+            facts={"code.subject": parameters.subject, "code.state": state, "code.pointer_exists": None},
+            params={"line_number": str(line.number), "code": code, "date": line.date_from.isoformat() if line.date_from else ""},
+            shown={"service_date": line.date_from.isoformat() if line.date_from else None},
+            actual={"code": code},
+        )
+
+
+def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str, ...]:
+    if parameters.subject == "place_of_service":
+        found: tuple[str, ...] = (line.place_of_service,) if line.place_of_service and line.claim.claim_type != "institutional" else ()
+    elif parameters.subject == "modifier":
+        found = line.modifiers
+    else:
+        found = (line.code,) if line.code else ()
+    return tuple(code for code in found if not parameters.starts_with or code.startswith(parameters.starts_with))
+
+
+def _diagnosis_day(view: ClaimView, using: list[LineView]) -> date | None:
+    """Institutional claims are coded as of the through date; others as of the earliest line that uses the diagnosis."""
+    if view.claim.claim_type == "institutional":
+        return view.date_through
+    return min((line.date_from for line in using if line.date_from), default=None)
+
+
+def _state(table: CodeTable, code: str, day: date) -> str:
+    entry = table.on(code, day.toordinal())
+    if entry is not None:
+        return "valid" if "billable" not in table.columns or entry.values[table.column("billable")] == 1 else "header"
+    return "not_on_date" if table.rows_of(code) else "unknown_code"
+
+
+def _candidates(table: CodeTable, bare: str, day: date) -> str:
+    """Up to six billable codes in effect that begin with the code, or with its category when it is not in the table at all."""
+    found = table.starting_with(bare, day.toordinal(), 200)
+    billable = [entry.key for entry in found if "billable" not in table.columns or entry.values[table.column("billable")] == 1]
+    return ", ".join(f"{key[:3]}.{key[3:]}" if len(key) > 3 else key for key in billable[:MAX_CANDIDATES])

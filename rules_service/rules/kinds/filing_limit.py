@@ -1,0 +1,393 @@
+"""`filing_limit`: timely filing as a policy object (domain.md 2.9).
+
+42 CFR 424.44; Pub 100-04 ch. 1 s. 70. The anchor day is day 0 and the deadline is anchor + limit; a claim received on the
+deadline is timely. Months and years keep the day number, clipped to the end of the month (29 February + 1 year = 28 February).
+Claims that were rejected were not filed, so only this receipt counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, time, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from rules_service.claim.locations import Place
+from rules_service.claim.parties import ClaimStruct
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.findings.finding import Fix
+from rules_service.primitives.dates import add_business_days, add_months, add_years, is_business_day, next_business_day
+from rules_service.primitives.errors import Issue
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.rule import Prediction
+
+LineAnchor = Literal["line_from", "line_through"]
+Anchor = Literal[
+    "line_from",
+    "line_through",
+    "statement_through",
+    "discharge",
+    "last_service",
+    "primary_adjudication",
+    "original_remit",
+    "original_received",
+    "eligibility_notice",
+    "accident",
+]
+LINE_ANCHORS = ("line_from", "line_through")
+
+
+class Limit(ClaimStruct, frozen=True):
+    """How long."""
+
+    value: int
+    unit: Literal["calendar_days", "business_days", "months", "years"]
+
+
+class Extension(ClaimStruct, frozen=True):
+    """An exception that moves the deadline: through the last day of the n-th month after notice (42 CFR 424.44(b))."""
+
+    code: str
+    months_after_notice: int
+
+
+class Clock(ClaimStruct, frozen=True):
+    """One clock: to which submissions and network states it applies, where it starts and how long it runs."""
+
+    submissions: tuple[Literal["original", "secondary", "corrected", "void", "appeal"], ...]
+    anchors: tuple[Anchor, ...]
+    limit: Limit
+    networks: tuple[str, ...] = ()
+    combine: Literal["earliest", "latest"] | None = None
+    absolute_cap: Limit | None = None
+
+
+class FilingLimitParameters(Parameters, frozen=True):
+    """The first clock that fits the submission and network applies; none fits: the rule does not concern the claim."""
+
+    clocks: tuple[Clock, ...]
+    time_zone: str | None = None
+    cutoff_time: str | None = None
+    receipt_on_business_days_only: bool = False
+    roll_forward: Literal["none", "next_business_day", "next_federal_workday"] | None = None
+    holidays: tuple[date, ...] = ()
+    exceptions: tuple[Extension, ...] = ()
+    warn_within_days: tuple[int, ...] = ()
+    expired_severity: Literal["deny_hard", "warn"] | None = None
+
+
+class FilingLimitKind(RuleKind[FilingLimitParameters]):
+    """One candidate a claim, or one for the expired and one for the other lines when the clock starts at the line."""
+
+    name = "filing_limit"
+    title = "Timely filing"
+    levels = ("claim",)
+    parameters = FilingLimitParameters
+    specs = fact_specs(
+        (
+            "filing.days_remaining",
+            "count",
+            "Days from receipt to the deadline, negative when late; unknown when the anchor's date was not supplied.",
+        ),
+        ("filing.warn_within", "count", "The widest warning threshold."),
+        ("filing.near", "flag", "The deadline is within a warning threshold."),
+        ("filing.split_helps", "flag", "The line starts too early, yet its last days are timely: it can be split."),
+        ("filing.exception", "text", "none, proven (with evidence and in time), unproven (without evidence) or late."),
+    )
+
+    def check_parameters(self, parameters: FilingLimitParameters) -> Iterable[Issue]:
+        if not parameters.clocks:
+            yield Issue("parameters", "/clocks", "A filing limit has at least one clock.", "Add a clock.")
+        for index, clock in enumerate(parameters.clocks):
+            if not clock.anchors or clock.limit.value <= 0:
+                yield Issue("parameters", f"/clocks/{index}", "A clock has at least one anchor and a limit above 0.", "Add them.")
+            if len(clock.anchors) > 1 and clock.combine is None:
+                yield Issue(
+                    "parameters",
+                    f"/clocks/{index}/combine",
+                    "A clock with several anchors says which deadline counts.",
+                    "Set combine to earliest or latest.",
+                )
+        if parameters.time_zone is not None and parameters.time_zone not in available_timezones():
+            yield Issue("parameters", "/time_zone", "No such time zone.", "Use an IANA name such as America/New_York.")
+        if parameters.cutoff_time is not None:
+            try:
+                time.fromisoformat(parameters.cutoff_time)
+            except ValueError:
+                yield Issue("parameters", "/cutoff_time", "Expected a time such as 18:00.", "Write HH:MM.")
+            if parameters.time_zone is None:
+                yield Issue("parameters", "/time_zone", "A cut-off time needs the payer's time zone.", "Set time_zone.")
+
+    def branches(self, parameters: FilingLimitParameters) -> tuple[Branch, ...]:
+        severity = parameters.expired_severity or "deny_hard"
+        late = {"fact": "filing.days_remaining", "less_than": "0"}
+        denial = Prediction(outcome="denial", group_code="CO", carc="29", claim_status="A3:718", appealable=False, patient_billable=False)
+        common: dict[str, Any] = {
+            "category": "timely_filing",
+            "at": "claim.received_at",
+            "owner_role": "biller",
+            "override_reasons": ("proof_of_timely_filing", "payer_confirmed"),
+        }
+        proof = Fix(
+            label="If the payer accepted the claim earlier, send proof of timely filing (its 277CA)",
+            class_="needs_documentation",
+            patch=None,
+        )
+        exception = Fix(
+            label="Cite an exception the payer recognises, with its evidence and the delay reason code",
+            class_="needs_documentation",
+            patch=None,
+        )
+        return (
+            Branch(
+                code="tf.split_line",
+                title="The line starts before the filing limit and ends within it",
+                severity=severity,
+                when={"all": [late, {"fact": "filing.split_helps", "is": "true"}]},
+                predicts=denial,
+                next_action="correct_claim",
+                message="Lines {lines}: the filing deadline {deadline} has passed for the first day of service; the later days are still timely.",
+                fixes=(
+                    Fix(label="Split the line: bill the timely days on a line of their own", class_="data_entry", patch=None),
+                    exception,
+                ),
+                **common,
+            ),
+            Branch(
+                code="tf.exception_unproven",
+                title="Late, with an exception that is not proven",
+                severity="pend",
+                when={"all": [late, {"fact": "filing.exception", "is": "unproven"}]},
+                predicts=Prediction(outcome="pend"),
+                next_action="attach_documentation",
+                message="The filing deadline {deadline} has passed; the exception named extends it through {extended} and needs its evidence.",
+                fixes=(Fix(label="Attach the notice that proves the exception", class_="needs_documentation", patch=None),),
+                **common,
+            ),
+            Branch(
+                code="tf.exception",
+                title="Late, with a proven exception",
+                when={"all": [late, {"fact": "filing.exception", "is": "proven"}]},
+                bypassed=True,
+                bypassed_by="exception",
+                **common,
+            ),
+            Branch(
+                code="tf.expired",
+                title="The filing limit has passed",
+                severity=severity,
+                when=late,
+                predicts=denial,
+                next_action="write_off_or_cite_exception",
+                message="Received {late_by} days after the filing deadline {deadline}{lines_text}.",
+                fixes=(
+                    proof,
+                    exception,
+                    Fix(label="Otherwise write off: a participating provider may not bill the patient", class_="not_fixable", patch=None),
+                ),
+                **common,
+            ),
+            Branch(
+                code="tf.at_risk",
+                title="The filing deadline is near",
+                severity="warn",
+                when={"fact": "filing.near", "is": "true"},
+                predicts=Prediction(outcome="none"),
+                next_action="file_now",
+                message="The filing deadline is {deadline}, {days} days from receipt{lines_text}.",
+                fixes=(Fix(label="File today", class_="data_entry", patch=None),),
+                **common,
+            ),
+        )
+
+    def derive(self, parameters: FilingLimitParameters, judged: Judged) -> Iterator[Candidate]:
+        view = judged.view
+        clock = _clock(parameters, view)
+        if clock is None:
+            return
+        received = _filing_day(parameters, view)
+        if all(anchor in LINE_ANCHORS for anchor in clock.anchors):
+            groups: dict[bool, list[tuple[date, LineView, bool]]] = {}
+            for line in view.lines:
+                deadline = self._deadline(parameters, clock, view, line)
+                if isinstance(deadline, Unknown):
+                    continue
+                late = received > deadline
+                split = late and _still_timely_later(parameters, clock, line, received)
+                groups.setdefault(late, []).append((deadline, line, split))
+            for late in sorted(groups):
+                deadline = min(entry[0] for entry in groups[late])
+                lines = [entry[1] for entry in groups[late]]
+                yield self._candidate(
+                    parameters, judged, received, deadline, lines, all(entry[2] for entry in groups[late]), len(groups) > 1
+                )
+            return
+        yield self._candidate(parameters, judged, received, self._deadline(parameters, clock, view, None), view.lines, False, False)
+
+    def _deadline(self, parameters: FilingLimitParameters, clock: Clock, view: ClaimView, line: LineView | None) -> date | Unknown:
+        deadlines: list[date] = []
+        unknown: Unknown | None = None
+        for anchor in clock.anchors:
+            start = _anchor_day(anchor, view, line)
+            if isinstance(start, Unknown):
+                unknown = unknown or start
+            else:
+                deadlines.append(_roll(parameters, _after(start, clock.limit, parameters)))
+        if not deadlines:
+            return unknown or Unknown("service_date_missing", "service_lines.service_from")
+        deadline = max(deadlines) if clock.combine == "latest" else min(deadlines)
+        if clock.absolute_cap is not None and view.date_from is not None:
+            deadline = min(deadline, _roll(parameters, _after(view.date_from, clock.absolute_cap, parameters)))
+        return deadline
+
+    def _candidate(
+        self,
+        parameters: FilingLimitParameters,
+        judged: Judged,
+        received: date,
+        deadline: date | Unknown,
+        lines: list[LineView],
+        split: bool,
+        some_lines: bool,
+    ) -> Candidate:
+        widest = max(parameters.warn_within_days, default=0)
+        facts: dict[str, FactValue] = {"filing.warn_within": widest, "filing.split_helps": split}
+        if isinstance(deadline, Unknown):
+            facts |= {"filing.days_remaining": deadline, "filing.near": deadline, "filing.exception": "none"}
+            return Candidate(lines=lines, facts=facts, place=Place("claim.received_at"))
+        state, extended = _exception(parameters, judged.view, received)
+        remaining = (deadline - received).days
+        facts |= {
+            "filing.days_remaining": remaining,
+            "filing.near": bool(parameters.warn_within_days) and 0 <= remaining <= widest,
+            "filing.exception": state,
+        }
+        effective = extended if extended is not None and state == "proven" and extended > deadline else deadline
+        numbers = ", ".join(str(line.number) for line in lines)
+        return Candidate(
+            lines=lines,
+            facts=facts,
+            place=Place("claim.received_at"),
+            deadline=effective,
+            amount=sum(line.charge_at_risk for line in lines),
+            params={
+                "deadline": deadline.isoformat(),
+                "extended": extended.isoformat() if extended else "",
+                "days": str(remaining),
+                "late_by": str(-remaining),
+                "lines": numbers,
+                "lines_text": f" for lines {numbers}" if some_lines else "",
+                "exception": "filing_exception",
+            },
+            shown={
+                "deadline": deadline.isoformat(),
+                "days_remaining": remaining,
+                "earliest_line_at_risk": min(lines, key=lambda line: (line.date_from or date.max, line.number)).number,
+            },
+            expected={"received_by": deadline.isoformat()},
+            actual={"counts_as_received_on": received.isoformat()},
+        )
+
+
+def _clock(parameters: FilingLimitParameters, view: ClaimView) -> Clock | None:
+    network = view.claim.payer.network_status or "par"
+    for clock in parameters.clocks:
+        if view.submission_type in clock.submissions and (not clock.networks or network in clock.networks):
+            return clock
+    return None
+
+
+def _filing_day(parameters: FilingLimitParameters, view: ClaimView) -> date:
+    """The day the claim counts as received: in the payer's time zone, the next business day after the cut-off."""
+    received = view.claim.received_at
+    if received is None:
+        raise ValueError("received_at is resolved at the edge, before evaluation")
+    if parameters.time_zone is None:
+        return received.date()
+    local = received.astimezone(ZoneInfo(parameters.time_zone))
+    day = local.date()
+    if parameters.cutoff_time is not None and local.time() > time.fromisoformat(parameters.cutoff_time):
+        return next_business_day(day + timedelta(days=1), parameters.holidays)
+    if parameters.receipt_on_business_days_only and not is_business_day(day, parameters.holidays):
+        return next_business_day(day, parameters.holidays)
+    return day
+
+
+def _after(start: date, limit: Limit, parameters: FilingLimitParameters) -> date:
+    if limit.unit == "calendar_days":
+        return start + timedelta(days=limit.value)
+    if limit.unit == "business_days":
+        return add_business_days(start, limit.value, parameters.holidays)
+    return add_months(start, limit.value) if limit.unit == "months" else add_years(start, limit.value)
+
+
+def _roll(parameters: FilingLimitParameters, day: date) -> date:
+    if parameters.roll_forward in (None, "none"):
+        return day
+    return next_business_day(day, parameters.holidays, federal=parameters.roll_forward == "next_federal_workday")
+
+
+def _anchor_day(anchor: str, view: ClaimView, line: LineView | None) -> date | Unknown:
+    claim = view.claim
+    prior = [
+        entry
+        for entry in (claim.submission.prior if claim.submission is not None and claim.submission.prior else ())
+        if entry.status != "rejected"
+    ]
+    found: date | None = None
+    supply = "service_lines.service_from"
+    if anchor == "line_from":
+        found = line.date_from if line is not None else view.date_from
+    elif anchor == "line_through":
+        found = line.date_through if line is not None else view.date_through
+    elif anchor == "last_service":
+        found = max((one.date_through for one in view.lines if one.date_through), default=None)
+    elif anchor == "statement_through":
+        found, supply = view.date_through, "institutional.statement_through"
+    elif anchor == "discharge":
+        found, supply = claim.dates.discharge if claim.dates else None, "dates.discharge"
+    elif anchor == "primary_adjudication":
+        found, supply = (
+            max((payer.adjudication_date for payer in claim.other_payers if payer.adjudication_date), default=None),
+            "other_payers.adjudication_date",
+        )
+    elif anchor == "original_remit":
+        found, supply = max((entry.remit_date for entry in prior if entry.remit_date), default=None), "submission.prior.remit_date"
+    elif anchor == "original_received":
+        found, supply = (
+            min((entry.received_at.date() for entry in prior if entry.received_at), default=None),
+            "submission.prior.received_at",
+        )
+    elif anchor == "eligibility_notice":
+        found, supply = (
+            claim.submission.exception.notice_date if claim.submission is not None and claim.submission.exception is not None else None,
+            "submission.exception.notice_date",
+        )
+    elif anchor == "accident":
+        found, supply = claim.accident.date if claim.accident else None, "accident.date"
+    if found is not None:
+        return found
+    return Unknown("service_date_missing" if supply.startswith("service") else "context_not_supplied", supply)
+
+
+def _still_timely_later(parameters: FilingLimitParameters, clock: Clock, line: LineView, received: date) -> bool:
+    if clock.anchors != ("line_from",) or line.date_through is None:
+        return False
+    return received <= _roll(parameters, _after(line.date_through, clock.limit, parameters))
+
+
+def _exception(parameters: FilingLimitParameters, view: ClaimView, received: date) -> tuple[str, date | None]:
+    submission = view.claim.submission
+    claimed = submission.exception if submission is not None else None
+    if claimed is None or claimed.notice_date is None:
+        return "none", None
+    for extension in parameters.exceptions:
+        if extension.code == claimed.code:
+            month = add_months(claimed.notice_date.replace(day=1), extension.months_after_notice + 1)
+            last = _roll(parameters, month - timedelta(days=1))
+            if received > last:
+                return "late", last
+            return ("proven" if claimed.evidence else "unproven"), last
+    return "none", None

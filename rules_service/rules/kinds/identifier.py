@@ -1,0 +1,231 @@
+"""`identifier`: NPI check digit (45 CFR 162.406), Medicare Beneficiary Identifier and payers' member-id forms.
+
+The value of an identifier stands in no message, fact or patch: a repair names the transformation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from rules_service.claim.locations import Place
+from rules_service.claim.parties import Provider
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.findings.finding import Fix, PatchOperation
+from rules_service.primitives.codes import mbi_is_valid, npi_is_valid, without_punctuation
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.rule import Prediction
+
+ROLES = (
+    "billing",
+    "rendering",
+    "referring",
+    "ordering",
+    "supervising",
+    "attending",
+    "operating",
+    "other_operating",
+    "assistant_surgeon",
+    "purchased_service",
+    "service_facility",
+)
+_LINE_ROLES = (
+    "rendering",
+    "referring",
+    "ordering",
+    "supervising",
+    "operating",
+    "other_operating",
+    "assistant_surgeon",
+    "purchased_service",
+    "service_facility",
+)
+_ENTITY = {
+    "billing": "85",
+    "rendering": "82",
+    "referring": "DN",
+    "ordering": "DK",
+    "supervising": "DQ",
+    "attending": "71",
+    "operating": "72",
+    "other_operating": "ZZ",
+    "assistant_surgeon": "DD",
+    "purchased_service": "QB",
+    "service_facility": "77",
+}
+# Remark codes for a missing or invalid identifier of the role.
+_REMARK = {
+    "billing": "N257",
+    "rendering": "N290",
+    "referring": "N286",
+    "ordering": "N265",
+    "supervising": "N297",
+    "attending": "N253",
+    "operating": "N262",
+    "other_operating": "N262",
+    "assistant_surgeon": "N262",
+    "purchased_service": "N283",
+    "service_facility": "N293",
+}
+
+
+class MemberIdForm(Parameters, frozen=True):
+    """A payer's member id: length, characters, prefixes."""
+
+    min_length: int | None = None
+    max_length: int | None = None
+    characters: Literal["digits", "letters_and_digits"] | None = None
+    prefixes: tuple[str, ...] = ()
+
+
+class IdentifierParameters(Parameters, frozen=True):
+    """`subject: member_id` takes `form: mbi` for Medicare, or `member_id_form` for a payer's own."""
+
+    subject: Literal["npi", "member_id"]
+    form: Literal["mbi"] | None = None
+    member_id_form: MemberIdForm | None = None
+
+
+class IdentifierKind(RuleKind[IdentifierParameters]):
+    """One candidate an NPI on the claim, or the member id."""
+
+    name = "identifier"
+    title = "Identifiers in their published form"
+    levels = ("claim",)
+    parameters = IdentifierParameters
+    specs = fact_specs(
+        ("identifier.present", "flag", "The identifier is on the claim."),
+        ("identifier.valid", "flag", "It has the published form and check digit."),
+        ("identifier.valid_without_punctuation", "flag", "It would have, without spaces, dashes and dots."),
+    )
+
+    def branches(self, parameters: IdentifierParameters) -> tuple[Branch, ...]:
+        code, title = (
+            ("fmt.npi_checksum", "NPI fails its check digit")
+            if parameters.subject == "npi"
+            else ("fmt.member_id", "Member id not in the payer's form")
+        )
+        category: Literal["administrative", "eligibility"] = "administrative" if parameters.subject == "npi" else "eligibility"
+        predicts = (
+            Prediction(outcome="rejection", group_code="CO", carc="16", rarcs=("N257",), claim_status="A7:562:85", appealable=False)
+            if parameters.subject == "npi"
+            else Prediction(outcome="rejection", group_code="CO", carc="31", rarcs=("N382",), claim_status="A7:164:IL", appealable=False)
+        )
+        invalid = {"all": [{"fact": "identifier.present", "is": "true"}, {"fact": "identifier.valid", "is": "false"}]}
+        return (
+            Branch(
+                code=code,
+                title=title,
+                severity="reject",
+                category=category,
+                owner_role="front_office",
+                next_action="correct_claim",
+                when=invalid,
+                predicts=predicts,
+                message="The {role} NPI is not ten digits with a valid check digit."
+                if parameters.subject == "npi"
+                else "The member id does not have the form this payer issues.",
+            ),
+        )
+
+    def derive(self, parameters: IdentifierParameters, judged: Judged) -> Iterator[Candidate]:
+        if parameters.subject == "member_id":
+            yield self._member_id(parameters, judged.view)
+            return
+        providers = judged.view.claim.providers
+        for role in ROLES:
+            provider = getattr(providers, role)
+            if provider is not None and provider.npi is not None:
+                yield self._npi(provider, role, judged.view.lines, Place(f"claim.providers.{role}.npi"), f"/providers/{role}/npi")
+        for line in judged.view.lines:
+            for role in _LINE_ROLES if line.line.providers is not None else ():
+                provider = getattr(line.line.providers, role)
+                if provider is not None and provider.npi is not None:
+                    yield self._npi(
+                        provider,
+                        role,
+                        [line],
+                        Place(f"line.providers.{role}.npi", line.index, line.number),
+                        f"/service_lines/{line.index}/providers/{role}/npi",
+                    )
+
+    def _npi(self, provider: Provider, role: str, lines: list[LineView], place: Place, pointer: str) -> Candidate:
+        npi = provider.npi or ""
+        bare = without_punctuation(npi)
+        valid = npi_is_valid(npi)
+        repairable = not valid and npi_is_valid(bare)
+        predicts = Prediction(
+            outcome="rejection",
+            group_code="CO",
+            carc="16",
+            rarcs=(_REMARK[role],),
+            claim_status=f"A7:562:{_ENTITY[role]}",
+            appealable=False,
+            patient_billable=False,
+        )
+        fixes = (
+            (_repair(pointer),)
+            if repairable
+            else (Fix(label="Look the provider up in NPPES and enter the NPI", class_="data_entry", patch=None),)
+        )
+        return Candidate(
+            lines=lines,
+            place=place,
+            fixes=fixes,
+            predicts=predicts,
+            params={"role": role.replace("_", " ")},
+            facts={"identifier.present": True, "identifier.valid": valid, "identifier.valid_without_punctuation": npi_is_valid(bare)},
+            shown={"role": role},
+            expected={"form": "10 digits, check digit over 80840 + NPI"},
+            actual={"length": len(npi)},
+        )
+
+    def _member_id(self, parameters: IdentifierParameters, view: ClaimView) -> Candidate:
+        member_id = view.claim.subscriber.member_id
+        bare = without_punctuation(member_id or "")
+        valid = member_id is not None and _member_id_valid(parameters, member_id)
+        repairable = not valid and _member_id_valid(parameters, bare)
+        fixes = (
+            (_repair("/subscriber/member_id"),)
+            if repairable
+            else (Fix(label="Check the member id on the card or run an eligibility inquiry", class_="data_entry", patch=None),)
+        )
+        return Candidate(
+            lines=view.lines,
+            place=Place("claim.subscriber.member_id"),
+            fixes=fixes,
+            facts={
+                "identifier.present": member_id is not None,
+                "identifier.valid": valid,
+                "identifier.valid_without_punctuation": _member_id_valid(parameters, bare),
+            },
+            expected={
+                "form": "MBI: 11 characters, no dashes, without S L O I B Z" if parameters.form == "mbi" else "the payer's member id form"
+            },
+            actual={"length": len(member_id or "")},
+        )
+
+
+def _repair(pointer: str) -> Fix:
+    return Fix(
+        label="Remove spaces, dashes and dots",
+        class_="auto_safe",
+        patch=(PatchOperation(op="replace", path=pointer, transformation="remove_punctuation"),),
+    )
+
+
+def _member_id_valid(parameters: IdentifierParameters, member_id: str) -> bool:
+    if parameters.form == "mbi":
+        return mbi_is_valid(member_id)
+    form = parameters.member_id_form
+    if form is None:
+        return bool(member_id)
+    if form.min_length is not None and len(member_id) < form.min_length:
+        return False
+    if form.max_length is not None and len(member_id) > form.max_length:
+        return False
+    if form.characters == "digits" and not (member_id.isascii() and member_id.isdigit()):
+        return False
+    if form.characters == "letters_and_digits" and not (member_id.isascii() and member_id.isalnum()):
+        return False
+    return not form.prefixes or member_id.startswith(form.prefixes)

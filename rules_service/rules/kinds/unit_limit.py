@@ -1,0 +1,286 @@
+"""`unit_limit`: medically unlikely edits (MUE) and payers' own unit limits.
+
+NCCI Policy Manual ch. I s. V; CMS MUE files. MAI 1 is judged a line, MAI 2 and 3 a day of service over all lines of the code
+and provider. An excess denies every unit. A value of 0 is a limit; a missing row is not "no limit", it is not known.
+Units of a line that spans days are divided by the days and rounded half up (a documented parameter of CMS practice).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, timedelta
+from typing import Literal
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.findings.finding import Fix
+from rules_service.primitives.errors import Issue
+from rules_service.primitives.money import Quantity, round_half_up
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs, same_provider
+from rules_service.rules.rule import Prediction
+
+
+class UnitLimitParameters(Parameters, frozen=True):
+    """Tables by setting. `adjudication: line` judges every row a line, as Medicaid does, whose file has no MAI."""
+
+    table_professional: str | None = None
+    table_institutional: str | None = None
+    table_supplier: str | None = None
+    supplier_taxonomies: tuple[str, ...] = ()
+    adjudication: Literal["by_mai", "line"] | None = None
+    provider_scope: Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"] | None = None
+    round_spans: Literal["half_up", "up"] | None = None
+
+
+class UnitLimitKind(RuleKind[UnitLimitParameters]):
+    """One candidate a line (MAI 1) or a code and day (MAI 2 and 3)."""
+
+    name = "unit_limit"
+    title = "Units above what the payer accepts"
+    levels = ("line",)
+    parameters = UnitLimitParameters
+    specs = fact_specs(
+        ("units.billed", "quantity", "Units a day, of the line or summed over the day."),
+        ("units.limit", "quantity", "The published limit; unknown when the code has no row."),
+        ("units.excess", "quantity", "Billed minus limit; unknown when the limit is."),
+        ("units.mai", "count", "MUE adjudication indicator: 1 line, 2 day (absolute), 3 day (clinical)."),
+        ("units.excess_with_history", "quantity", "The same with earlier claims of that day; unknown when history was not supplied."),
+    )
+
+    def check_parameters(self, parameters: UnitLimitParameters) -> Iterable[Issue]:
+        if not (parameters.table_professional or parameters.table_institutional):
+            yield Issue(
+                "parameters",
+                "/table_professional",
+                "A unit limit names the table of at least one claim type.",
+                "Set table_professional or table_institutional.",
+            )
+
+    def table_names(self, parameters: UnitLimitParameters) -> tuple[str, ...]:
+        return tuple(name for name in (parameters.table_professional, parameters.table_institutional, parameters.table_supplier) if name)
+
+    def branches(self, parameters: UnitLimitParameters) -> tuple[Branch, ...]:
+        def denial(appealable: bool, status: str | None) -> Prediction:
+            return Prediction(
+                outcome="denial",
+                group_code="CO",
+                carc="151",
+                rarcs=("N362",),
+                claim_status=status,
+                appealable=appealable,
+                patient_billable=False,
+            )
+
+        exceeds = {"fact": "units.excess", "more_than": "0"}
+        exceeds_with_history = {"fact": "units.excess_with_history", "more_than": "0"}
+        correct = Fix(label="Correct the units if they were miscounted", class_="data_entry", patch=None)
+        message = "Line {line_number} {code}: {billed} units a day, the limit is {limit} (MAI {mai}).{hint}"
+        return (
+            Branch(
+                code="mue.not_payable",
+                title="Code with a unit limit of 0",
+                at="line.procedure_code",
+                severity="deny_hard",
+                when={"all": [exceeds, {"fact": "units.limit", "is": "0"}]},
+                predicts=denial(False, None),
+                message="Line {line_number} {code}: the published limit is 0, the code is not separately payable in this setting.",
+                fixes=(Fix(label="Bill the code the payer accepts for this service, or remove the line", class_="data_entry", patch=None),),
+                next_action="correct_claim",
+            ),
+            Branch(
+                code="mue.mai1",
+                title="Line units above the limit",
+                at="line.unit_count",
+                severity="deny_soft",
+                when={"all": [exceeds, {"fact": "units.mai", "is": "1"}]},
+                predicts=denial(True, "A7:476"),
+                message=message,
+                fixes=(
+                    correct,
+                    Fix(
+                        label="If the units were separate services, split them over lines with the modifier the record supports",
+                        class_="needs_documentation",
+                        patch=None,
+                    ),
+                ),
+            ),
+            Branch(
+                code="mue.mai2",
+                title="Day's units above an absolute limit",
+                at="line.unit_count",
+                severity="deny_hard",
+                when={"all": [exceeds, {"fact": "units.mai", "is": "2"}]},
+                predicts=denial(False, "A7:476"),
+                message=message,
+                fixes=(correct,),
+                next_action="correct_claim",
+            ),
+            Branch(
+                code="mue.mai3",
+                title="Day's units above a clinical limit",
+                at="line.unit_count",
+                severity="deny_soft",
+                when={"all": [exceeds, {"fact": "units.mai", "is": "3"}]},
+                predicts=denial(True, None),
+                message=message,
+                fixes=(correct, Fix(label="Attach the record that supports the units", class_="needs_documentation", patch=None)),
+                override_reasons=("units_documented",),
+            ),
+            Branch(
+                code="mue.mai2.cross_claim",
+                title="Day's units above an absolute limit, counting earlier claims",
+                at="line.unit_count",
+                severity="deny_hard",
+                when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "2"}]},
+                predicts=denial(False, "A7:476"),
+                message=message + " Earlier claims of that day are counted.",
+                fixes=(correct,),
+            ),
+            Branch(
+                code="mue.mai3.cross_claim",
+                title="Day's units above a clinical limit, counting earlier claims",
+                at="line.unit_count",
+                severity="deny_soft",
+                when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "3"}]},
+                predicts=denial(True, None),
+                message=message + " Earlier claims of that day are counted.",
+                fixes=(correct, Fix(label="Attach the record that supports the units", class_="needs_documentation", patch=None)),
+                override_reasons=("units_documented",),
+            ),
+        )
+
+    def derive(self, parameters: UnitLimitParameters, judged: Judged) -> Iterator[Candidate]:
+        table_name = self._table(parameters, judged)
+        if table_name is None:
+            return
+        counted = [
+            line
+            for line in judged.view.lines
+            if line.code and line.date_from and line.line.unit_count is not None and line.line.unit_basis != "MJ"
+        ]
+        mine = {line.index for line in judged.lines}
+        done: set[tuple[str, date, int]] = set()
+        for line in counted:
+            if line.index not in mine or line.date_from is None or line.code is None:
+                continue
+            table = judged.lookups.codes(table_name, line.date_from)
+            if isinstance(table, Unknown):
+                yield self._candidate(line, (line,), None, table, parameters)
+                continue
+            entry = table.on(line.code, line.date_from.toordinal())
+            if entry is None:
+                yield self._candidate(
+                    line, (line,), None, Unknown("unit_limit_not_published", "the payer's own limit, if known"), parameters
+                )
+                continue
+            limit = int(entry.values[table.column("value")])
+            mai = 1 if parameters.adjudication == "line" else int(entry.values[table.column("mai")])
+            if mai == 1:
+                yield self._candidate(line, (line,), _per_day(parameters, line), limit, parameters, mai)
+                continue
+            group = [
+                other
+                for other in counted
+                if other.code == line.code and same_provider(parameters.provider_scope or "rendering_npi", line, other)
+            ]
+            day = line.date_from
+            leader = min(other.index for other in group if _on(other, day))
+            if (line.code, day, leader) in done:
+                continue
+            done.add((line.code, day, leader))
+            same_day = [other for other in group if _on(other, day)]
+            billed = sum(_per_day(parameters, other) for other in same_day)
+            yield self._candidate(line, same_day, billed, limit, parameters, mai, self._earlier(parameters, judged, line, day))
+
+    def _table(self, parameters: UnitLimitParameters, judged: Judged) -> str | None:
+        claim = judged.view.claim
+        if claim.claim_type == "institutional":
+            return parameters.table_institutional
+        if parameters.table_supplier and claim.providers.billing.taxonomy_code in parameters.supplier_taxonomies:
+            return parameters.table_supplier
+        return parameters.table_professional
+
+    def _earlier(self, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
+        context = judged.view.claim.context
+        if context is None or context.history is None:
+            return Unknown("history_not_supplied", "context.history")
+        total = 0
+        for entry in context.history:
+            earlier = entry.line
+            if (
+                entry.status in ("rejected", "denied")
+                or earlier.procedure_code != line.code
+                or earlier.unit_count is None
+                or earlier.service_from is None
+            ):
+                continue
+            if (earlier.rendering_npi or earlier.billing_npi) not in (None, line.rendering.npi):
+                continue
+            through = earlier.service_through or earlier.service_from
+            if earlier.service_from <= day <= through:
+                total += _spread(parameters, earlier.unit_count.thousandths, (through - earlier.service_from).days + 1)
+        return total
+
+    def _candidate(
+        self,
+        line: LineView,
+        lines: Iterable[LineView],
+        billed: int | None,
+        limit: int | Unknown,
+        parameters: UnitLimitParameters,
+        mai: int = 1,
+        earlier: int | Unknown = 0,
+    ) -> Candidate:
+        facts: dict[str, FactValue] = {"units.billed": billed, "units.mai": mai}
+        if isinstance(limit, Unknown) or billed is None:
+            facts |= {"units.limit": limit, "units.excess": limit, "units.excess_with_history": limit}
+            return Candidate(lines=tuple(lines), facts=facts, place=Place("line.unit_count", line.index, line.number))
+        thousandths = 1000 * limit
+        facts |= {"units.limit": thousandths, "units.excess": billed - thousandths, "units.excess_with_history": None}
+        if mai != 1 and billed <= thousandths:
+            facts["units.excess_with_history"] = (
+                earlier if isinstance(earlier, Unknown) else billed + earlier - thousandths if earlier else None
+            )
+        modifiers = {modifier for one in lines for modifier in one.modifiers}
+        hint = (
+            " For a bilateral service bill one line with modifier 50 and 1 unit."
+            if {"RT", "LT"} <= modifiers and "50" not in modifiers
+            else ""
+        )
+        total = billed + (earlier if isinstance(earlier, int) else 0)
+        shown = str(Quantity(total if facts["units.excess"] is not None and billed <= thousandths else billed))
+        return Candidate(
+            lines=tuple(lines),
+            facts=facts,
+            place=Place("line.unit_count", line.index, line.number),
+            params={
+                "line_number": str(line.number),
+                "code": line.code or "",
+                "billed": shown,
+                "limit": str(limit),
+                "mai": str(mai),
+                "hint": hint,
+            },
+            shown={"limit": limit, "mai": mai, "service_date": line.date_from.isoformat() if line.date_from else None},
+            expected={"units_at_most": limit},
+            actual={"units": shown},
+        )
+
+
+def _on(line: LineView, day: date) -> bool:
+    return line.date_from is not None and line.date_from <= day <= line.date_from + timedelta(days=line.days_in_span - 1)
+
+
+def _per_day(parameters: UnitLimitParameters, line: LineView) -> int:
+    """Thousandths of units a day."""
+    return _spread(parameters, line.line.unit_count.thousandths if line.line.unit_count else 0, line.days_in_span)
+
+
+def _spread(parameters: UnitLimitParameters, thousandths: int, days: int) -> int:
+    if days <= 1:
+        return thousandths
+    if parameters.round_spans == "up":
+        return 1000 * -(-thousandths // (1000 * days))
+    return 1000 * round_half_up(thousandths, 1000 * days)

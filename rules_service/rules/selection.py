@@ -1,0 +1,78 @@
+"""Which rule sets speak of a claim, and which of their rules stand once the more specific ones have overridden or disabled others.
+
+Precedence, most specific first: plan, product, payer with line of business and state, payer with claim type, payer, national.
+A rule may override or disable only rules of a broader scope; the losers are kept for the explanation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rules_service.claim.claim import Claim
+from rules_service.rules.rule import RuleSetScope, RuleVersionContent
+
+_LAYER = {"national": 0, "payer": 1, "product": 2, "plan": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRule:
+    """A rule version in force, with where it comes from."""
+
+    content: RuleVersionContent
+    version: int
+    sha256: str
+    rule_set_id: str
+    layer: str
+    rank: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Loser:
+    """A rule that would apply but for a more specific one."""
+
+    rule_id: str
+    by: str
+    how: str
+
+
+def scope_matches(scope: RuleSetScope, claim: Claim, payer_id: str) -> bool:
+    """True when the claim lies in the scope; `payer_id` is the payer its ids and aliases resolved to ("" when none)."""
+    payer = claim.payer
+    tests: tuple[tuple[Sequence[str], str | None], ...] = (
+        (scope.payer_ids, payer_id),
+        (scope.lines_of_business, payer.line_of_business),
+        (scope.states, payer.state),
+        (scope.plan_ids, payer.plan_id),
+        (scope.products, payer.product),
+        (scope.claim_types, claim.claim_type),
+    )
+    return all(not wanted or held in wanted for wanted, held in tests)
+
+
+def scope_rank(scope: RuleSetScope) -> tuple[int, ...]:
+    """How specific a scope is; a greater tuple wins."""
+    return (
+        _LAYER[scope.layer],
+        bool(scope.plan_ids),
+        bool(scope.products),
+        bool(scope.lines_of_business) + bool(scope.states),
+        bool(scope.claim_types),
+        bool(scope.payer_ids),
+    )
+
+
+def standing(rules: Iterable[StandingRule]) -> tuple[list[StandingRule], list[Loser]]:
+    """Rules that stand, in a fixed order, and those that lost. Only a stable rule of a more specific scope can displace one."""
+    ordered = sorted(rules, key=lambda rule: (rule.rank, rule.content.rule_id), reverse=True)
+    losers: dict[str, Loser] = {}
+    for winner in ordered:
+        if winner.content.stage != "stable" or winner.content.rule_id in losers:
+            continue
+        for how, targets in (("overridden", winner.content.overrides), ("disabled", winner.content.disables)):
+            for loser in ordered:
+                if loser.content.rule_id in targets and loser.rank < winner.rank:
+                    losers.setdefault(loser.content.rule_id, Loser(loser.content.rule_id, winner.content.rule_id, how))
+    kept = [rule for rule in reversed(ordered) if rule.content.rule_id not in losers]
+    kept.sort(key=lambda rule: rule.content.rule_id)
+    return kept, sorted(losers.values(), key=lambda loser: loser.rule_id)
