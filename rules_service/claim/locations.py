@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rules_service.claim.parties import ClaimStruct
 
 
-class Location(ClaimStruct, frozen=True):
+class Location(ClaimStruct, frozen=True, omit_defaults=False):
     """One place in four coordinate systems; null where a system has no such place."""
 
     json_pointer: str

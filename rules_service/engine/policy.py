@@ -6,6 +6,7 @@ slice is compiled once, lazily, and shared by every slice with the same rule ver
 
 from __future__ import annotations
 
+import functools
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
@@ -41,6 +42,7 @@ class Publication:
     contents: Mapping[str, RuleVersionContent]
 
 
+@functools.cache
 def specs_for(kind: RuleKind[Any], level: str) -> Mapping[str, FactSpec]:
     """Facts a condition of a rule of this kind and level may name."""
     allowed = {name: fact.spec for name, fact in CATALOGUE.items() if level != "claim" or fact.spec.level == "claim"}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rules_service.claim.claim import Claim
 from rules_service.rules.rule import RuleSetScope, RuleVersionContent
 
 _LAYER = {"national": 0, "payer": 1, "product": 2, "plan": 3}
@@ -36,16 +35,27 @@ class Loser:
     how: str
 
 
-def scope_matches(scope: RuleSetScope, claim: Claim, payer_id: str) -> bool:
-    """True when the claim lies in the scope; `payer_id` is the payer its ids and aliases resolved to ("" when none)."""
-    payer = claim.payer
+@dataclass(frozen=True, slots=True)
+class ScopeKey:
+    """What of a claim decides which rule sets speak of it. `payer_id` is the payer its ids and aliases resolved to ("" when none)."""
+
+    payer_id: str
+    line_of_business: str | None
+    state: str | None
+    plan_id: str | None
+    product: str | None
+    claim_type: str
+
+
+def scope_matches(scope: RuleSetScope, key: ScopeKey) -> bool:
+    """True when claims of this key lie in the scope."""
     tests: tuple[tuple[Sequence[str], str | None], ...] = (
-        (scope.payer_ids, payer_id),
-        (scope.lines_of_business, payer.line_of_business),
-        (scope.states, payer.state),
-        (scope.plan_ids, payer.plan_id),
-        (scope.products, payer.product),
-        (scope.claim_types, claim.claim_type),
+        (scope.payer_ids, key.payer_id),
+        (scope.lines_of_business, key.line_of_business),
+        (scope.states, key.state),
+        (scope.plan_ids, key.plan_id),
+        (scope.products, key.product),
+        (scope.claim_types, key.claim_type),
     )
     return all(not wanted or held in wanted for wanted, held in tests)
 

@@ -1,0 +1,17 @@
+"""Alembic environment: the connection comes from the caller, so tests and the service migrate alike."""
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from rules_service.storage import tables  # noqa: F401  registers the tables
+
+connection = context.config.attributes.get("connection")
+if connection is None:
+    from rules_service.storage.database import Database
+
+    connection = Database(context.config.get_main_option("sqlalchemy.url") or "").engine.connect()
+
+# No batch mode: on SQLite it rebuilds tables and silently drops their triggers.
+context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=False, transactional_ddl=True)
+with context.begin_transaction():
+    context.run_migrations()

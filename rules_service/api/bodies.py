@@ -1,0 +1,47 @@
+"""Reading bodies: media type, encoding and size are judged before the body is read whole."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from rules_service.api.problems import ProblemError
+
+
+def media_type(request: Request) -> str:
+    """The media type without its parameters, lower-case."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request, allowed: tuple[str, ...], limit: int) -> bytes:
+    """The body; 415 for another media type or any content encoding, 413 once it is known to be too large."""
+    if media_type(request) not in allowed:
+        raise ProblemError("unsupported-media-type", f"Send {' or '.join(allowed)}.", headers={"Accept": ", ".join(allowed)})
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProblemError("unsupported-media-type", "Send the body without Content-Encoding.")
+    declared = request.headers.get("content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise too_large(limit)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def too_large(limit: int) -> ProblemError:
+    """413 with the limit."""
+    return ProblemError(
+        "payload-too-large",
+        f"The limit here is {limit} bytes. Split the input; larger files go through a job.",
+        headers={"Connection": "close"},
+    )
+
+
+def only_query(request: Request, *allowed: str) -> None:
+    """400 for a query parameter nobody reads: a misspelt one must not be ignored."""
+    for name in request.query_params:
+        if name not in allowed:
+            raise ProblemError("bad-request", f"An unknown query parameter was sent. Known here: {', '.join(allowed) or 'none'}.")

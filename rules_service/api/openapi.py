@@ -1,0 +1,189 @@
+"""The OpenAPI document: routes from FastAPI, schemas of claims and evaluations generated from the core structures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from rules_service import __version__
+from rules_service.api.problems import TITLES
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import schema_value
+from rules_service.findings.evaluation import Evaluation
+from rules_service.rules.rule import Manifest, RuleVersionContent
+from rules_service.storage.clients import SCOPES
+
+_REF = "#/components/schemas/{name}"
+PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "title": "Problem",
+    "description": "RFC 9457. Never repeats a value of the request.",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("pointer", "code", "message", "mend")},
+                "required": ["pointer", "code", "message", "mend"],
+            },
+        },
+    },
+}
+
+
+def core_schemas() -> dict[str, Any]:
+    """JSON Schemas of the claim, the evaluation, rule version and manifest, and of the answers built from them."""
+    _, components = msgspec.json.schema_components(
+        [Claim, Evaluation, RuleVersionContent, Manifest], schema_hook=schema_value, ref_template=_REF
+    )
+    result = {
+        "type": "object",
+        "required": ["index", "status"],
+        "properties": {
+            "index": {"type": "integer"},
+            "status": {"type": "integer"},
+            "evaluation": {"$ref": _REF.format(name="Evaluation")},
+            "problem": {"$ref": _REF.format(name="Problem")},
+        },
+    }
+    condition = {
+        "type": "object",
+        "properties": {
+            "condition": {"type": "string"},
+            "result": {"enum": ["true", "false", "unknown"]},
+            "seen": {"type": "string"},
+            "reason": {"type": "string"},
+            "parts": {"type": "array", "items": {"type": "object"}},
+        },
+    }
+    return {
+        **dict(components),
+        "Problem": PROBLEM,
+        "ClaimResult": result,
+        "ClaimBatch": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["claims"],
+            "properties": {"claims": {"type": "array", "maxItems": 100, "items": {"$ref": _REF.format(name="Claim")}}},
+        },
+        "BatchResult": {
+            "type": "object",
+            "required": ["results"],
+            "properties": {"results": {"type": "array", "items": {"$ref": _REF.format(name="ClaimResult")}}},
+        },
+        "X12Result": {
+            "type": "object",
+            "required": ["evaluations"],
+            "properties": {"evaluations": {"type": "array", "items": {"$ref": _REF.format(name="ClaimResult")}}},
+        },
+        "Explanation": {
+            "type": "object",
+            "required": ["evaluation_id", "catalog_epoch", "rules"],
+            "properties": {
+                "evaluation_id": {"type": "string"},
+                "catalog_epoch": {"type": "integer"},
+                "rules": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"rule_id": {"type": "string"}, "branches": {"type": "array", "items": condition}},
+                    },
+                },
+            },
+        },
+    }
+
+
+def scoped(scope: str, **more: Any) -> dict[str, Any]:
+    """The operation's scope, and anything else it says."""
+    return {"security": [{"apiKey": [scope]}], "x-scope": scope, **more}
+
+
+def _idempotency() -> dict[str, Any]:
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "maxLength": 255},
+        "description": "The same key and claim give the same answer again.",
+    }
+
+
+def json_body(
+    schema: str, scope: str, query: list[tuple[str, list[str], str]], ndjson: str | None = None, idempotent: bool = False
+) -> dict[str, Any]:
+    """An operation whose body the core decodes."""
+    content: dict[str, Any] = {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}
+    if ndjson is not None:
+        content["application/x-ndjson"] = {"schema": {"$ref": _REF.format(name=ndjson)}}
+    parameters = [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string", "enum": values, "default": values[0]},
+            "description": text,
+        }
+        for name, values, text in query
+    ]
+    if idempotent:
+        parameters.append(_idempotency())
+    return scoped(scope, requestBody={"required": True, "content": content}, parameters=parameters)
+
+
+def raw_body(media: str, scope: str, description: str, parameters: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """An operation whose body is not JSON."""
+    body = {"required": True, "description": description, "content": {media: {"schema": {"type": "string", "format": "binary"}}}}
+    return scoped(scope, requestBody=body, parameters=parameters or [])
+
+
+def json_answer(schema: str, description: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """A JSON answer by the name of its schema."""
+    return {status: {"description": description, "content": {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}}}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problem answers."""
+    titles = dict(TITLES.values())
+    return {
+        status: {"description": titles[status], "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}}}
+        for status in statuses
+    }
+
+
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """The whole document, the same bytes for the same code."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
+            description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
+            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "catalog", "reference", "operations")],
+        )  # fmt: skip
+        components = document.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        schemas.pop("HTTPValidationError", None)
+        schemas.pop("ValidationError", None)
+        schemas.update(core_schemas())
+        components["securitySchemes"] = {
+            "apiKey": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "API key. Scopes: " + "; ".join(f"`{name}` {text}" for name, text in SCOPES.items()),
+            }
+        }
+        for path in document["paths"].values():
+            for operation in path.values():
+                found = operation.get("responses", {}).get("422")
+                if found is not None and "application/json" in found.get("content", {}):
+                    operation["responses"]["422"] = problems(422)[422]
+        app.openapi_schema = document
+    return app.openapi_schema

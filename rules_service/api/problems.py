@@ -1,0 +1,147 @@
+"""RFC 9457 problem documents. They say what, where and how to mend it, and never repeat a value of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from rules_service.primitives.errors import (
+    EngineFault,
+    InputError,
+    InvalidClaim,
+    Issue,
+    MalformedBody,
+    NotFound,
+    RulesServiceError,
+    StateConflict,
+    StorageUnavailable,
+)
+from rules_service.services.validate_claim import IdempotencyMismatch
+from rules_service.storage.writer import KeyTaken
+
+TITLES: dict[str, tuple[int, str]] = {
+    "malformed-body": (400, "The body cannot be read"),
+    "bad-request": (400, "The request cannot be used"),
+    "unauthenticated": (401, "A credential is needed"),
+    "insufficient-scope": (403, "The credential does not allow this"),
+    "not-found": (404, "There is no such thing here"),
+    "method-not-allowed": (405, "The method is not allowed here"),
+    "state-conflict": (409, "The state refuses this"),
+    "idempotency-in-progress": (409, "Another request holds this idempotency key"),
+    "payload-too-large": (413, "The body is too large"),
+    "unsupported-media-type": (415, "The media type is not supported here"),
+    "validation-error": (422, "The input cannot be used"),
+    "idempotency-key-reused": (422, "The idempotency key was used with another body"),
+    "internal": (500, "An unexpected fault"),
+    "engine-fault": (500, "The engine could not judge the claim whole"),
+    "not-ready": (503, "The service cannot take the request now"),
+}
+RETRY_AFTER_SECONDS = "1"
+
+
+class ProblemError(Exception):
+    """A problem to answer with."""
+
+    def __init__(self, slug: str, detail: str = "", issues: Sequence[Issue] = (), headers: dict[str, str] | None = None) -> None:
+        super().__init__(slug)
+        self.slug, self.detail, self.issues, self.headers = slug, detail, issues, headers or {}
+
+
+def problem_document(slug: str, detail: str = "", issues: Sequence[Issue] = (), request_id: str | None = None) -> dict[str, Any]:
+    """The members of a problem document."""
+    status, title = TITLES[slug]
+    document: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status}
+    if detail:
+        document["detail"] = detail
+    if request_id is not None:
+        document["request_id"] = request_id
+    if issues:
+        document["errors"] = [
+            {"pointer": issue.where, "code": issue.code, "message": issue.message, "mend": issue.mend} for issue in issues
+        ]
+    return document
+
+
+def problem_response(request: Request, error: ProblemError) -> Response:
+    """The problem as a response."""
+    document = problem_document(error.slug, error.detail, error.issues, request.scope.get("request_id"))
+    return Response(msgspec.json.encode(document), TITLES[error.slug][0], error.headers, "application/problem+json")
+
+
+def problem_of(error: RulesServiceError) -> ProblemError:
+    """What a caller is told of an error of ours."""
+    if isinstance(error, MalformedBody):
+        return ProblemError("malformed-body", error.title, error.issues)
+    if isinstance(error, (InvalidClaim, InputError)):
+        return ProblemError("validation-error", error.title, error.issues)
+    if isinstance(error, NotFound):
+        return ProblemError("not-found")
+    if isinstance(error, IdempotencyMismatch):
+        return ProblemError("idempotency-key-reused")
+    if isinstance(error, KeyTaken):
+        return ProblemError("idempotency-in-progress", headers={"Retry-After": RETRY_AFTER_SECONDS})
+    if isinstance(error, StateConflict):
+        return ProblemError("state-conflict")
+    if isinstance(error, StorageUnavailable):
+        return ProblemError(
+            "not-ready",
+            "The database cannot take the request now. Nothing was stored; send it again.",
+            headers={"Retry-After": RETRY_AFTER_SECONDS},
+        )
+    if isinstance(error, EngineFault):
+        return ProblemError("engine-fault", "The claim was not judged and nothing was stored.")
+    return ProblemError("internal")
+
+
+_BY_STATUS = {
+    400: "bad-request",
+    401: "unauthenticated",
+    403: "insufficient-scope",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "payload-too-large",
+    415: "unsupported-media-type",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a problem document."""
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        return problem_response(request, error if isinstance(error, ProblemError) else ProblemError("internal"))
+
+    async def on_ours(request: Request, error: Exception) -> Response:
+        return problem_response(request, problem_of(error) if isinstance(error, RulesServiceError) else ProblemError("internal"))
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        faults = error.errors() if isinstance(error, RequestValidationError) else []
+        issues = [
+            Issue(
+                str(fault["type"]),
+                "/".join(str(step) for step in fault["loc"] if not str(step).isdigit()),
+                "The value does not have the form expected here.",
+                "See /openapi.json.",
+            )
+            for fault in faults
+        ]
+        return problem_response(request, ProblemError("validation-error", issues=issues))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+        return problem_response(request, ProblemError(_BY_STATUS.get(status, "internal"), headers=headers))
+
+    async def on_anything(request: Request, error: Exception) -> Response:
+        return problem_response(request, ProblemError("internal"))
+
+    app.add_exception_handler(ProblemError, on_problem)
+    app.add_exception_handler(RulesServiceError, on_ours)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_anything)

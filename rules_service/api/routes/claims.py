@@ -1,0 +1,130 @@
+"""POST /v1/claims/validate and /v1/claims/validate-batch: the hot path. Bodies are decoded by msgspec, answers are stored bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from rules_service.api.bodies import media_type, only_query, read_body
+from rules_service.api.openapi import json_answer, json_body, problems
+from rules_service.api.problems import ProblemError, problem_document, problem_of
+from rules_service.api.state import allowed, state_of
+from rules_service.claim.claim import Claim
+from rules_service.formats.native.json_claims import claim_of, claims_in_batch, lines_of
+from rules_service.primitives.errors import RulesServiceError
+from rules_service.services.validate_claim import Answered, ClaimValidator
+from rules_service.storage.clients import Principal
+
+router = APIRouter(tags=["claims"])
+CHUNK = 64
+MAX_KEY = 255
+
+
+@router.post(
+    "/v1/claims/validate",
+    operation_id="validateClaim",
+    summary="Judge one claim against the payer's published rules",
+    response_class=Response,
+    responses=json_answer("Evaluation", "The evaluation, stored before it is sent") | problems(400, 401, 403, 413, 415, 422, 409, 503),
+    openapi_extra=json_body(
+        "Claim", "claims:validate", [("mode", ["live", "dry_run"], "dry_run stores nothing and gives no id")], idempotent=True
+    ),
+)
+async def validate_claim(request: Request) -> Response:
+    """One claim in, one evaluation out. 200 also when there are findings."""
+    principal = allowed(request, "claims:validate")
+    state = state_of(request)
+    only_query(request, "mode")
+    mode = request.query_params.get("mode", "live")
+    if mode not in ("live", "dry_run"):
+        raise ProblemError("bad-request", "mode is live or dry_run.")
+    body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
+    claim = claim_of(body)
+    if mode == "dry_run":
+        answered = await state.validator.dry_run(claim, principal)
+    else:
+        answered = await state.validator.validate(claim, principal, _idempotency_key(request))
+    request.scope["catalog_epoch"] = answered.epoch
+    headers = {}
+    if answered.evaluation_id is not None:
+        headers["Content-Location"] = f"/v1/evaluations/{answered.evaluation_id}"
+    if answered.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    return Response(answered.body, 200, headers, "application/json")
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        raise ProblemError("bad-request", f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
+    return key
+
+
+@router.post(
+    "/v1/claims/validate-batch",
+    operation_id="validateClaimBatch",
+    summary="Judge many claims; one result per claim, in order",
+    response_class=Response,
+    responses=json_answer("BatchResult", "One result a claim; a bad claim fails alone") | problems(400, 401, 403, 413, 415, 422, 503),
+    openapi_extra=json_body("ClaimBatch", "claims:validate", [], ndjson="Claim"),
+)
+async def validate_batch(request: Request) -> Response:
+    """`{"claims": [...]}` up to 100, or NDJSON up to the size limit, answered as a stream of lines."""
+    principal = allowed(request, "claims:validate")
+    state = state_of(request)
+    only_query(request)
+    if media_type(request) == "application/x-ndjson":
+        body = await read_body(request, ("application/x-ndjson",), state.settings.max_batch_bytes)
+        request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
+        return StreamingResponse(_stream(lines_of(body), principal, state.validator), 200, media_type="application/x-ndjson")
+    body = await read_body(request, ("application/json", "application/x-ndjson"), state.settings.max_batch_bytes)
+    results = await judge_each(claims_in_batch(body), principal, state.validator)
+    request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
+    return Response(b'{"results":[' + b",".join(results) + b"]}", 200, media_type="application/json")
+
+
+async def _stream(texts: list[bytes], principal: Principal, validator: ClaimValidator) -> AsyncIterator[bytes]:
+    for start in range(0, len(texts), CHUNK):
+        results = await judge_each(texts[start : start + CHUNK], principal, validator, start)
+        yield b"\n".join(results) + b"\n"
+
+
+async def judge_each(texts: list[bytes], principal: Principal, validator: ClaimValidator, first: int = 0) -> list[bytes]:
+    """One result a claim text, stored together in one transaction; a text that is no claim gives its problem."""
+    read: list[Claim | RulesServiceError] = []
+    for text in texts:
+        try:
+            read.append(claim_of(text))
+        except RulesServiceError as error:
+            read.append(error)
+    return await judge_read(read, principal, validator, first)
+
+
+async def judge_read(read: list[Claim | RulesServiceError], principal: Principal, validator: ClaimValidator, first: int = 0) -> list[bytes]:
+    """One result a claim that was read, or that could not be."""
+    claims = [item for item in read if isinstance(item, Claim)]
+    answers: list[Answered | RulesServiceError]
+    try:
+        answers = list(await validator.validate_many(claims, principal))
+    except RulesServiceError:
+        # One claim of the chunk cannot be judged or stored: each alone, so that it fails alone.
+        answers = []
+        for claim in claims:
+            try:
+                answers.append(await validator.validate(claim, principal))
+            except RulesServiceError as error:
+                answers.append(error)
+    waiting = iter(answers)
+    return [_result(number, next(waiting) if isinstance(item, Claim) else item) for number, item in enumerate(read, first)]
+
+
+def _result(index: int, answer: Answered | RulesServiceError) -> bytes:
+    if isinstance(answer, Answered):
+        return b'{"index":%d,"status":200,"evaluation":%s}' % (index, answer.body)
+    problem = problem_of(answer)
+    document: dict[str, Any] = problem_document(problem.slug, problem.detail, problem.issues)
+    return msgspec.json.encode({"index": index, "status": document["status"], "problem": document})

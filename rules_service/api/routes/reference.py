@@ -1,0 +1,105 @@
+"""Reference tables and their editions: listed, and loaded from the files as their publishers ship them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+
+from rules_service.api import schemas as s
+from rules_service.api.bodies import only_query, read_body
+from rules_service.api.openapi import problems, raw_body, scoped
+from rules_service.api.problems import ProblemError
+from rules_service.api.state import allowed, needs, state_of
+from rules_service.reference.publishers import TABLES, SourceFile, parse_table
+from rules_service.services.load_reference import coverage_of, load_parsed
+from rules_service.storage import catalog
+from rules_service.storage.clients import Principal
+
+router = APIRouter(tags=["reference"], responses=problems(401, 403, 404))
+Reader = Annotated[Principal, Depends(needs("reference:read"))]
+_LABEL = re.compile(r"[A-Za-z0-9._-]{1,60}\Z")
+_FILE = re.compile(r"[A-Za-z0-9._-]{1,120}\Z")
+
+
+def _records(request: Request, tenant_id: str) -> list[catalog.EditionRecord]:
+    with state_of(request).database.reading() as connection:
+        return catalog.editions(connection, tenant_id, catalog.current_epoch(connection, tenant_id))
+
+
+def _edition(record: catalog.EditionRecord) -> s.EditionAnswer:
+    return s.EditionAnswer(
+        name=record.name, edition=record.edition, catalog_epoch=record.epoch, sha256=record.sha256, coverage_from=record.coverage.first,
+        coverage_through=record.coverage.last, rows=record.rows, sources=[dict(source) for source in record.sources], loaded_at=record.loaded_at, loaded_by=record.loaded_by,
+    )  # fmt: skip
+
+
+@router.get("/v1/reference-tables", operation_id="listReferenceTables", openapi_extra=scoped("reference:read"))
+def list_tables(request: Request, caller: Reader) -> s.TableList:
+    """Reference tables this service knows."""
+    records = _records(request, caller.tenant_id)
+    return s.TableList(
+        data=[
+            s.TableAnswer(
+                name=table.name, title=table.title, mode=table.mode, editions=sum(record.name == table.name for record in records)
+            )
+            for _, table in sorted(TABLES.items())
+        ]
+    )
+
+
+@router.get("/v1/reference-tables/{name}/editions", operation_id="listEditions", openapi_extra=scoped("reference:read"))
+def list_editions(name: str, request: Request, caller: Reader) -> s.EditionList:
+    """Editions of a table."""
+    if name not in TABLES:
+        raise ProblemError("not-found")
+    return s.EditionList(data=[_edition(record) for record in _records(request, caller.tenant_id) if record.name == name])
+
+
+def _query(name: str, required: bool, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": {"type": "string"}, "description": description}
+
+
+@router.post(
+    "/v1/reference-tables/{name}/editions",
+    operation_id="loadEdition",
+    status_code=201,
+    responses=problems(400, 413, 415, 422, 503),
+    openapi_extra=raw_body(
+        "text/plain",
+        "reference:write",
+        "The publisher's file",
+        [
+            _query("edition", True, "Label, for instance 2026Q4"),
+            _query("coverage_from", True, "First day the edition answers for"),
+            _query("coverage_through", False, "Last day, when it has one"),
+            _query("file_name", True, "Name of the file, for error messages"),
+            _query("accept_census", False, "true: accept a row count far from the edition before"),
+        ],
+    ),
+)
+async def load_edition(name: str, request: Request) -> s.EditionAnswer:
+    """Publish an edition; a bad row is reported with file and line, and nothing is half-loaded."""
+    principal = allowed(request, "reference:write")
+    state = state_of(request)
+    only_query(request, "edition", "coverage_from", "coverage_through", "file_name", "accept_census")
+    if name not in TABLES:
+        raise ProblemError("not-found")
+    query = request.query_params
+    label, file_name = query.get("edition", ""), query.get("file_name", "")
+    if not _LABEL.match(label) or not _FILE.match(file_name):
+        raise ProblemError("bad-request", "edition and file_name are letters, digits, dots, dashes and underscores.")
+    coverage = coverage_of(query.get("coverage_from", ""), query.get("coverage_through"))
+    data = await read_body(request, ("text/plain", "text/csv", "text/tab-separated-values"), state.settings.max_reference_bytes)
+    files = [SourceFile(file_name, data)]
+    parsed = await asyncio.get_running_loop().run_in_executor(state.pool, parse_table, name, files, coverage)
+    accept = query.get("accept_census") == "true"
+    await asyncio.to_thread(
+        load_parsed, state.database, principal.tenant_id, name, label, coverage, parsed, files, principal.client_id, accept
+    )
+    request.scope["catalog_epoch"] = (await asyncio.to_thread(state.snapshots.refresh, principal.tenant_id)).epoch
+    return _edition(
+        next(record for record in reversed(_records(request, principal.tenant_id)) if record.name == name and record.edition == label)
+    )

@@ -1,0 +1,129 @@
+"""What a process holds: database, snapshots, writer, validator, metrics. Built once, closed once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+
+from fastapi import Request
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+from rules_service.api.problems import ProblemError
+from rules_service.services.settings import Settings
+from rules_service.services.snapshot import SnapshotRegistry
+from rules_service.services.validate_claim import ClaimValidator
+from rules_service.storage.cipher import ClaimCipher
+from rules_service.storage.clients import Principal, find_principal, hash_key
+from rules_service.storage.database import Database
+from rules_service.storage.editions import EditionFiles
+from rules_service.storage.writer import EvaluationWriter
+
+CREDENTIAL_SECONDS = 5.0
+"""How long a checked credential is believed: revoking a client takes effect within this time."""
+MAX_CREDENTIALS = 10_000
+
+
+class Metrics:
+    """Counters of one process. No label ever comes from a claim."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("rules_requests", "Requests by route and status", ("route", "status"), registry=self.registry)
+        self.seconds = Histogram(
+            "rules_request_seconds",
+            "Time to the answer",
+            ("route",),
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+        )
+
+
+@dataclass
+class AppState:
+    """One process's parts."""
+
+    settings: Settings
+    database: Database
+    snapshots: SnapshotRegistry
+    writer: EvaluationWriter
+    validator: ClaimValidator
+    metrics: Metrics = field(default_factory=Metrics)
+    _pool: ProcessPoolExecutor | None = None
+    _credentials: dict[str, tuple[float, Principal]] = field(default_factory=dict)
+
+    @classmethod
+    def build(cls, settings: Settings) -> AppState:
+        """Open everything a process needs."""
+        database = Database(settings.database_url)
+        snapshots = SnapshotRegistry(database, EditionFiles(settings.data_dir / "editions"))
+        writer = EvaluationWriter(database)
+        cipher = ClaimCipher.from_text_or_file(settings.claim_key, settings.data_dir / "claim.key")
+        validator = ClaimValidator(database, snapshots, writer, cipher, frozenset(settings.hold_severities))
+        return cls(settings, database, snapshots, writer, validator)
+
+    @property
+    def pool(self) -> ProcessPoolExecutor:
+        """One worker process for parsing reference files, so that a large one does not hold up requests."""
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
+        return self._pool
+
+    def close(self) -> None:
+        """Store what waits, then close."""
+        self.writer.close()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self.database.close()
+
+    def principal(self, authorization: str | None) -> Principal:
+        """The caller of a bearer credential; 401 when there is none or it is not known."""
+        scheme, _, key = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise ProblemError("unauthenticated", "Send the API key as Authorization: Bearer KEY.", headers={"WWW-Authenticate": "Bearer"})
+        hashed = hash_key(key.strip())
+        known = self._credentials.get(hashed)
+        now = time.monotonic()
+        if known is not None and known[0] > now:
+            return known[1]
+        with self.database.reading() as connection:
+            found = find_principal(connection, hashed)
+        if found is None:
+            self._credentials.pop(hashed, None)
+            raise ProblemError(
+                "unauthenticated", "The API key is not known or was revoked.", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            )
+        if len(self._credentials) >= MAX_CREDENTIALS:
+            self._credentials.clear()
+        self._credentials[hashed] = (now + CREDENTIAL_SECONDS, found)
+        return found
+
+
+def state_of(request: Request) -> AppState:
+    """The process's parts."""
+    return request.app.state.parts  # type: ignore[no-any-return]
+
+
+def allowed(request: Request, scope: str) -> Principal:
+    """The caller, when its credential has the scope; 401 or 403 otherwise."""
+    principal = state_of(request).principal(request.headers.get("authorization"))
+    if scope not in principal.scopes:
+        raise ProblemError(
+            "insufficient-scope",
+            f"This needs the scope {scope}.",
+            headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
+        )
+    return principal
+
+
+def needs(scope: str) -> Callable[[Request], Principal]:
+    """A dependency of administration routes: the caller with this scope; notes the epoch its answer rests on."""
+
+    def dependency(request: Request) -> Principal:
+        principal = allowed(request, scope)
+        request.scope["catalog_epoch"] = state_of(request).snapshots.refresh(principal.tenant_id).epoch
+        return principal
+
+    return dependency

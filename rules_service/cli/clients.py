@@ -1,0 +1,31 @@
+"""`rules-service clients`: API clients and their keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from rules_service.cli.common import opened
+from rules_service.storage import catalog
+from rules_service.storage.clients import SCOPES, create_client
+
+app = typer.Typer(help="API clients.", no_args_is_help=True)
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="Who calls with this key")],
+    scope: Annotated[list[str] | None, typer.Option(help="A scope; repeat for several. Default: all")] = None,
+) -> None:
+    """Create a client; its key is printed once and stored only as a hash."""
+    chosen = scope or sorted(SCOPES)
+    unknown = sorted(set(chosen) - set(SCOPES))
+    if unknown:
+        raise typer.BadParameter(f"No such scope: {', '.join(unknown)}. Known: {', '.join(sorted(SCOPES))}.")
+    with opened() as (settings, database), database.writing() as connection:
+        now = datetime.now(UTC)
+        catalog.ensure_tenant(connection, settings.tenant_id, settings.tenant_id, now)
+        client_id, key = create_client(connection, settings.tenant_id, name, chosen, now)
+    print(f"client {client_id}\nkey    {key}")

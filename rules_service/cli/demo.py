@@ -1,0 +1,66 @@
+"""`make run`: a demo service with the shipped packs, the synthetic sample tables and ICD-10-CM from its package."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from rules_service.cli.common import opened
+from rules_service.packs.read import find_packs
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.services.load_packs import load_packs, load_samples
+from rules_service.services.load_reference import load_icd10_package
+from rules_service.storage import catalog
+from rules_service.storage.clients import SCOPES, create_client, find_principal, hash_key
+
+ICD10_LABEL = "2026-04-package"
+LEFT_OUT = frozenset({"icd10cm", "hcpcs_level_ii"})
+"""Samples that would call every real code outside them invalid; without an edition, the rule says it could not be judged."""
+
+
+def demo(
+    credentials: Annotated[Path, typer.Argument()] = Path("build/demo-credentials.json"),
+    root: Annotated[Path, typer.Option()] = Path("payer_rules"),
+) -> None:
+    """Migrate, load what ships with the project, keep a demo credential, and print a curl that validates a sample claim."""
+    with opened() as (settings, database):
+        database.migrate()
+        tenant, now = settings.tenant_id, datetime.now(UTC)
+        load_samples(database, tenant, root / "reference_samples", "demo", leave_out=LEFT_OUT)
+        # The package holds one release (April 2026); the demo lets it answer for every date since ICD-10-CM began.
+        load_icd10_package(
+            database, tenant, ICD10_LABEL, EffectivePeriod(datetime(2015, 10, 1, tzinfo=UTC).date()), "demo", accept_census=True
+        )
+        loaded = load_packs(database, tenant, find_packs(root), root / "reference_samples", "demo")
+        base_url = f"http://{settings.host}:{settings.port}"
+        with database.writing() as connection:
+            catalog.ensure_tenant(connection, tenant, tenant, now)
+            key = _kept_key(credentials)
+            if key is None or find_principal(connection, hash_key(key)) is None:
+                _, key = create_client(connection, tenant, "demo", sorted(SCOPES), now)
+        _keep(credentials, {"base_url": base_url, "api_key": key})
+    state = f"published under epoch {loaded.epoch}" if loaded.epoch is not None else "unchanged"
+    print(f"Rule packs: {', '.join(loaded.published or loaded.unchanged)} ({state}).")
+    print(f"Credential: {credentials}. Try, in another terminal:\n")
+    print(f"""curl -s {base_url}/v1/claims/validate -H 'Content-Type: application/json' \\
+  -H "Authorization: Bearer $(python3 -c "import json; print(json.load(open('{credentials}'))['api_key'])")" \\
+  -d @openapi/examples/claim-with-findings.json\n""")
+
+
+def _kept_key(path: Path) -> str | None:
+    try:
+        return str(msgspec.json.decode(path.read_bytes())["api_key"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return None
+
+
+def _keep(path: Path, content: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(content)) + b"\n")

@@ -1,0 +1,54 @@
+"""`rules-service`: serve, migrate, validate, packs, reference, clients."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from rules_service.cli import clients, demo, packs, reference, validate
+from rules_service.cli.common import opened
+from rules_service.services.settings import load_settings
+
+app = typer.Typer(help="Payer rules service.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(packs.app, name="packs")
+app.add_typer(reference.app, name="reference")
+app.add_typer(clients.app, name="clients")
+app.command("validate")(validate.validate)
+app.command("demo", hidden=True)(demo.demo)
+
+
+@app.command()
+def migrate(revision: Annotated[str, typer.Argument(help="head, or an older revision to go back to")] = "head") -> None:
+    """Bring the database schema to a revision."""
+    with opened() as (_, database):
+        database.migrate(revision)
+    print(f"schema at {revision}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (HOST)")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (PORT)")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes (WORKERS)")] = None,
+) -> None:
+    """Start the service. The database must be migrated."""
+    settings = load_settings()
+    uvicorn.run(
+        "rules_service.api.app:create_app",
+        factory=True,
+        host=host or settings.host,
+        port=port or settings.port,
+        workers=workers or settings.workers,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        log_level="warning",
+    )
+
+
+if __name__ == "__main__":
+    app()

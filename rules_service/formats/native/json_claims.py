@@ -1,0 +1,42 @@
+"""Claims in the project's JSON: one, a batch document, or lines (NDJSON)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from rules_service.claim.canonical import canonical_claim
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import StrictDecoder, claim_decoder
+from rules_service.primitives.errors import InvalidClaim, Issue
+
+MAX_BATCH = 100
+
+
+class ClaimBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of a batch: claims read one by one, so that a bad one fails alone."""
+
+    claims: list[msgspec.Raw]
+
+
+_batch_decoder = StrictDecoder(ClaimBatch)
+
+
+def claim_of(body: bytes) -> Claim:
+    """One canonical claim from strict JSON."""
+    return canonical_claim(claim_decoder.decode(body))
+
+
+def claims_in_batch(body: bytes) -> list[bytes]:
+    """The texts of the claims in a batch document; InvalidClaim for more than MAX_BATCH."""
+    batch: ClaimBatch = _batch_decoder.decode(body)
+    if len(batch.claims) > MAX_BATCH:
+        raise InvalidClaim(
+            "The batch is too large",
+            [Issue("too_many_claims", "/claims", f"A batch has at most {MAX_BATCH} claims.", "Send several batches, or NDJSON.")],
+        )
+    return [bytes(raw) for raw in batch.claims]
+
+
+def lines_of(body: bytes) -> list[bytes]:
+    """The non-empty lines of NDJSON."""
+    return [line for line in body.splitlines() if line.strip()]

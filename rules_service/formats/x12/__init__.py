@@ -1,0 +1,1 @@
+"""ASC X12: delimiters and envelopes, and the 837P reader."""

@@ -1,0 +1,120 @@
+"""The publish gate: a pack is compiled and run in a throw-away process before it may be published.
+
+A crash, a hang or a difference between durable_rules and the oracle refuses the pack; the service's own process is never at risk.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from rules_service.engine.compile import Program, build_shards
+from rules_service.engine.policy import Policy, SliceCache
+from rules_service.facts.catalogue import CATALOGUE
+from rules_service.facts.values import FactValue
+from rules_service.packs.cases import fault_of, run_cases
+from rules_service.packs.read import Pack, read_pack
+from rules_service.packs.samples import sample_editions
+from rules_service.primitives.errors import InputError, Issue, PackFault
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.condition import Leaf, leaves
+from rules_service.rules.kinds import KINDS
+from rules_service.rules.matching import truth
+
+TIMEOUT_SECONDS = 120
+RANDOM_FACTS = 20
+SEED = 20_260_101
+
+
+def run_gate(pack_folder: Path, samples: Path) -> None:
+    """Run the gate in another process; PackFault with its reasons when the pack does not pass."""
+    command = [sys.executable, "-m", "rules_service.packs.gate", str(pack_folder), str(samples)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603  our own module
+    except subprocess.TimeoutExpired:
+        raise _refused(pack_folder, f"Compiling and running the pack took more than {TIMEOUT_SECONDS} seconds.") from None
+    if done.returncode < 0:
+        raise _refused(pack_folder, "The engine crashed while it compiled or ran the pack.")
+    if done.returncode != 0:
+        raise _refused(pack_folder, done.stdout.strip() or done.stderr.strip()[-2_000:])
+
+
+def _refused(folder: Path, why: str) -> PackFault:
+    return PackFault(
+        "The publish gate refused the pack: nothing was published",
+        [Issue("gate", folder.name, why, "Mend the rule named, or report the engine fault.")],
+    )
+
+
+def check_in_process(pack: Pack, samples: Path) -> None:
+    """Compile every slice, compare engine and oracle on random facts for every condition, and run every case."""
+    publication = pack.publication()
+    cache = SliceCache(1024)
+    draw = random.Random(SEED)  # noqa: S311  reproducible, not secret
+    for claim_type in ("professional", "institutional", "dental"):
+        policy = Policy([publication], claim_type, cache)
+        for window in publication.manifest.windows:
+            for day in filter(None, (window.effective_from, window.effective_through)):
+                for rule in policy.slice(day).rules:
+                    for branch, program in rule.branches:
+                        for _ in range(RANDOM_FACTS):
+                            facts = {name: _random_value(name, list(leaves(program.condition)), draw) for name in sorted(program.facts)}
+                            found = _engine_truth(program, facts)
+                            if found is not truth(program.condition, facts.__getitem__):
+                                raise _refused(pack.root, f"{rule.rule.content.rule_id} {branch.code}: engine and oracle differ.")
+    fault = fault_of(list(run_cases(pack, sample_editions(samples))))
+    if fault is not None:
+        raise fault
+
+
+def _engine_truth(program: Program, facts: dict[str, FactValue]) -> bool | None:
+    for positive in (True, False):
+        for shard in build_shards([program], positive, 24):
+            if shard.run({"g0": facts.__getitem__}):
+                return positive
+    return None
+
+
+def _random_value(name: str, all_leaves: list[Leaf], draw: random.Random) -> FactValue:
+    """Absent, unknown, or a value near the literals the condition compares the fact with."""
+    choice = draw.random()
+    if choice < 0.15:
+        return None
+    if choice < 0.3:
+        return Unknown("context_not_supplied")
+    kind = _kind_of(name)
+    literals = [
+        item
+        for leaf in all_leaves
+        if leaf.fact == name and leaf.op != "present"
+        for item in (leaf.value if isinstance(leaf.value, tuple) else (leaf.value,))
+    ]
+    if kind == "flag":
+        return draw.random() < 0.5
+    if kind in ("count", "quantity", "money", "day"):
+        base = draw.choice(literals) if literals else 0
+        return int(base) + draw.choice((-1, 0, 1))
+    text = str(draw.choice(literals)) if literals and draw.random() < 0.7 else draw.choice(("ZZ", "", 'odd "text"', "é"))
+    return (text,) if kind == "codes" else text or None
+
+
+def _kind_of(name: str) -> str:
+    if name in CATALOGUE:
+        return CATALOGUE[name].spec.type
+    return next(kind.specs[name].type for kind in KINDS.values() if name in kind.specs)
+
+
+def main() -> int:
+    """0 when the pack passes; prints why it does not."""
+    try:
+        check_in_process(read_pack(Path(sys.argv[1])), Path(sys.argv[2]))
+    except InputError as error:
+        print(error)  # noqa: T201  read by run_gate
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""Publish rule packs: check, gate, then one transaction for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Connection
+
+from rules_service.packs.check import check_packs
+from rules_service.packs.gate import run_gate
+from rules_service.packs.read import Pack, read_pack
+from rules_service.packs.samples import read_samples
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.primitives.errors import NotFound, PackFault
+from rules_service.reference.publishers import parse_table
+from rules_service.services.load_reference import load_parsed
+from rules_service.storage import catalog
+from rules_service.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPacks:
+    """What a load published; no epoch when everything was published already."""
+
+    epoch: int | None
+    published: tuple[str, ...]
+    unchanged: tuple[str, ...]
+
+
+def load_packs(database: Database, tenant_id: str, folders: list[Path], samples: Path, who: str) -> LoadedPacks:
+    """Publish the packs whose content is new, together under one epoch. PackFault lists every fault, and nothing is published."""
+    packs = [read_pack(folder) for folder in folders]
+    issues = check_packs(packs)
+    if issues:
+        raise PackFault(f"{len(issues)} faults: nothing was published", issues)
+    for folder in folders:
+        run_gate(folder, samples)
+    return publish_packs(database, tenant_id, packs, who)
+
+
+def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: str) -> LoadedPacks:
+    """Publish checked packs in one transaction."""
+    now = datetime.now(UTC)
+    content = catalog.EpochContent()
+    unchanged: list[str] = []
+    with database.writing() as connection:
+        catalog.ensure_tenant(connection, tenant_id, tenant_id, now)
+        epoch = catalog.current_epoch(connection, tenant_id)
+        latest = {record.rule_set_id: record for record in catalog.publications(connection, tenant_id, epoch)}
+        known_payers = {payer.payer_id: payer for payer in catalog.payers(connection, tenant_id, epoch)}
+        for pack in packs:
+            publication, files = pack.publication(), pack.files()
+            before = latest.get(pack.file.id)
+            if before is not None and before.sha256 == publication.sha256 and _sources(connection, tenant_id, before) == files:
+                unchanged.append(pack.file.id)
+                continue
+            content.publications.append((publication, pack.tables, files))
+            for payer in pack.file.payers:
+                aliases = dict.fromkeys(payer.aliases, "alias") | {
+                    identifier: house for house, identifier in payer.clearinghouse_ids.items()
+                }
+                record = catalog.PayerRecord(payer.payer_id, payer.name, payer.line_of_business, payer.parent, aliases)
+                if known_payers.get(payer.payer_id) != record:
+                    content.payers.append(record)
+        if not content.publications:
+            return LoadedPacks(None, (), tuple(unchanged))
+        names = tuple(publication.rule_set_id for publication, _, _ in content.publications)
+        published = catalog.publish(connection, tenant_id, content, who, f"packs {', '.join(names)}", now)
+    return LoadedPacks(published, names, tuple(unchanged))
+
+
+def _sources(connection: Connection, tenant_id: str, record: catalog.PublicationRecord) -> dict[str, bytes]:
+    stored = msgspec.json.decode(catalog.blob(connection, tenant_id, record.source_sha256), type=dict[str, str])
+    return {path: text.encode() for path, text in stored.items()}
+
+
+def export_pack(database: Database, tenant_id: str, rule_set_id: str, target: Path) -> int:
+    """Write the files of the latest publication of a rule set, byte for byte as they were loaded; how many."""
+    with database.reading() as connection:
+        found = catalog.publications(connection, tenant_id, catalog.current_epoch(connection, tenant_id), rule_set_id)
+        if not found:
+            raise NotFound(f"no publication of {rule_set_id}")
+        files = _sources(connection, tenant_id, found[-1])
+    for path, data in files.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).write_bytes(data)
+    return len(files)
+
+
+def load_samples(database: Database, tenant_id: str, folder: Path, who: str, leave_out: frozenset[str] = frozenset()) -> list[str]:
+    """Publish the synthetic sample editions; names of those published or known already."""
+    loaded = []
+    for one, files in read_samples(folder):
+        if one.name not in leave_out:
+            coverage = EffectivePeriod(one.coverage_from, one.coverage_through)
+            load_parsed(
+                database, tenant_id, one.name, one.edition, coverage, parse_table(one.name, files, coverage), files, who, accept_census=True
+            )
+            loaded.append(one.name)
+    return loaded

@@ -1,0 +1,100 @@
+"""Load an edition of a reference table: parse, census, publish under a new epoch, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import simple_icd_10_cm as icd
+
+from rules_service.primitives.canonical import sha256_hex
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.primitives.errors import Issue, ReferenceFault
+from rules_service.reference.publishers import ParsedTable, SourceFile, census_issue, icd10cm_rows, parse_table
+from rules_service.storage import catalog
+from rules_service.storage.database import Database
+
+ICD10_PACKAGE = "simple-icd-10-cm"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEdition:
+    """What a load published."""
+
+    name: str
+    edition: str
+    epoch: int
+    sha256: str
+    rows: int
+    rows_before: int | None
+
+
+def load_edition(
+    database: Database,
+    tenant_id: str,
+    name: str,
+    label: str,
+    coverage: EffectivePeriod,
+    files: list[SourceFile],
+    who: str,
+    accept_census: bool = False,
+) -> LoadedEdition:
+    """Publish an edition. ReferenceFault names file and line of every bad row, or the census that does not fit; nothing is stored then."""
+    return load_parsed(database, tenant_id, name, label, coverage, parse_table(name, files, coverage), files, who, accept_census)
+
+
+def load_icd10_package(
+    database: Database, tenant_id: str, label: str, coverage: EffectivePeriod, who: str, accept_census: bool = False
+) -> LoadedEdition:
+    """Publish ICD-10-CM as the installed package `simple-icd-10-cm` carries it."""
+    codes = [
+        (code, bool(icd.is_leaf(code))) for code in icd.get_all_codes(with_dots=True) if not icd.is_chapter(code) and not icd.is_block(code)
+    ]
+    parsed = icd10cm_rows(codes, coverage)
+    source = SourceFile(ICD10_PACKAGE, "\n".join(f"{code} {int(billable)}" for code, billable in codes).encode())
+    return load_parsed(database, tenant_id, "icd10cm", label, coverage, parsed, [source], who, accept_census)
+
+
+def load_parsed(
+    database: Database,
+    tenant_id: str,
+    name: str,
+    label: str,
+    coverage: EffectivePeriod,
+    parsed: ParsedTable,
+    files: list[SourceFile],
+    who: str,
+    accept_census: bool,
+) -> LoadedEdition:
+    """Publish a parsed edition after the census check against the edition before it."""
+    now = datetime.now(UTC)
+    with database.writing() as connection:
+        catalog.ensure_tenant(connection, tenant_id, tenant_id, now)
+        known = [
+            record
+            for record in catalog.editions(connection, tenant_id, catalog.current_epoch(connection, tenant_id))
+            if record.name == name
+        ]
+        before = known[-1].rows if known else None
+        issue = census_issue(name, parsed.rows, before)
+        if issue is not None and not accept_census:
+            raise ReferenceFault("The census does not fit: nothing was loaded", [issue])
+        same = next((record for record in known if record.edition == label), None)
+        if same is not None and same.sha256 == sha256_hex(parsed.blob) and same.coverage == coverage:
+            return LoadedEdition(name, label, same.epoch, same.sha256, parsed.rows, before)
+        content = catalog.EpochContent()
+        sources = [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data)} for file in files]
+        content.editions.append((name, label, coverage, parsed.blob, parsed.rows, sources))
+        epoch = catalog.publish(connection, tenant_id, content, who, f"reference edition {name} {label}", now)
+    return LoadedEdition(name, label, epoch, sha256_hex(parsed.blob), parsed.rows, before)
+
+
+def coverage_of(first: str, last: str | None) -> EffectivePeriod:
+    """A declared coverage from two dates; ReferenceFault says what is wrong with them."""
+    try:
+        return EffectivePeriod(date.fromisoformat(first), date.fromisoformat(last) if last else None)
+    except ValueError as error:
+        raise ReferenceFault(
+            "The coverage cannot be used",
+            [Issue("coverage", "coverage", f"{error}.", "Give dates as YYYY-MM-DD, the first before the last.")],
+        ) from None

@@ -1,0 +1,33 @@
+"""Settings from the environment. Defaults make an embedded service under `data/`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting is an environment variable of the same name, upper-case."""
+
+    model_config = SettingsConfigDict(env_file=None, extra="ignore")
+
+    database_url: str = "sqlite:///data/rules.db"
+    data_dir: Path = Path("data")
+    claim_key: str | None = None
+    """256-bit key for claim bodies, base64; without it a key file is made in `data_dir`."""
+    port: int = 8000
+    host: str = "127.0.0.1"
+    workers: int = 1
+    tenant_id: str = "default"
+    """Tenant that command-line loads write to."""
+    hold_severities: tuple[str, ...] = ("reject", "deny_hard", "deny_soft")
+    """Severities that block release (JSON list)."""
+    max_validate_bytes: int = 1 << 20
+    max_batch_bytes: int = 8 << 20
+    max_reference_bytes: int = 256 << 20
+
+
+def load_settings() -> Settings:
+    """The settings of this process."""
+    return Settings()

@@ -1,0 +1,131 @@
+"""The catalog of a tenant at one epoch, ready to judge with; swapped whole when the epoch moves on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+
+from rules_service.claim.claim import Claim
+from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.reference.lookups import Edition, EditionCatalog
+from rules_service.rules.selection import ScopeKey, scope_matches
+from rules_service.storage import catalog
+from rules_service.storage.catalog import EditionRecord, PayerRecord
+from rules_service.storage.database import Database
+from rules_service.storage.editions import EditionFiles, Reader
+
+MAX_POLICIES = 512
+
+
+class PayerDirectory:
+    """Payer ids, aliases and clearinghouse ids, each to one payer."""
+
+    def __init__(self, records: list[PayerRecord]) -> None:
+        self.records = {record.payer_id: record for record in records}
+        self._names: dict[str, str] = {}
+        for record in records:
+            for alias in record.aliases:
+                self._names[_key(alias)] = record.payer_id
+        for record in records:
+            self._names[_key(record.payer_id)] = record.payer_id
+
+    def resolve(self, claim: Claim) -> PayerRecord | None:
+        """The payer a claim names by id, else by name; None when nobody knows it (never a silent default)."""
+        for name in (claim.payer.payer_id, claim.payer.name):
+            if name and (payer_id := self._names.get(_key(name))) is not None:
+                return self.records[payer_id]
+        return None
+
+
+def _key(name: str) -> str:
+    return " ".join(name.upper().split())
+
+
+class Snapshot:
+    """Everything published up to an epoch. Immutable but for its cache of policies."""
+
+    def __init__(
+        self,
+        epoch: int,
+        publications: list[Publication],
+        editions: list[Edition],
+        records: list[EditionRecord],
+        payers: list[PayerRecord],
+        cache: SliceCache,
+    ) -> None:
+        self.epoch = epoch
+        self.publications = publications
+        self.editions = EditionCatalog(editions)
+        self.edition_records = records
+        self.payers = PayerDirectory(payers)
+        self._cache = cache
+        self._policies: dict[ScopeKey, Policy] = {}
+
+    def policy_for(self, claim: Claim) -> tuple[Policy, str]:
+        """(policy, resolved payer id) of a claim; the payer id is "" when unknown, and then only national rules stand."""
+        payer = self.payers.resolve(claim)
+        named = claim.payer
+        key = ScopeKey(
+            payer.payer_id if payer else "", named.line_of_business or (payer.line_of_business if payer else None), named.state, named.plan_id,
+            named.product, claim.claim_type,
+        )  # fmt: skip
+        policy = self._policies.get(key)
+        if policy is None:
+            chosen = [publication for publication in self.publications if scope_matches(publication.manifest.scope, key)]
+            if len(self._policies) >= MAX_POLICIES:
+                self._policies.clear()  # the compiled slices stay in the shared cache; only their index is rebuilt
+            policy = self._policies[key] = Policy(chosen, claim.claim_type, self._cache)
+        return policy, key.payer_id
+
+
+class SnapshotRegistry:
+    """Snapshots of all tenants of a process; a refresh replaces one reference, so requests in flight keep what they began with."""
+
+    def __init__(self, database: Database, files: EditionFiles) -> None:
+        self._database = database
+        self._files = files
+        self._cache = SliceCache()
+        self._current: dict[str, Snapshot] = {}
+        self._lock = threading.Lock()
+
+    def current(self, tenant_id: str) -> Snapshot:
+        """The snapshot last loaded; loads it the first time."""
+        return self._current.get(tenant_id) or self.refresh(tenant_id)
+
+    def refresh(self, tenant_id: str) -> Snapshot:
+        """The snapshot of the tenant's epoch in the database now."""
+        with self._lock:
+            with self._database.reading() as connection:
+                epoch = catalog.current_epoch(connection, tenant_id)
+            known = self._current.get(tenant_id)
+            if known is not None and known.epoch == epoch:
+                return known
+            loaded = self._current[tenant_id] = self.at(tenant_id, epoch)
+            return loaded
+
+    def at(self, tenant_id: str, epoch: int) -> Snapshot:
+        """The snapshot of any epoch."""
+        with self._database.reading() as connection:
+            publications = catalog.live_publications(connection, tenant_id, epoch)
+            records = catalog.editions(connection, tenant_id, epoch)
+            payers = catalog.payers(connection, tenant_id, epoch)
+        found = [
+            Edition(record.name, record.edition, record.sha256, record.coverage, record.epoch, self._opener(tenant_id, record.sha256))
+            for record in records
+        ]
+        for publication in publications:
+            for pin in publication.manifest.tables:
+                found.append(
+                    Edition(pin.name, pin.sha256[:12], pin.sha256, EffectivePeriod(date.min), 0, self._opener(tenant_id, pin.sha256))
+                )
+        return Snapshot(epoch, publications, found, records, payers, self._cache)
+
+    def _opener(self, tenant_id: str, sha256: str) -> Callable[[], Reader]:
+        return self._files.opener(sha256, partial(self._fetch, tenant_id, sha256))
+
+    def _fetch(self, tenant_id: str, sha256: str) -> bytes:
+        with self._database.reading() as connection:
+            return catalog.blob(connection, tenant_id, sha256)

@@ -1,0 +1,208 @@
+"""Validate a claim: judge it with what is published now, store the answer, then give it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from rules_service import __version__
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import decode_value, encode_json
+from rules_service.engine.evaluate import Answer, explanation, judge
+from rules_service.facts.view import ClaimView
+from rules_service.findings.evaluation import Disposition, Evaluation, Judgement, Pins, PublicationPin, ReferencePin
+from rules_service.findings.finding import SEVERITY_RANK
+from rules_service.primitives.canonical import canonical_bytes, content_hash, sha256_hex
+from rules_service.primitives.errors import NotFound, StateConflict, StorageUnavailable
+from rules_service.reference.lookups import Lookups
+from rules_service.rules.kinds import KINDS
+from rules_service.services.snapshot import Snapshot, SnapshotRegistry
+from rules_service.storage import evaluations
+from rules_service.storage.cipher import ClaimCipher
+from rules_service.storage.clients import Principal
+from rules_service.storage.database import Database
+from rules_service.storage.evaluations import EvaluationRow
+from rules_service.storage.ids import new_id
+from rules_service.storage.writer import EvaluationWriter, KeyTaken, StaleCatalog
+
+ENGINE_VERSION = f"{__version__}+{content_hash(sorted((kind.name, kind.semantics) for kind in KINDS.values()))[:8]}"
+"""Release and semantics of the engine; pinned by every evaluation."""
+
+MAX_STALE_RETRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer ready to be sent: its bytes are those stored."""
+
+    body: bytes
+    epoch: int
+    evaluation_id: str | None
+    replayed: bool = False
+
+
+class IdempotencyMismatch(StateConflict):
+    """The idempotency key was used with another body."""
+
+
+class ClaimValidator:
+    """Judges and stores. One a process; safe for any number of requests on one event loop."""
+
+    def __init__(
+        self, database: Database, registry: SnapshotRegistry, writer: EvaluationWriter, cipher: ClaimCipher, hold: frozenset[str]
+    ) -> None:
+        self._database = database
+        self._registry = registry
+        self._writer = writer
+        self._cipher = cipher
+        self._hold = hold
+
+    def snapshot(self, tenant_id: str) -> Snapshot:
+        """What is published, as last seen by this process."""
+        return self._registry.current(tenant_id)
+
+    async def validate(self, claim: Claim, principal: Principal, idempotency_key: str | None = None) -> Answered:
+        """Judge and store one claim; returns after the commit. The same idempotency key and claim give the same bytes again."""
+        if idempotency_key is not None:
+            # The claim as sent, before receipt is stamped on it: a repeated request must find its own fingerprint.
+            fingerprint = sha256_hex(encode_json(claim))
+            replayed = await asyncio.to_thread(self._replayed, principal, idempotency_key, fingerprint)
+            if replayed is not None:
+                return replayed
+            try:
+                return (await self._validate_all([claim], principal, (idempotency_key, fingerprint)))[0]
+            except KeyTaken:
+                again = await asyncio.to_thread(self._replayed, principal, idempotency_key, fingerprint)
+                if again is None:
+                    raise
+                return again
+        return (await self._validate_all([claim], principal, None))[0]
+
+    async def validate_many(self, claims: list[Claim], principal: Principal) -> list[Answered]:
+        """Judge and store several claims in one transaction."""
+        return await self._validate_all(claims, principal, None) if claims else []
+
+    async def dry_run(self, claim: Claim, principal: Principal) -> Answered:
+        """Judge without storing; the answer has no id."""
+        snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
+        evaluation, _, _, _ = self._judge(_received(claim), principal, snapshot, None)
+        return Answered(encode_json(evaluation), snapshot.epoch, None)
+
+    async def _validate_all(self, claims: list[Claim], principal: Principal, idempotency: tuple[str, str] | None) -> list[Answered]:
+        claims = [_received(claim) for claim in claims]
+        snapshot = self._registry.current(principal.tenant_id)
+        for _ in range(MAX_STALE_RETRIES):
+            rows = [self._row(claim, principal, snapshot, idempotency) for claim in claims]
+            try:
+                await self._writer.store(rows)
+            except StaleCatalog:
+                snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
+                continue
+            return [Answered(row.body, row.catalog_epoch, row.evaluation_id) for row in rows]
+        raise StorageUnavailable("the catalog is being published faster than this claim can be judged")
+
+    def _row(self, claim: Claim, principal: Principal, snapshot: Snapshot, idempotency: tuple[str, str] | None) -> EvaluationRow:
+        evaluation_id = new_id("ev")
+        evaluation, input_bytes, payer_id, preview = self._judge(claim, principal, snapshot, evaluation_id)
+        pins = pin_set(evaluation.pins)
+        return EvaluationRow(
+            tenant_id=principal.tenant_id, evaluation_id=evaluation_id, lineage_id=evaluation.lineage_id, evaluated_at=evaluation.evaluated_at,
+            client_id=principal.client_id, payer_id=payer_id, claim_type=claim.claim_type, outcome=evaluation.outcome, catalog_epoch=snapshot.epoch,
+            input_sha256=evaluation.pins.input_sha256, pins_sha256=sha256_hex(pins), pins=pins, body=encode_json(evaluation), preview=preview,
+            sealed=self._cipher.seal(input_bytes, principal.tenant_id, evaluation_id),
+            idempotency_key=idempotency[0] if idempotency else None, fingerprint=idempotency[1] if idempotency else None,
+        )  # fmt: skip
+
+    def _judge(
+        self, claim: Claim, principal: Principal, snapshot: Snapshot, evaluation_id: str | None
+    ) -> tuple[Evaluation, bytes, str, bytes | None]:
+        answer, payer_id, pins, input_bytes = judge_claim(claim, snapshot, self._hold)
+        judgement = answer.judgement
+        lineage = self._cipher.lineage(
+            principal.tenant_id, payer_id or claim.payer.payer_id, claim.providers.billing.npi or "", claim.patient_control_number
+        )
+        evaluation = Evaluation(
+            evaluation_id=evaluation_id, lineage_id=lineage, outcome=judgement.outcome, disposition=disposition(judgement),
+            highest_severity=judgement.highest_severity, total_amount_at_risk=judgement.total_amount_at_risk, earliest_fix_by=judgement.earliest_fix_by,
+            patient_control_number=claim.patient_control_number, evaluated_at=datetime.now(UTC), findings=judgement.findings, bypassed=judgement.bypassed,
+            not_evaluated=judgement.not_evaluated, coverage=judgement.coverage, pins=pins,
+        )  # fmt: skip
+        return evaluation, input_bytes, payer_id, encode_json(answer.preview) if answer.preview else None
+
+    def _replayed(self, principal: Principal, key: str, fingerprint: str) -> Answered | None:
+        with self._database.reading() as connection:
+            found = evaluations.find_idempotent(connection, principal.tenant_id, principal.client_id, key)
+            if found is None:
+                return None
+            if found[0] != fingerprint:
+                raise IdempotencyMismatch("this idempotency key was used with another body")
+            stored = evaluations.read_evaluation(connection, principal.tenant_id, found[1])
+        return Answered(stored.body, stored.catalog_epoch, stored.evaluation_id, replayed=True)
+
+    def read(self, tenant_id: str, evaluation_id: str) -> Answered:
+        """A stored evaluation, byte for byte."""
+        with self._database.reading() as connection:
+            stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
+        return Answered(stored.body, stored.catalog_epoch, stored.evaluation_id)
+
+    def explain(self, tenant_id: str, evaluation_id: str) -> bytes:
+        """Each condition of each rule that concerned the claim, true, false or unknown, with the facts seen (never PHI)."""
+        with self._database.reading() as connection:
+            stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
+        if stored.sealed is None:
+            raise NotFound("the claim of this evaluation was erased")
+        claim = msgspec.json.decode(self._cipher.open(stored.sealed, tenant_id, evaluation_id), type=Claim, dec_hook=decode_value)
+        current = self._registry.current(tenant_id)
+        snapshot = current if current.epoch == stored.catalog_epoch else self._registry.at(tenant_id, stored.catalog_epoch)
+        policy, payer_id = snapshot.policy_for(claim)
+        told = explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions))
+        return encode_json({"evaluation_id": evaluation_id, "catalog_epoch": stored.catalog_epoch, "rules": told})
+
+
+def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple[Answer, str, Pins, bytes]:
+    """(answer, resolved payer, pins, canonical input bytes): everything of an evaluation but its identity and time."""
+    policy, payer_id = snapshot.policy_for(claim)
+    lookups = Lookups(snapshot.editions)
+    answer = judge(policy, ClaimView(claim, payer_id), lookups, hold)
+    input_bytes = encode_json(claim)
+    pins = Pins(
+        catalog_epoch=snapshot.epoch,
+        publications=tuple(
+            PublicationPin(rule_set_id=one.rule_set_id, number=one.number, sha256=one.sha256) for one in policy.publications
+        ),
+        reference_tables=tuple(
+            ReferencePin(name=one.name, edition=one.edition, sha256=one.sha256) for one in lookups.used() if "/" not in one.name
+        ),
+        engine_version=ENGINE_VERSION,
+        input_sha256=sha256_hex(input_bytes),
+    )
+    return answer, payer_id, pins, input_bytes
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared_pins(epoch: int, publications: tuple[PublicationPin, ...], references: tuple[ReferencePin, ...], engine_version: str) -> bytes:
+    return canonical_bytes(
+        {"catalog_epoch": epoch, "publications": publications, "reference_tables": references, "engine_version": engine_version}
+    )
+
+
+def pin_set(pins: Pins) -> bytes:
+    """The pins many evaluations share: all but the input's hash."""
+    return _shared_pins(pins.catalog_epoch, pins.publications, pins.reference_tables, pins.engine_version)
+
+
+def disposition(judgement: Judgement) -> Disposition:
+    """hold when a finding blocks, review when a person should look, release otherwise."""
+    if any(finding.blocking for finding in judgement.findings):
+        return "hold"
+    looks = any(SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["warn"] for finding in judgement.findings)
+    return "review" if looks or judgement.outcome in ("incomplete", "not_covered") else "release"
+
+
+def _received(claim: Claim) -> Claim:
+    """The claim with the instant of its receipt, which becomes part of the stored input."""
+    return claim if claim.received_at is not None else msgspec.structs.replace(claim, received_at=datetime.now(UTC).replace(microsecond=0))

@@ -1,0 +1,131 @@
+"""Repository of stored evaluations: rows to write, and reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from rules_service.primitives.errors import NotFound
+from rules_service.storage import tables as t
+from rules_service.storage.cipher import Sealed
+
+_evaluation = t.core(t.Evaluation)
+_claim_body = t.core(t.ClaimBody)
+_pin_set = t.core(t.PinSet)
+_idempotency_record = t.core(t.IdempotencyRecord)
+_tenant = t.core(t.Tenant)
+
+
+@dataclass(slots=True)
+class EvaluationRow:
+    """One evaluation to store, with everything that goes into the same transaction."""
+
+    tenant_id: str
+    evaluation_id: str
+    lineage_id: str
+    evaluated_at: datetime
+    client_id: str
+    payer_id: str
+    claim_type: str
+    outcome: str
+    catalog_epoch: int
+    input_sha256: str
+    pins_sha256: str
+    pins: bytes
+    body: bytes
+    preview: bytes | None
+    sealed: Sealed
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvaluation:
+    """An evaluation as stored."""
+
+    evaluation_id: str
+    catalog_epoch: int
+    payer_id: str
+    body: bytes
+    sealed: Sealed | None
+
+
+def insert_rows(connection: Connection, rows: list[EvaluationRow], known_pins: set[tuple[str, str]]) -> None:
+    """Store a batch in the caller's transaction, with one statement a table."""
+    new_pins = {(row.tenant_id, row.pins_sha256): row.pins for row in rows if (row.tenant_id, row.pins_sha256) not in known_pins}
+    for (tenant_id, sha256), body in sorted(new_pins.items()):
+        known = select(_pin_set.c.sha256).where(_pin_set.c.tenant_id == tenant_id, _pin_set.c.sha256 == sha256)
+        if connection.execute(known).first() is None:
+            connection.execute(insert(_pin_set).values(tenant_id=tenant_id, sha256=sha256, body=body))
+    connection.execute(
+        insert(_evaluation),
+        [
+            {
+                "tenant_id": row.tenant_id, "evaluation_id": row.evaluation_id, "lineage_id": row.lineage_id, "evaluated_at": row.evaluated_at,
+                "client_id": row.client_id, "payer_id": row.payer_id, "claim_type": row.claim_type, "outcome": row.outcome,
+                "catalog_epoch": row.catalog_epoch, "input_sha256": row.input_sha256, "pins_sha256": row.pins_sha256, "body": row.body, "preview": row.preview,
+            }
+            for row in rows
+        ],
+    )  # fmt: skip
+    connection.execute(
+        insert(_claim_body),
+        [
+            {
+                "tenant_id": row.tenant_id, "evaluation_id": row.evaluation_id, "key_id": row.sealed.key_id, "nonce": row.sealed.nonce,
+                "ciphertext": row.sealed.ciphertext,
+            }
+            for row in rows
+        ],
+    )  # fmt: skip
+    keyed = [row for row in rows if row.idempotency_key is not None]
+    if keyed:
+        connection.execute(
+            insert(_idempotency_record),
+            [
+                {
+                    "tenant_id": row.tenant_id, "client_id": row.client_id, "key": row.idempotency_key, "fingerprint": row.fingerprint,
+                    "evaluation_id": row.evaluation_id, "created_at": row.evaluated_at,
+                }
+                for row in keyed
+            ],
+        )  # fmt: skip
+
+
+def epochs(connection: Connection, tenant_ids: set[str]) -> dict[str, int]:
+    """The current epoch of tenants."""
+    rows = connection.execute(select(_tenant.c.tenant_id, _tenant.c.catalog_epoch).where(_tenant.c.tenant_id.in_(sorted(tenant_ids))))
+    return {row.tenant_id: row.catalog_epoch for row in rows}
+
+
+def find_idempotent(connection: Connection, tenant_id: str, client_id: str, key: str) -> tuple[str, str] | None:
+    """(fingerprint, evaluation id) an idempotency key gave before."""
+    columns = _idempotency_record.c
+    row = connection.execute(
+        select(columns.fingerprint, columns.evaluation_id).where(
+            columns.tenant_id == tenant_id, columns.client_id == client_id, columns.key == key
+        )
+    ).first()
+    return None if row is None else (row.fingerprint, row.evaluation_id)
+
+
+def read_evaluation(connection: Connection, tenant_id: str, evaluation_id: str) -> StoredEvaluation:
+    """The evaluation, with its sealed claim unless that was erased; NotFound also for another tenant's."""
+    joined = _evaluation.outerjoin(
+        _claim_body, (_claim_body.c.tenant_id == _evaluation.c.tenant_id) & (_claim_body.c.evaluation_id == _evaluation.c.evaluation_id)
+    )
+    row = connection.execute(
+        select(
+            _evaluation.c.evaluation_id, _evaluation.c.catalog_epoch, _evaluation.c.payer_id, _evaluation.c.body,
+            _claim_body.c.key_id, _claim_body.c.nonce, _claim_body.c.ciphertext,
+        )
+        .select_from(joined)
+        .where(_evaluation.c.tenant_id == tenant_id, _evaluation.c.evaluation_id == evaluation_id)
+    ).first()  # fmt: skip
+    if row is None:
+        raise NotFound("no such evaluation")
+    sealed: Any = None if row.ciphertext is None else Sealed(row.key_id, row.nonce, row.ciphertext)
+    return StoredEvaluation(row.evaluation_id, row.catalog_epoch, row.payer_id, row.body, sealed)

@@ -1,0 +1,14 @@
+"""Identifiers: time-ordered (UUIDv7, RFC 9562), so that the primary key index grows at its end."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def new_id(prefix: str) -> str:
+    """`prefix_` and 32 hexadecimal digits of a UUIDv7."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10))
+    value = (milliseconds << 80) | (0x7 << 76) | ((random >> 68) & 0xFFF) << 64 | (0b10 << 62) | (random & (1 << 62) - 1)
+    return f"{prefix}_{value:032x}"
