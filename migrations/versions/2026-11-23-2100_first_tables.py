@@ -1,11 +1,10 @@
 """First tables, and the triggers that keep published and judged rows as they are."""
 
-from alembic import op
 import sqlalchemy as sa
 import sqlmodel
+from alembic import op
 
 from rules_service.storage.immutability import create_statements, drop_statements
-
 
 revision = "0001"
 down_revision = None

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rules_service.engine.durable_host import MAX_FACTS, MAX_FIELDS, MAX_PATTERNS, MAX_TESTS, Pattern, Scalar, Shard, Test
+from rules_service.engine.durable_host import MAX_FACTS, MAX_FIELDS, MAX_PATTERNS, MAX_TESTS, Comparison, Pattern, Scalar, Shard
 from rules_service.facts.values import FactValue, Literal_, engine_text
 from rules_service.primitives.errors import Issue, RuleRefused
 from rules_service.primitives.unknown import Unknown
@@ -103,8 +103,8 @@ class Program:
             _as_test(probe, "x0")
 
 
-def _as_test(probe: Probe, field: str) -> Test:
-    return Test(field, probe.op, probe.value)
+def _as_test(probe: Probe, field: str) -> Comparison:
+    return Comparison(field, probe.op, probe.value)
 
 
 FactReader = Callable[[str], FactValue]

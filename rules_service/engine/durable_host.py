@@ -34,7 +34,7 @@ Scalar = int | str | bool
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Test:
+class Comparison:
     """`field op value` on one fact. Text takes eq and ne, booleans eq, whole numbers all."""
 
     field: str
@@ -48,7 +48,7 @@ class Pattern:
 
     key: str
     fact_type: str
-    tests: tuple[Test, ...]
+    tests: tuple[Comparison, ...]
 
 
 def _refuse(code: str, message: str) -> RuleRefused:
@@ -63,7 +63,7 @@ def _in_bounds(value: Scalar) -> bool:
     return _safe_text(value) if isinstance(value, str) else -MAX_INT < value < MAX_INT
 
 
-def _check_value(test: Test) -> None:
+def _check_value(test: Comparison) -> None:
     value = test.value
     if type(value) is bool:
         allowed = test.op == "eq"

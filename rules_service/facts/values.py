@@ -50,7 +50,7 @@ def parse_literal(kind: FactType, text: str) -> Literal_:
         return Money.parse(text).cents
     if kind == "quantity":
         return Quantity.parse(text).thousandths
-    if not (text.removeprefix("-").isdigit() and len(text) <= 15):
+    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 15):
         raise ValueError("expected a whole number")
     return int(text)
 

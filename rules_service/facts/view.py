@@ -76,7 +76,9 @@ class ClaimView:
     def __init__(self, claim: Claim, payer_id: str) -> None:
         self.claim = claim
         self.payer_id = payer_id
-        self.lines = [LineView(self, index, line) for index, line in enumerate(claim.service_lines)]
+        # By line number, so that nothing depends on the order in which the document lists them; `index` keeps the document's.
+        numbered = sorted(enumerate(claim.service_lines), key=lambda item: item[1].line_number)
+        self.lines = [LineView(self, index, line) for index, line in numbered]
         self.facts: dict[str, Any] = {}
         self.memo: dict[Any, Any] = {}
 

@@ -223,7 +223,7 @@ def _check_windows(rule: RuleFolder) -> Iterator[Issue]:
 
 
 def _check_page(rule: RuleFolder) -> Iterator[Issue]:
-    page = rule.positions.file.replace("rule.yaml", "rule.md")
+    page = rule.positions.file.replace("rule.yaml", "rule.md") + ":1"
     if rule.page is None:
         yield Issue("PK009", page, "rule.md is missing.", f"Write it with the headings: {' / '.join(HEADINGS)}.")
         return
@@ -233,7 +233,7 @@ def _check_page(rule: RuleFolder) -> Iterator[Issue]:
 
 
 def _check_cases(rule: RuleFolder) -> Iterator[Issue]:
-    shown = rule.positions.file.replace("rule.yaml", "cases.yaml")
+    shown = rule.positions.file.replace("rule.yaml", "cases.yaml") + ":1"
     cases = rule.cases
     if cases is None or rule.cases_positions is None:
         yield Issue("PK010", shown, "cases.yaml is missing.", "Write a case that fires and one that does not, for every version.")

@@ -122,7 +122,7 @@ def read_unit_limits(files: list[SourceFile], coverage: EffectivePeriod) -> Pars
 def read_add_on_codes(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTable:
     """Add-on code edits: type 1, 2 or 3, add-on code, primary code (CCCCC: contractor defined), dates as YYYYDDD."""
     fields = (
-        Field("type", ("edittype", "type")),
+        Field("type", ("edittype", "aocedittype", "type")),
         Field("add_on", ("addoncode",)),
         Field("primary", ("primarycode",)),
         Field("first", ("editeffective", "effective"), optional=True),

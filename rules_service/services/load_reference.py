@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-import simple_icd_10_cm as icd
-
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import Issue, ReferenceFault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from rules_service.primitives.errors import StorageUnavailable
 
 BUSY_MILLISECONDS = 5_000
+"""How long a write waits for another's lock before the caller is told to try again."""
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def _configure_sqlite(busy_milliseconds: int, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's begin event below opens transactions
     cursor = connection.cursor()
     for pragma in (
@@ -28,7 +30,7 @@ def _configure_sqlite(connection: Any, _record: object) -> None:
         "synchronous=FULL",
         "foreign_keys=ON",
         "recursive_triggers=ON",
-        f"busy_timeout={BUSY_MILLISECONDS}",
+        f"busy_timeout={busy_milliseconds}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
@@ -43,7 +45,7 @@ def _begin_sqlite(connection: Connection) -> None:
 class Database:
     """One database. `url` as SQLAlchemy writes it: `sqlite:///path` or `postgresql+psycopg://...`."""
 
-    def __init__(self, url: str, pool_size: int = 5) -> None:
+    def __init__(self, url: str, pool_size: int = 5, busy_milliseconds: int = BUSY_MILLISECONDS) -> None:
         parsed = make_url(url)
         if parsed.get_backend_name() == "postgresql" and parsed.get_driver_name() != "psycopg":
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -53,10 +55,15 @@ class Database:
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self.engine: Engine = create_engine(parsed, pool_size=pool_size, connect_args={"check_same_thread": False})
-            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "connect", partial(_configure_sqlite, busy_milliseconds))
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
-            self.engine = create_engine(parsed, pool_size=pool_size, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+            self.engine = create_engine(
+                parsed,
+                pool_size=pool_size,
+                pool_pre_ping=True,
+                connect_args={"connect_timeout": 5, "options": f"-c lock_timeout={busy_milliseconds}"},
+            )
         self._reader = self.engine.execution_options(reading=True)
 
     @contextmanager

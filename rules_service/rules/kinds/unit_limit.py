@@ -186,7 +186,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 if other.code == line.code and same_provider(parameters.provider_scope or "rendering_npi", line, other)
             ]
             day = line.date_from
-            leader = min(other.index for other in group if _on(other, day))
+            leader = min(other.number for other in group if _on(other, day))
             if (line.code, day, leader) in done:
                 continue
             done.add((line.code, day, leader))
