@@ -11,13 +11,12 @@ import msgspec
 import typer
 from rich.progress import Progress
 
-from rules_service.api.problems import problem_document, problem_of
 from rules_service.claim.claim import Claim
 from rules_service.cli.common import opened
 from rules_service.formats.native.json_claims import claim_of, lines_of
 from rules_service.formats.x12.claims_837p import read_837p
 from rules_service.primitives.errors import RulesServiceError
-from rules_service.rendering.text import evaluation_text, problem_text
+from rules_service.rendering.text import error_document, evaluation_text, problem_text
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ClaimValidator
 from rules_service.storage.cipher import ClaimCipher
@@ -81,8 +80,7 @@ def _judge(validator: ClaimValidator, item: Claim | RulesServiceError, principal
             return {"evaluation": msgspec.json.decode(asyncio.run(validator.dry_run(item, principal)).body)}
         except RulesServiceError as error:
             item = error
-    problem = problem_of(item)
-    return {"problem": problem_document(problem.slug, problem.detail, problem.issues)}
+    return {"problem": error_document(item)}
 
 
 def _exit_code(answer: dict[str, Any]) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rules_service.primitives.errors import InputError, RulesServiceError
+
 
 def evaluation_text(evaluation: dict[str, Any]) -> str:
     """Outcome, then each finding with place, message, denial, money, deadline and fixes."""
@@ -37,8 +39,16 @@ def evaluation_text(evaluation: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def error_document(error: RulesServiceError) -> dict[str, Any]:
+    """An error of ours as plain data, with all its issues."""
+    if not isinstance(error, InputError):
+        return {"title": str(error), "errors": []}
+    issues = [{"pointer": issue.where, "code": issue.code, "message": issue.message, "mend": issue.mend} for issue in error.issues]
+    return {"title": error.title, "errors": issues}
+
+
 def problem_text(problem: dict[str, Any]) -> str:
-    """A problem document as plain text."""
-    lines = [f"REFUSED  {problem.get('detail') or problem['title']}"]
-    lines.extend(f"  {error['pointer']}: {error['message']} {error['mend']}".rstrip() for error in problem.get("errors", []))
+    """A refused claim as plain text."""
+    lines = [f"REFUSED  {problem['title']}"]
+    lines.extend(f"  {error['pointer']}: {error['message']} {error['mend']}".rstrip() for error in problem["errors"])
     return "\n".join(lines)

@@ -45,6 +45,8 @@ def load_icd10_package(
     database: Database, tenant_id: str, label: str, coverage: EffectivePeriod, who: str, accept_census: bool = False
 ) -> LoadedEdition:
     """Publish ICD-10-CM as the installed package `simple-icd-10-cm` carries it."""
+    import simple_icd_10_cm as icd  # here, because importing it reads the whole classification into memory
+
     codes = [
         (code, bool(icd.is_leaf(code))) for code in icd.get_all_codes(with_dots=True) if not icd.is_chapter(code) and not icd.is_block(code)
     ]

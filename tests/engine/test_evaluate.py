@@ -194,7 +194,7 @@ def test_a_preview_rule_is_recorded_and_not_returned() -> None:
 
 
 def test_outcomes_in_their_order(shipped) -> None:  # type: ignore[no-untyped-def]
-    publications, catalog = shipped
+    publications, _ = shipped
     good = claim_bytes()
     assert judged(shipped, good, "national_baseline", "example_commercial_ppo").outcome == "clean"
     assert judged(shipped, good, "national_baseline").outcome == "not_covered"
