@@ -44,10 +44,10 @@ openapi: $(STAMP) ## write openapi/ and the generated rule pages again
 	$(BIN)/python -m tests.support.generate
 
 test: lint ## everything CI runs
-	$(BIN)/python -m pytest -n 2 -m "not deep"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not deep"
 
 test-deep: $(STAMP) ## the slow suites
-	$(BIN)/python -m pytest -n 2 -m deep
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m deep
 
 bench: $(STAMP) ## measure side by side, print ratios, write build/bench.json
 	$(MALLOC) $(BIN)/python -m benchmarks
