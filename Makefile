@@ -50,6 +50,7 @@ test-deep: $(STAMP) ## the slow suites
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m deep
 
 bench: $(STAMP) ## measure side by side, print ratios, write build/bench.json
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements-bench.lock
 	$(MALLOC) $(BIN)/python -m benchmarks
 
 clean: ## remove what was built

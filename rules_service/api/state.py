@@ -61,7 +61,7 @@ class AppState:
         snapshots = SnapshotRegistry(database, EditionFiles(settings.data_dir / "editions"))
         writer = EvaluationWriter(database)
         cipher = ClaimCipher.from_text_or_file(settings.claim_key, settings.data_dir / "claim.key")
-        validator = ClaimValidator(database, snapshots, writer, cipher, frozenset(settings.hold_severities))
+        validator = ClaimValidator(database, snapshots, writer, cipher, frozenset(settings.hold_severities), settings.time_zone)
         return cls(settings, database, snapshots, writer, validator)
 
     @property

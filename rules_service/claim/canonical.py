@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from rules_service.claim.claim import Claim, Diagnosis
+from rules_service.claim.context import HistoryEntry
 from rules_service.claim.service_lines import ServiceLine
 from rules_service.primitives.errors import InvalidClaim, Issue
 
@@ -63,7 +64,20 @@ def canonical_claim(claim: Claim) -> Claim:
     diagnoses = tuple(map(_canonical_diagnosis, claim.diagnoses))
     if any(new is not old for new, old in zip(diagnoses, claim.diagnoses, strict=True)):
         changes["diagnoses"] = diagnoses
+    if claim.context is not None and claim.context.history:
+        history = tuple(map(_canonical_history, claim.context.history))
+        if any(new is not old for new, old in zip(history, claim.context.history, strict=True)):
+            changes["context"] = msgspec.structs.replace(claim.context, history=history)
     return msgspec.structs.replace(claim, **changes) if changes else claim
+
+
+def _canonical_history(entry: HistoryEntry) -> HistoryEntry:
+    line = entry.line
+    code = canonical_code(line.procedure_code) if line.procedure_code is not None else None
+    modifiers = tuple(map(canonical_code, line.modifiers))
+    if code == line.procedure_code and modifiers == line.modifiers:
+        return entry
+    return msgspec.structs.replace(entry, line=msgspec.structs.replace(line, procedure_code=code, modifiers=modifiers))
 
 
 def structural_issues(claim: Claim) -> Iterable[Issue]:

@@ -59,6 +59,7 @@ def validate(
                 writer,
                 cipher,
                 frozenset(settings.hold_severities),
+                settings.time_zone,
             )
             principal = Principal(settings.tenant_id, "command line", frozenset())
             with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as progress:

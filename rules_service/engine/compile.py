@@ -123,6 +123,7 @@ class ProgramShard:
                 self._keys[key] = program
                 patterns.append(Pattern(key, "F", tuple(sorted(_as_test(probe, self._field(probe)) for probe in way))))
         self._shard = Shard(patterns)
+        self._columns = [(name, what, leaf, field) for (name, what, leaf), field in self._fields.items()]
         self.programs = frozenset(program for program, _ in parts)
 
     def _field(self, probe: Probe) -> str:
@@ -131,7 +132,7 @@ class ProgramShard:
     def project(self, fact: FactReader) -> dict[str, Scalar]:
         """The engine fields of one subject: nothing for what is unknown, no value for what is absent."""
         projected: dict[str, Scalar] = {}
-        for (name, what, leaf), field in self._fields.items():
+        for name, what, leaf, field in self._columns:
             value = fact(name)
             if isinstance(value, Unknown):
                 continue

@@ -6,16 +6,18 @@ oracle), and what the decider says is turned into findings. Nothing here reads a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import msgspec
 
-from rules_service.engine.compile import Program
-from rules_service.engine.policy import CompiledRule, Policy, Slice, specs_for
-from rules_service.engine.render import build_finding
+from rules_service.engine.compile import FactReader, Program
+from rules_service.engine.decide import Ask, Decider, Match, engine_decider
+from rules_service.engine.policy import CompiledRule, ConditionGroup, Policy, RuleIndex, Slice, specs_for
+from rules_service.engine.render import Deadline, build_finding
 from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
@@ -26,65 +28,37 @@ from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged
-from rules_service.rules.matching import Truth, explain, truth
+from rules_service.rules.kinds.condition import condition_candidate
+from rules_service.rules.matching import explain
 from rules_service.rules.selection import Loser
 
 MAX_CANDIDATES = 50_000
 """Of one claim; a claim that needs more is refused whole rather than judged in part."""
 
 
-@dataclass(slots=True)
+OPTIONAL_REASONS = frozenset({"history_not_supplied", "unit_limit_not_published", "authorization_not_verifiable"})
+"""What a submitter or the publisher may leave out: it is told, and does not make an evaluation incomplete."""
+
+
+@dataclass(slots=True, eq=False)
 class Subject:
-    """A candidate of one rule, with the reader of its facts."""
+    """A candidate of one rule, and the ask that decides it."""
 
     rule: CompiledRule
-    slice: Slice
     candidate: Candidate
-    fact: Callable[[str], FactValue]
-    key: str
+    ask: Ask
 
 
-Verdicts = dict[tuple[Program, str], Truth]
+@dataclass(slots=True)
+class _Gathered:
+    """Everything to be decided about a claim."""
 
-
-class Decider(Protocol):
-    """Says for each subject and program whether the condition is true, false or unknown."""
-
-    def __call__(self, subjects: Sequence[Subject]) -> Verdicts: ...
-
-
-def engine_decider(subjects: Sequence[Subject]) -> Verdicts:
-    """durable_rules decides."""
-    verdicts: Verdicts = {}
-    asked: list[tuple[Slice, Program, Subject]] = [
-        (subject.slice, program, subject) for subject in subjects for _, program in subject.rule.branches
-    ]
-    for positive in (True, False):
-        runs: dict[int, tuple[Any, dict[str, Callable[[str], FactValue]]]] = {}
-        for where, program, subject in asked:
-            for shard in where.shards(program, positive):
-                runs.setdefault(id(shard), (shard, {}))[1][subject.key] = subject.fact
-        for shard, readers in runs.values():
-            for program, key in shard.run(readers):
-                verdicts[program, key] = positive
-        if positive:
-            asked = [item for item in asked if (item[1], item[2].key) not in verdicts and _has_unknown(item[1], item[2])]
-            undecided = {(program, subject.key) for _, program, subject in asked}
-            for subject in subjects:
-                for _, program in subject.rule.branches:
-                    verdicts.setdefault((program, subject.key), None if (program, subject.key) in undecided else False)
-            if not asked:
-                break
-    return verdicts
-
-
-def _has_unknown(program: Program, subject: Subject) -> bool:
-    return any(isinstance(subject.fact(name), Unknown) for name in program.facts)
-
-
-def oracle_decider(subjects: Sequence[Subject]) -> Verdicts:
-    """The pure matcher decides: what the engine is compared with."""
-    return {(program, subject.key): truth(program.condition, subject.fact) for subject in subjects for _, program in subject.rule.branches}
+    subjects: list[Subject] = field(default_factory=list)
+    conditions: list[tuple[Ask, LineView | None, list[ConditionGroup]]] = field(default_factory=list)
+    """Condition rules: (ask, line or None for the claim, groups asked)."""
+    asks: list[Ask] = field(default_factory=list)
+    concerned: set[tuple[str, int]] = field(default_factory=set)
+    losers: dict[str, Loser] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -107,13 +81,28 @@ class _Draft:
 
 def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider = engine_decider) -> Answer:
     """The answer to a claim. `hold` names the severities that block release; EngineFault when the engine lost anything."""
-    subjects, concerned, losers = _subjects(policy, view, lookups)
-    verdicts = decide(subjects)
-    deadline = _deadline(subjects)
+    gathered = _gather(policy, view, lookups)
+    fired = decide.fired(gathered.asks)
+    gathered.subjects.extend(_condition_subjects(gathered, view, fired))
+    unsure = [
+        (program, subject.ask)
+        for subject in gathered.subjects
+        if subject.ask.unsure
+        for program in subject.rule.programs
+        if _may_be_unknown(subject.ask, program, fired)
+    ]
+    refuted = decide.refuted(unsure) if unsure else set()
+    unknown = {(program, ask.key) for program, ask in unsure} - refuted
+    deadlines = _deadlines(gathered.subjects)
     draft = _Draft()
-    for subject in subjects:
-        _decide(subject, verdicts, view, hold, deadline, draft)
-    return Answer(_judgement(policy, view, concerned, draft), _numbered(draft.preview, "p"), losers)
+    for subject in gathered.subjects:
+        _decide(subject, fired, unknown, view, hold, deadlines, draft)
+    losers = tuple(gathered.losers[key] for key in sorted(gathered.losers))
+    return Answer(_judgement(policy, view, gathered.concerned, draft), _numbered(draft.preview, "p"), losers)
+
+
+def _may_be_unknown(ask: Ask, program: Program, fired: set[Match]) -> bool:
+    return (program, ask.key) not in fired and any(isinstance(ask.fact(name), Unknown) for name in program.facts)
 
 
 def _policy_day(basis: str, view: ClaimView) -> date:
@@ -135,113 +124,174 @@ def _by_day(basis: str, view: ClaimView) -> Iterable[tuple[date, list[LineView]]
     return sorted(days.items())
 
 
-def _subjects(policy: Policy, view: ClaimView, lookups: Lookups) -> tuple[list[Subject], set[tuple[str, int]], tuple[Loser, ...]]:
-    subjects: list[Subject] = []
-    concerned: set[tuple[str, int]] = set()
-    losers: dict[str, Loser] = {}
-    for basis in policy.bases():
+def _gather(policy: Policy, view: ClaimView, lookups: Lookups) -> _Gathered:
+    gathered = _Gathered()
+    shared: dict[Any, Ask] = {}
+    for mark, basis in zip("abcde", policy.bases, strict=False):
         # Days of one slice are judged together: the same compiled rules, one pass over the lines.
         groups: dict[int, tuple[Slice, list[LineView]]] = {}
         for day, lines in _by_day(basis, view):
             current = policy.slice(day)
             groups.setdefault(id(current), (current, []))[1].extend(lines)
-        for current, lines in groups.values():
-            losers |= {loser.rule_id: loser for loser in current.losers}
+        for number, (current, lines) in enumerate(groups.values()):
+            gathered.losers |= {loser.rule_id: loser for loser in current.losers}
+            index = current.by_basis.get(basis)
+            if index is None:
+                continue
             lines.sort(key=lambda line: line.number)
-            codes = view.codes if basis not in ("service_date", "service_through") else {line.code for line in lines if line.code}
-            for rule in current.concerning(basis, codes):
-                concerned.add((rule.rule.content.rule_id, rule.rule.version))
-                for candidate in rule.kind.derive(rule.parameters, Judged(view, lookups, lines, rule.rule.content)):
-                    if (
-                        rule.index_codes is not None
-                        and rule.rule.content.level != "claim"
-                        and candidate.lines[0].code not in rule.index_codes
-                    ):
-                        continue
-                    subjects.append(_subject(rule, current, candidate, view, len(subjects)))
-                    if len(subjects) > MAX_CANDIDATES:
-                        raise InvalidClaim(
-                            "The claim is too large to judge",
-                            [
-                                Issue(
-                                    "too_much_work",
-                                    "/service_lines",
-                                    f"Judging this claim takes more than {MAX_CANDIDATES} rule candidates.",
-                                    "Split the claim.",
-                                )
-                            ],
-                        )
-    return subjects, concerned, tuple(losers[key] for key in sorted(losers))
+            gathered.concerned |= index.identities
+            for rule in index.kinds:
+                if view.submission_type == "void" and not rule.kind.judges_void:
+                    continue
+                _derive(rule, current, view, lookups, lines, gathered, shared)
+            for line in lines:
+                groups_asked = [index.always["line"], *_pinned(index, "line", (line.code,), gathered)]
+                _ask_conditions(gathered, current, line, view, f"{mark}{number}L{line.index}", groups_asked)
+            groups_asked = [index.always["claim"], *_pinned(index, "claim", sorted(view.codes), gathered)]
+            _ask_conditions(gathered, current, None, view, f"{mark}{number}C", groups_asked)
+    return gathered
 
 
-def _subject(rule: CompiledRule, current: Slice, candidate: Candidate, view: ClaimView, number: int) -> Subject:
+def _pinned(index: RuleIndex, level: str, codes: Iterable[str | None], gathered: _Gathered) -> list[ConditionGroup]:
+    """The condition rules that pin one of these procedure codes."""
+    found = [
+        group for code in codes if code is not None and code in index.by_code and (group := index.by_code[code].get(level)) is not None
+    ]
+    for group in found:
+        gathered.concerned.update((rule.rule.content.rule_id, rule.rule.version) for rule in group.rules)
+    return found
+
+
+def _ask_conditions(
+    gathered: _Gathered, current: Slice, line: LineView | None, view: ClaimView, key: str, groups: list[ConditionGroup]
+) -> None:
+    groups = [group for group in groups if group.rules]
+    if groups:
+        fact = partial(claim_fact, view) if line is None else partial(line_fact, line)
+        ask = Ask(current, key, fact, [group.programs for group in groups], [group.shards for group in groups])
+        ask.unsure = any(group.unsure for group in groups)
+        gathered.asks.append(ask)
+        gathered.conditions.append((ask, line, groups))
+
+
+def _derive(
+    rule: CompiledRule,
+    current: Slice,
+    view: ClaimView,
+    lookups: Lookups,
+    lines: list[LineView],
+    gathered: _Gathered,
+    shared: dict[Any, Ask],
+) -> None:
+    for candidate in rule.kind.derive(rule.parameters, Judged(view, lookups, lines, rule.rule.content)):
+        line = candidate.lines[0] if candidate.lines and rule.reads_catalogue else None
+        same = (id(rule), line.index if line is not None else None, *candidate.facts.values())
+        ask = shared.get(same)
+        if ask is None:
+            ask = shared[same] = Ask(current, f"k{len(shared)}", _reader(rule, candidate, view, line), (rule.programs,), (rule.shards,))
+            ask.unsure = rule.may_be_unknown or any(value.__class__ is Unknown for value in candidate.facts.values())
+            gathered.asks.append(ask)
+        gathered.subjects.append(Subject(rule, candidate, ask))
+        if len(gathered.subjects) > MAX_CANDIDATES:
+            issue = Issue(
+                "too_much_work",
+                "/service_lines",
+                f"Judging this claim takes more than {MAX_CANDIDATES} rule candidates.",
+                "Split the claim.",
+            )
+            raise InvalidClaim("The claim is too large to judge", [issue])
+
+
+def _reader(rule: CompiledRule, candidate: Candidate, view: ClaimView, line: LineView | None) -> FactReader:
     own = candidate.facts
-    if rule.kind.name == "condition":
-        # Condition rules share one fact a claim or line: equal keys let one engine fact serve them all.
-        if rule.rule.content.level == "claim":
-            return Subject(rule, current, candidate, lambda name: claim_fact(view, name), "C0")
-        line = candidate.lines[0]
-        return Subject(rule, current, candidate, lambda name: line_fact(line, name), f"L{line.index}")
-    first = candidate.lines[0] if candidate.lines else None
+    if not rule.reads_catalogue:
+        return own.get
 
     def read(name: str) -> FactValue:
         if name in own:
             return own[name]
         if name not in CATALOGUE:
             return None
-        return claim_fact(view, name) if first is None or name.startswith("claim.") else line_fact(first, name)
+        return claim_fact(view, name) if line is None or name.startswith("claim.") else line_fact(line, name)
 
-    return Subject(rule, current, candidate, read, f"k{number}")
+    return read
 
 
-def _deadline(subjects: Sequence[Subject]) -> tuple[date, str] | None:
-    found = [
-        (subject.candidate.deadline, subject.rule.rule.content.rule_id)
-        for subject in subjects
-        if subject.candidate.deadline is not None and subject.rule.rule.content.stage == "stable"
-    ]
-    return min(found) if found else None
+def _condition_subjects(gathered: _Gathered, view: ClaimView, fired: set[Match]) -> Iterable[Subject]:
+    """Condition rules become subjects only where they fired, or where a fact they read is unknown."""
+    by_key: dict[str, list[Program]] = {}
+    for program, key in fired:
+        by_key.setdefault(key, []).append(program)
+    found: list[Subject] = []
+    for ask, line, groups in gathered.conditions:
+        hit = set(by_key.get(ask.key, ()))
+        for group in groups:
+            rules = group.rules if hit else group.unsure
+            for rule in rules:
+                if rule.may_be_unknown or not hit.isdisjoint(rule.programs):
+                    found.append(Subject(rule, condition_candidate(rule.rule.content, view, line), ask))
+    return sorted(found, key=lambda subject: (subject.rule.rule.content.rule_id, subject.ask.key))
+
+
+def _deadlines(subjects: Sequence[Subject]) -> dict[int, Deadline]:
+    """The earliest filing deadline of each line, by line number, from the stable filing rules that concern it."""
+    found: dict[int, Deadline] = {}
+    for subject in subjects:
+        limit, content = subject.candidate.deadline, subject.rule.rule.content
+        if limit is not None and content.stage == "stable":
+            for line in subject.candidate.lines:
+                deadline = Deadline(*limit, content.rule_id)
+                found[line.number] = min(found.get(line.number, deadline), deadline)
+    return found
 
 
 def _decide(
-    subject: Subject, verdicts: Verdicts, view: ClaimView, hold: frozenset[str], deadline: tuple[date, str] | None, draft: _Draft
+    subject: Subject,
+    fired: set[Match],
+    unknown: set[Match],
+    view: ClaimView,
+    hold: frozenset[str],
+    deadlines: dict[int, Deadline],
+    draft: _Draft,
 ) -> None:
-    content = subject.rule.rule.content
-    numbers = (
-        tuple(line.number for line in subject.candidate.lines) if content.level != "claim" or subject.rule.kind.name != "condition" else ()
-    )
-    for position, (branch, program) in enumerate(subject.rule.branches):
-        verdict = verdicts[program, subject.key]
-        if verdict is None:
-            if content.stage == "stable":
-                _note_unknown(subject, branch, program, numbers, draft)
-            later = [verdicts[other, subject.key] for _, other in subject.rule.branches[position + 1 :]]
-            if True not in later:
-                return
+    """The first true branch decides. A branch that is unknown is noted, and those after it may still be true."""
+    content, key = subject.rule.rule.content, subject.ask.key
+    is_stable = content.stage == "stable"
+    candidate = subject.candidate
+    for branch, program in subject.rule.branches:
+        if (program, key) in unknown:
+            if is_stable:
+                _note_unknown(subject, branch, program, _numbers(subject), draft)
             continue
-        if not verdict:
+        if (program, key) not in fired:
             continue
-        if branch.bypassed and content.stage == "stable":
-            draft.bypassed.append(
-                Bypassed(
-                    rule_id=content.rule_id,
-                    code=branch.code,
-                    line_numbers=numbers,
-                    by=subject.candidate.params.get(branch.bypassed_by, branch.bypassed_by),
-                )
-            )
+        if branch.bypassed and is_stable:
+            by = candidate.params.get(branch.bypassed_by, branch.bypassed_by)
+            draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=_numbers(subject), by=by))
         if branch.severity is not None:
-            finding = build_finding(subject.rule, branch, subject.candidate, subject.fact, view, numbers, hold, deadline)
-            (draft.findings if content.stage == "stable" else draft.preview).append(finding)
+            concerned = _numbers(subject) or deadlines
+            deadline = min((deadlines[number] for number in concerned if number in deadlines), default=None)
+            finding = build_finding(subject.rule, branch, program, candidate, subject.ask.fact, view, _numbers(subject), hold, deadline)
+            (draft.findings if is_stable else draft.preview).append(finding)
         return
+
+
+def _numbers(subject: Subject) -> tuple[int, ...]:
+    whole_claim = subject.rule.kind.name == "condition" and subject.rule.rule.content.level == "claim"
+    return () if whole_claim else tuple(line.number for line in subject.candidate.lines)
 
 
 def _note_unknown(subject: Subject, branch: Branch, program: Program, numbers: tuple[int, ...], draft: _Draft) -> None:
     content = subject.rule.rule.content
-    reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := subject.fact(name), Unknown))
+    reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := subject.ask.fact(name), Unknown))
     reason, supply = reasons[0]
     noted = NotEvaluated(
-        rule_id=content.rule_id, code=branch.code, line_numbers=numbers, reason=reason, required=content.required, supply=supply or None
+        rule_id=content.rule_id,
+        code=branch.code,
+        line_numbers=numbers,
+        reason=reason,
+        required=content.required and reason not in OPTIONAL_REASONS,
+        supply=supply or None,
     )
     if not any(one.rule_id == noted.rule_id and one.reason == reason and one.line_numbers == numbers for one in draft.not_evaluated):
         draft.not_evaluated.append(noted)
@@ -313,13 +363,19 @@ def _at_risk(view: ClaimView, findings: list[Finding]) -> Money:
 
 def explanation(policy: Policy, view: ClaimView, lookups: Lookups) -> list[dict[str, Any]]:
     """Every rule that concerned the claim: each branch's conditions with true, false or unknown and the facts seen; then the losers."""
-    subjects, _, losers = _subjects(policy, view, lookups)
+    gathered = _gather(policy, view, lookups)
+    asked = [
+        Subject(rule, condition_candidate(rule.rule.content, view, line), ask)
+        for ask, line, groups in gathered.conditions
+        for group in groups
+        for rule in group.rules
+    ]
     told: list[dict[str, Any]] = []
-    for subject in subjects:
+    for subject in [*gathered.subjects, *asked]:
         content = subject.rule.rule.content
         branches = []
         for branch, program in subject.rule.branches:
-            told_branch = explain(program.condition, subject.fact, specs_for(subject.rule.kind, content.level).get)
+            told_branch = explain(program.condition, subject.ask.fact, specs_for(subject.rule.kind, content.level).get)
             branches.append({"code": branch.code, **told_branch.plain()})
             if told_branch.truth:
                 break
@@ -329,10 +385,10 @@ def explanation(policy: Policy, view: ClaimView, lookups: Lookups) -> list[dict[
                 "rule_version": subject.rule.rule.version,
                 "rule_kind": content.kind,
                 "stage": content.stage,
-                "line_numbers": [line.number for line in subject.candidate.lines],
+                "line_numbers": list(_numbers(subject)),
                 "related_line_numbers": [line.number for line in subject.candidate.related],
                 "branches": branches,
             }
         )
     told.sort(key=lambda one: (one["rule_id"], one["line_numbers"], one["related_line_numbers"]))
-    return told + [{"rule_id": loser.rule_id, "lost_to": loser.by, "how": loser.how} for loser in losers]
+    return told + [{"rule_id": loser.rule_id, "lost_to": loser.by, "how": loser.how} for _, loser in sorted(gathered.losers.items())]

@@ -10,7 +10,7 @@ import functools
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -21,7 +21,7 @@ from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactSpec
 from rules_service.findings.finding import Fix
 from rules_service.primitives.canonical import content_hash
-from rules_service.rules.condition import All, Condition, Leaf, fact_names, read_condition
+from rules_service.rules.condition import All, Condition, Leaf, read_condition
 from rules_service.rules.kinds import KINDS
 from rules_service.rules.kinds.base import Branch, RuleKind
 from rules_service.rules.rule import Manifest, RuleVersionContent
@@ -95,16 +95,48 @@ def _worded(branch: Branch, content: RuleVersionContent, template: Any) -> Branc
     )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class CompiledRule:
-    """A standing rule with typed parameters and its branches as programs."""
+    """A standing rule with typed parameters, its branches as programs, and the shards that hold them."""
 
     rule: StandingRule
     kind: RuleKind[Any]
     parameters: Any
     branches: tuple[tuple[Branch, Program], ...]
     index_codes: frozenset[str] | None
-    facts: frozenset[str] = field(default_factory=frozenset)
+    programs: tuple[Program, ...] = ()
+    shards: tuple[ProgramShard, ...] = ()
+    reads_catalogue: bool = False
+    """Its conditions read facts of the claim or line besides those of its kind."""
+    may_be_unknown: bool = False
+    """Its conditions read facts that a claim can leave unknown."""
+
+
+@dataclass(slots=True)
+class ConditionGroup:
+    """Condition rules of one level that are asked together of each subject: they share one engine fact a subject."""
+
+    rules: list[CompiledRule] = field(default_factory=list)
+    programs: tuple[Program, ...] = ()
+    shards: tuple[ProgramShard, ...] = ()
+    unsure: list[CompiledRule] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Gather programs and shards once all rules are in."""
+        self.programs = tuple(dict.fromkeys(program for rule in self.rules for program in rule.programs))
+        self.shards = tuple(dict.fromkeys(shard for rule in self.rules for shard in rule.shards))
+        self.unsure = [rule for rule in self.rules if rule.may_be_unknown]
+
+
+@dataclass(slots=True)
+class RuleIndex:
+    """Rules of one policy-date basis: kinds, and conditions by level; `by_code` those that pin procedure codes."""
+
+    kinds: list[CompiledRule] = field(default_factory=list)
+    always: dict[str, ConditionGroup] = field(default_factory=lambda: {"claim": ConditionGroup(), "line": ConditionGroup()})
+    by_code: dict[str, dict[str, ConditionGroup]] = field(default_factory=dict)
+    identities: frozenset[tuple[str, int]] = frozenset()
+    """(rule id, version) of the rules that concern every claim."""
 
 
 def index_codes(condition: Condition) -> frozenset[str] | None:
@@ -140,57 +172,65 @@ class Slice:
             for branch in complete_branches(rule.content):
                 condition = read_condition(branch.when, specs.get)
                 branches.append((branch, programs.setdefault((group, condition), Program(condition))))
-            codes = index_codes(branches[0][1].condition) if kind.name == "condition" else kind.codes(parameters)
-            names = frozenset(name for _, program in branches for name in fact_names(program.condition))
-            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes, names))
-        self._by_basis: dict[str, tuple[list[CompiledRule], dict[str, list[CompiledRule]]]] = {}
-        for compiled in self.rules:
-            always, by_code = self._by_basis.setdefault(self._basis(compiled), ([], {}))
-            if compiled.index_codes is None:
-                always.append(compiled)
-            for code in compiled.index_codes or ():
-                by_code.setdefault(code, []).append(compiled)
-        self._fires = self._shards(programs, True)
-        self._refuted: dict[Program, list[ProgramShard]] | None = None
+            codes = index_codes(branches[0][1].condition) if kind.name == "condition" else None
+            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes))
         self._programs = programs
+        self._refuting: dict[Program, tuple[ProgramShard, ...]] | None = None
+        fires = self._shards(True)
+        for compiled in self.rules:
+            names = frozenset(name for _, program in compiled.branches for name in program.facts)
+            compiled.programs = tuple(dict.fromkeys(program for _, program in compiled.branches))
+            compiled.shards = tuple(dict.fromkeys(shard for program in compiled.programs for shard in fires[program]))
+            compiled.reads_catalogue = any(name in CATALOGUE for name in names)
+            compiled.may_be_unknown = any(name.startswith("claim.context") for name in names)
+        self.by_basis = self._index()
+        self.rules_of_program: dict[Program, list[CompiledRule]] = {}
+        for compiled in self.rules:
+            for program in compiled.programs:
+                self.rules_of_program.setdefault(program, []).append(compiled)
 
-    @staticmethod
-    def _basis(compiled: CompiledRule) -> str:
-        content = compiled.rule.content
-        return "claim_from" if content.level == "claim" and content.policy_date == "service_date" else content.policy_date
+    def _index(self) -> dict[str, RuleIndex]:
+        found: dict[str, RuleIndex] = {}
+        for compiled in self.rules:
+            index = found.setdefault(basis_of(compiled.rule.content), RuleIndex())
+            level = compiled.rule.content.level
+            if compiled.kind.name != "condition":
+                index.kinds.append(compiled)
+            elif compiled.index_codes is None:
+                index.always[level].rules.append(compiled)
+            else:
+                for code in compiled.index_codes:
+                    index.by_code.setdefault(code, {}).setdefault(level, ConditionGroup()).rules.append(compiled)
+        for index in found.values():
+            everywhere = [*index.kinds, *(rule for group in index.always.values() for rule in group.rules)]
+            index.identities = frozenset((rule.rule.content.rule_id, rule.rule.version) for rule in everywhere)
+            for group in [*index.always.values(), *(group for levels in index.by_code.values() for group in levels.values())]:
+                group.close()
+        return found
 
-    def bases(self) -> tuple[str, ...]:
-        """The policy dates its rules ask for."""
-        return tuple(sorted(self._by_basis))
-
-    def concerning(self, basis: str, codes: Iterable[str]) -> list[CompiledRule]:
-        """Rules of a policy-date basis that may concern a claim with these procedure codes, in rule order."""
-        always, by_code = self._by_basis.get(basis, ([], {}))
-        found = {id(rule): rule for code in codes for rule in by_code.get(code, ())}
-        if not found:
-            return always
-        return sorted([*always, *found.values()], key=lambda rule: rule.rule.content.rule_id)
-
-    def _shards(self, programs: Mapping[tuple[str, Condition], Program], positive: bool) -> dict[Program, list[ProgramShard]]:
+    def _shards(self, positive: bool) -> dict[Program, tuple[ProgramShard, ...]]:
         indexed = {id(program) for rule in self.rules if rule.index_codes is not None for _, program in rule.branches}
         groups: dict[tuple[str, bool], list[Program]] = {}
-        for (group, _), program in programs.items():
+        for (group, _), program in self._programs.items():
             groups.setdefault((group, id(program) in indexed), []).append(program)
         where: dict[Program, list[ProgramShard]] = {}
         for (_, is_indexed), members in groups.items():
             for shard in build_shards(members, positive, INDEXED_SHARD_PATTERNS if is_indexed else MAX_PATTERNS):
                 for program in shard.programs:
                     where.setdefault(program, []).append(shard)
-        return where
+        return {program: tuple(shards) for program, shards in where.items()}
 
-    def shards(self, program: Program, positive: bool) -> list[ProgramShard]:
-        """The shards that hold a program's true (or false) side; the false side is compiled when first asked for."""
-        if positive:
-            return self._fires[program]
+    def refuting(self, program: Program) -> tuple[ProgramShard, ...]:
+        """The shards that say a program's condition is false; compiled when first asked for."""
         with self._lock:
-            if self._refuted is None:
-                self._refuted = self._shards(self._programs, False)
-        return self._refuted[program]
+            if self._refuting is None:
+                self._refuting = self._shards(False)
+        return self._refuting[program]
+
+
+def basis_of(content: RuleVersionContent) -> str:
+    """The policy-date basis of a version; a claim-level rule by service date goes by the claim's first day."""
+    return "claim_from" if content.level == "claim" and content.policy_date == "service_date" else content.policy_date
 
 
 class SliceCache:
@@ -252,6 +292,8 @@ class Policy:
                     )
                 )
         self._boundaries = sorted(boundaries)
+        self.bases = tuple(sorted({basis_of(rule.content) for _, _, rule in self._windows}))
+        """Every policy-date basis any of its rules uses."""
         self._slices: dict[int, Slice] = {}
 
     def slice(self, day: date) -> Slice:
@@ -263,16 +305,3 @@ class Policy:
             kept, losers = standing(rule for first, last, rule in self._windows if first <= ordinal <= last)
             found = self._slices[number] = self._cache.get(kept, losers)
         return found
-
-    def bases(self) -> tuple[str, ...]:
-        """Every policy-date basis any of its rules uses."""
-        return tuple(
-            sorted(
-                {
-                    "claim_from"
-                    if rule.content.level == "claim" and rule.content.policy_date == "service_date"
-                    else rule.content.policy_date
-                    for _, _, rule in self._windows
-                }
-            )
-        )

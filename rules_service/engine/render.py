@@ -5,23 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from rules_service.claim.locations import Place, locate
+from rules_service.engine.compile import Program
 from rules_service.engine.policy import CompiledRule
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactValue, format_value
 from rules_service.facts.view import ClaimView
 from rules_service.findings.finding import Finding, PredictedDenial
 from rules_service.primitives.canonical import content_hash
+from rules_service.primitives.codes import shown_code
 from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
-from rules_service.rules.condition import leaves, read_condition
+from rules_service.rules.condition import leaves
 from rules_service.rules.kinds.base import Branch, Candidate
 from rules_service.rules.rule import Prediction
 
 PLACEHOLDER = re.compile(r"\{([a-z_0-9.]+)\}")
 _SHOWABLE = re.compile(r"[A-Za-z0-9 .,:;()'/\-]{0,240}\Z")
+
+
+CODE_PARAMS = frozenset({"code", "code_one", "code_two", "procedure_code", "modifier"})
+"""Message parameters that hold codes as the claim gave them."""
 
 
 def _fill(template: str, params: dict[str, str], fact: Callable[[str], FactValue]) -> str:
@@ -31,7 +37,7 @@ def _fill(template: str, params: dict[str, str], fact: Callable[[str], FactValue
         name = match[1]
         text: str | None
         if name in params:
-            text = params[name]
+            text = params[name] if name not in CODE_PARAMS else ", ".join(map(shown_code, params[name].split(", ")))
         else:
             known = CATALOGUE.get(name)
             text = None if known is None or known.spec.phi else format_value(known.spec.type, fact(name))
@@ -54,12 +60,12 @@ def _predicted(prediction: Prediction | None) -> PredictedDenial | None:
     )
 
 
-def _shown_facts(rule: CompiledRule, branch: Branch, candidate: Candidate, fact: Callable[[str], FactValue]) -> dict[str, Any]:
+def _shown_facts(rule: CompiledRule, program: Program, candidate: Candidate, fact: Callable[[str], FactValue]) -> dict[str, Any]:
     """Facts a person needs to follow the finding: those the kind shows, else the non-PHI facts its condition read."""
     if candidate.shown or rule.kind.name != "condition":
         return candidate.shown
     shown: dict[str, Any] = {}
-    for leaf in leaves(read_condition(branch.when, lambda name: CATALOGUE[name].spec if name in CATALOGUE else None)):
+    for leaf in leaves(program.condition):
         spec = CATALOGUE[leaf.fact].spec
         value = fact(leaf.fact)
         if not spec.phi and not isinstance(value, Unknown):
@@ -68,15 +74,24 @@ def _shown_facts(rule: CompiledRule, branch: Branch, candidate: Candidate, fact:
     return shown
 
 
+class Deadline(NamedTuple):
+    """The filing deadline of some lines: its day, the days left from receipt as the payer counts it, the rule that sets it."""
+
+    day: date
+    days_remaining: int
+    rule_id: str
+
+
 def build_finding(
     rule: CompiledRule,
     branch: Branch,
+    program: Program,
     candidate: Candidate,
     fact: Callable[[str], FactValue],
     view: ClaimView,
     numbers: tuple[int, ...],
     hold: frozenset[str],
-    deadline: tuple[date, str] | None,
+    deadline: Deadline | None,
 ) -> Finding:
     """The finding of a branch. `finding_key` depends on the rule, the code and the place, not on the version or the values seen."""
     content = rule.rule.content
@@ -84,6 +99,8 @@ def build_finding(
     place = candidate.place or Place(branch.at, first.index if first else None, first.number if first else None)
     if place.field.startswith("line.") and branch.at.startswith("line.") and place.index is not None and content.kind != "condition":
         place = Place(branch.at if place.field != "line.prior_authorization_number" else place.field, place.index, place.line_number)
+    elif branch.at.startswith("claim.") and place.field.startswith("line."):
+        place = Place(branch.at)
     related = tuple(line.number for line in candidate.related)
     if branch.severity is None:
         raise ValueError(f"{branch.code} has no severity")
@@ -95,6 +112,7 @@ def build_finding(
         sorted(related),
         place.field,
         place.index if place.field.startswith("diagnosis") else None,
+        candidate.key,
     )
     citation = content.citations[0] if content.citations else None
     return Finding(
@@ -115,13 +133,13 @@ def build_finding(
         message=_fill(branch.message, candidate.params, fact),
         expected=candidate.expected,
         actual=candidate.actual,
-        facts=_shown_facts(rule, branch, candidate, fact),
+        facts=_shown_facts(rule, program, candidate, fact),
         location=locate(place, view.claim.claim_type),
         predicted_denial=_predicted(candidate.predicts or branch.predicts),
         amount_at_risk=Money(amount),
-        fix_by=deadline[0] if deadline else None,
-        days_remaining=(deadline[0] - view.received_date).days if deadline else None,
-        deadline_basis=f"timely filing {deadline[1]}" if deadline else None,
+        fix_by=deadline.day if deadline else None,
+        days_remaining=deadline.days_remaining if deadline else None,
+        deadline_basis=f"timely filing {deadline.rule_id}" if deadline else None,
         owner_role=branch.owner_role,
         next_action=branch.next_action,
         fixes=(*candidate.fixes, *branch.fixes),

@@ -44,6 +44,8 @@ _PHI_PARTS = {
     "last_or_organization_name",
     "last_menstrual_period",
     "line_control_number",
+    "days_birth_after_service",
+    "patient_age_days",
     "prescription_number",
     "tax_id",
 }
@@ -244,7 +246,9 @@ def _build() -> dict[str, CatalogueFact]:
     _walk(Claim, "claim", "claim", (), found, "claim")
     _walk(ServiceLine, "line", "line", (), found, "line")
     for name, kind, description, get in _DERIVED:
-        found[name] = CatalogueFact(FactSpec(name, kind, "claim" if name.startswith("claim.") else "line", description), get)
+        found[name] = CatalogueFact(
+            FactSpec(name, kind, "claim" if name.startswith("claim.") else "line", description, name.rpartition(".")[2] in _PHI_PARTS), get
+        )
     return found
 
 

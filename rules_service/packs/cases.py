@@ -12,7 +12,8 @@ import msgspec
 from rules_service.claim.canonical import canonical_claim
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value
-from rules_service.engine.evaluate import Decider, engine_decider, judge
+from rules_service.engine.decide import Decider, engine_decider
+from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement

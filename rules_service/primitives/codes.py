@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 # CMS "Understanding the MBI format": 11 characters, no dashes, letters without S, L, O, I, B, Z.
@@ -9,6 +10,7 @@ _MBI = re.compile(r"[1-9][AC-HJKMNP-RT-Y][0-9AC-HJKMNP-RT-Y][0-9][AC-HJKMNP-RT-Y
 _DIAGNOSIS = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?\Z")
 
 
+@functools.lru_cache(maxsize=4_096)
 def npi_is_valid(npi: str) -> bool:
     """Ten digits starting with 1 or 2 whose Luhn sum over `80840` + NPI is a multiple of ten (45 CFR 162.406)."""
     if len(npi) != 10 or not (npi.isascii() and npi.isdigit()) or npi[0] not in "12":
@@ -27,6 +29,14 @@ def npi_is_valid(npi: str) -> bool:
 def mbi_is_valid(member_id: str) -> bool:
     """True for a Medicare Beneficiary Identifier in the published format (CMS MBI format, 2017)."""
     return bool(_MBI.match(member_id))
+
+
+_SHOWABLE_CODE = re.compile(r"(?:(?=[A-Z0-9.]*[0-9])[A-Z0-9.]{1,8}|[A-Z0-9]{2})\Z")
+
+
+def shown_code(code: str | None) -> str:
+    """The code when it is shaped like one, else a stand-in: a name typed into a code field must not reach a message."""
+    return code if code and _SHOWABLE_CODE.match(code) else "(not a code)"
 
 
 def without_punctuation(text: str) -> str:

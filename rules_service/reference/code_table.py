@@ -18,6 +18,8 @@ import msgspec
 
 MAGIC = b"RSCT1\n"
 NO_LAST_DAY = 2**31 - 1
+MAX_RECENT = 4_096
+"""Keys whose rows are remembered: claims keep asking for the same few hundred codes."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -90,6 +92,7 @@ class CodeTable:
         self._width = header.key_width
         self._rows = header.rows
         self._data = view[start + length :]
+        self._recent: dict[str, list[Entry]] = {}
         if len(self._data) != self._rows * self._record.size:
             raise ValueError("the code table is cut short")
 
@@ -128,6 +131,15 @@ class CodeTable:
 
     def rows_of(self, key: str) -> list[Entry]:
         """Every row of a key, in order of their first day; [] for a key that cannot be in the table."""
+        found = self._recent.get(key)
+        if found is None:
+            found = self._rows_of(key)
+            if len(self._recent) >= MAX_RECENT:
+                self._recent.clear()
+            self._recent[key] = found
+        return found
+
+    def _rows_of(self, key: str) -> list[Entry]:
         if not key.isascii() or len(key) > self._width:
             return []
         wanted = key.encode("ascii")

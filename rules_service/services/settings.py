@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     """Tenant that command-line loads write to."""
     hold_severities: tuple[str, ...] = ("reject", "deny_hard", "deny_soft")
     """Severities that block release (JSON list)."""
+    time_zone: str = "America/New_York"
+    """Zone of the instant stamped on a claim sent without `received_at`: filing limits look at its date."""
     max_validate_bytes: int = 1 << 20
     max_batch_bytes: int = 8 << 20
     max_reference_bytes: int = 256 << 20

@@ -6,6 +6,7 @@ import asyncio
 import functools
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -53,13 +54,20 @@ class ClaimValidator:
     """Judges and stores. One a process; safe for any number of requests on one event loop."""
 
     def __init__(
-        self, database: Database, registry: SnapshotRegistry, writer: EvaluationWriter, cipher: ClaimCipher, hold: frozenset[str]
+        self,
+        database: Database,
+        registry: SnapshotRegistry,
+        writer: EvaluationWriter,
+        cipher: ClaimCipher,
+        hold: frozenset[str],
+        time_zone: str,
     ) -> None:
         self._database = database
         self._registry = registry
         self._writer = writer
         self._cipher = cipher
         self._hold = hold
+        self._zone = ZoneInfo(time_zone)
 
     def snapshot(self, tenant_id: str) -> Snapshot:
         """What is published, as last seen by this process."""
@@ -89,11 +97,11 @@ class ClaimValidator:
     async def dry_run(self, claim: Claim, principal: Principal) -> Answered:
         """Judge without storing; the answer has no id."""
         snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
-        evaluation, _, _, _ = self._judge(_received(claim), principal, snapshot, None)
+        evaluation, _, _, _ = self._judge(self._received(claim), principal, snapshot, None)
         return Answered(encode_json(evaluation), snapshot.epoch, None)
 
     async def _validate_all(self, claims: list[Claim], principal: Principal, idempotency: tuple[str, str] | None) -> list[Answered]:
-        claims = [_received(claim) for claim in claims]
+        claims = [self._received(claim) for claim in claims]
         snapshot = self._registry.current(principal.tenant_id)
         for _ in range(MAX_STALE_RETRIES):
             rows = [self._row(claim, principal, snapshot, idempotency) for claim in claims]
@@ -132,6 +140,12 @@ class ClaimValidator:
             not_evaluated=judgement.not_evaluated, coverage=judgement.coverage, pins=pins,
         )  # fmt: skip
         return evaluation, input_bytes, payer_id, encode_json(answer.preview) if answer.preview else None
+
+    def _received(self, claim: Claim) -> Claim:
+        """The claim with the instant of its receipt, which becomes part of the stored input."""
+        if claim.received_at is not None:
+            return claim
+        return msgspec.structs.replace(claim, received_at=datetime.now(self._zone).replace(microsecond=0))
 
     def _replayed(self, principal: Principal, key: str, fingerprint: str) -> Answered | None:
         with self._database.reading() as connection:
@@ -201,8 +215,3 @@ def disposition(judgement: Judgement) -> Disposition:
         return "hold"
     looks = any(SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["warn"] for finding in judgement.findings)
     return "review" if looks or judgement.outcome in ("incomplete", "not_covered") else "release"
-
-
-def _received(claim: Claim) -> Claim:
-    """The claim with the instant of its receipt, which becomes part of the stored input."""
-    return claim if claim.received_at is not None else msgspec.structs.replace(claim, received_at=datetime.now(UTC).replace(microsecond=0))

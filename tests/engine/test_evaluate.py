@@ -12,7 +12,8 @@ import msgspec
 import pytest
 
 from rules_service.claim.codec import encode_json
-from rules_service.engine.evaluate import engine_decider, judge, oracle_decider
+from rules_service.engine.decide import engine_decider, oracle_decider
+from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement

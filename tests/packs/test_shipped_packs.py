@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rules_service.engine.evaluate import oracle_decider
+from rules_service.engine.decide import oracle_decider
 from rules_service.packs.cases import run_cases
 from rules_service.packs.check import check_packs
 from rules_service.packs.gate import run_gate

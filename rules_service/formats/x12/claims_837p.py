@@ -261,7 +261,7 @@ class _Reader:
         providers = draft.pop("providers", {})
         claim = Claim(
             claim_type="professional",
-            payer=_struct(Payer, {key: value for key, value in self.payer.items() if key != "responsibility"}),
+            payer=_struct(Payer, self.payer),
             payer_responsibility=self.payer.get("responsibility", "primary"),
             subscriber=_person(self.subscriber),
             patient=_person(self.patient) if self.patient is not None else None,
@@ -477,7 +477,9 @@ def _part(parts: list[str], index: int) -> str | None:
 
 
 def _struct(kind: type[S], draft: Draft) -> S:
-    return kind(**{key: value for key, value in draft.items() if value is not None})
+    """The structure of what was read. A segment out of its place may have left a field the structure does not have: it is dropped."""
+    known = kind.__struct_fields__
+    return kind(**{key: value for key, value in draft.items() if value is not None and key in known})
 
 
 def _address(draft: Draft) -> Address | None:
@@ -489,8 +491,7 @@ def _provider(draft: Draft) -> Provider:
 
 
 def _person(draft: Draft) -> Person:
-    known = {key: value for key, value in draft.items() if key not in ("address", "taxonomy_code")}
-    return _struct(Person, {**known, "address": _address(draft)})
+    return _struct(Person, {**draft, "address": _address(draft)})
 
 
 def _ambulance(draft: Draft) -> Ambulance:

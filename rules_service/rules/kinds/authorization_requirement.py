@@ -17,9 +17,10 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix
 from rules_service.primitives.dates import age_in_years
+from rules_service.primitives.money import Quantity
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs, relevant_history
 from rules_service.rules.rule import Prediction
 
 ROW_COLUMNS = (
@@ -64,6 +65,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
     name = "authorization_requirement"
     title = "Prior authorization required"
     levels = ("line",)
+    judges_void = False
     parameters = AuthorizationParameters
     specs = fact_specs(
         ("authorization.requirement", "text", "required, not_required, notification, voluntary or suspended."),
@@ -215,11 +217,22 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 **common,
             ),
             Branch(
+                code="auth.expired",
+                title="The authorization's time limit has passed",
+                at=where,
+                severity="deny_soft",
+                when={"all": [*needed, {"fact": "authorization.status", "is": "expired"}]},
+                predicts=denial("302"),
+                message=line + "the authorization on file has expired.",
+                fixes=(ask,),
+                **common,
+            ),
+            Branch(
                 code="auth.denied",
                 title="The authorization was denied",
                 at=where,
                 severity="deny_soft",
-                when={"all": [*needed, {"fact": "authorization.status", "in": ["denied", "cancelled", "voided", "expired"]}]},
+                when={"all": [*needed, {"fact": "authorization.status", "in": ["denied", "cancelled", "voided"]}]},
                 predicts=denial("197"),
                 message=line + "the authorization on file was not approved.",
                 fixes=(Fix(label="Appeal the authorization decision or obtain a new one", class_="needs_payer_contact", patch=None),),
@@ -323,7 +336,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         )
 
     def derive(self, parameters: AuthorizationParameters, judged: Judged) -> Iterator[Candidate]:
-        used: dict[str, int] = {}
+        used: dict[str, int | Unknown] = {}
         mine = {line.index for line in judged.lines}
         for line in judged.view.lines:
             if not line.code or line.date_from is None:
@@ -331,38 +344,40 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
             table = judged.lookups.codes(parameters.table, line.date_from)
             if isinstance(table, Unknown):
                 if line.index in mine:
-                    yield Candidate(
-                        lines=(line,),
-                        facts={
-                            **_facts(None),
-                            "authorization.requirement": table,
-                            "authorization.number_present": bool(line.authorization_number),
-                        },
-                        place=Place("line.prior_authorization_number", line.index, line.number),
-                    )
+                    yield _undetermined(line, table)
                 continue
             row = _row(table, line)
             if row is None:
                 continue
-            candidate = self._judge(parameters, judged.view, line, table, row, used)
+            candidate = (
+                _undetermined(line, row) if isinstance(row, Unknown) else self._judge(parameters, judged.view, line, table, row, used)
+            )
             if line.index in mine:
                 yield candidate
 
     def _judge(
-        self, parameters: AuthorizationParameters, view: ClaimView, line: LineView, table: CodeTable, row: Entry, used: dict[str, int]
+        self,
+        parameters: AuthorizationParameters,
+        view: ClaimView,
+        line: LineView,
+        table: CodeTable,
+        row: Entry,
+        used: dict[str, int | Unknown],
     ) -> Candidate:
-        number = line.authorization_number
-        facts = _facts(str(row.values[table.column("requirement")]))
-        facts["authorization.exemption"] = _exemption(parameters, view, line)
+        requirement = str(row.values[table.column("requirement")])
+        number = _number(view, line, table, row)
+        facts = _facts(requirement)
+        facts["authorization.exemption"] = exemption = _exemption(parameters, view, line)
         facts["authorization.number_present"] = bool(number)
         facts["authorization.referral_given"] = not number and bool(line.line.referral_number or view.claim.referral_number)
         over = "0"
         if number:
             facts["authorization.format_valid"] = _format_valid(parameters.number_format, number)
-            facts |= _against_store(view, line, table, row, number, used)
+            counts = requirement == "required" and exemption is None
+            facts |= _against_store(view, line, table, row, number, used, counts)
             excess = facts["authorization.units_over"]
             if isinstance(excess, int):
-                over = f"{excess / 1000:g}"
+                over = str(Quantity(excess))
         on_line = bool(line.line.prior_authorization_number) or not view.claim.prior_authorization_numbers
         return Candidate(
             lines=(line,),
@@ -370,16 +385,21 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
             place=Place("line.prior_authorization_number", line.index, line.number)
             if on_line
             else Place("claim.prior_authorization_numbers"),
-            params={
-                "line_number": str(line.number),
-                "code": line.code or "",
-                "over": over,
-                "exemption": str(facts["authorization.exemption"] or ""),
-            },
-            shown={"requirement": str(row.values[table.column("requirement")]), "listed_from": date.fromordinal(row.first_day).isoformat()},
+            params={"line_number": str(line.number), "code": line.code or "", "over": over, "exemption": str(exemption or "")},
+            shown={"requirement": requirement, "listed_from": date.fromordinal(row.first_day).isoformat()},
             expected={"authorization": "approved, covering code, provider, dates and units"},
             actual={"authorization_number_present": bool(number)},
         )
+
+
+def _undetermined(line: LineView, why: Unknown) -> Candidate:
+    """A line of which it is not known whether the list asks for authorization."""
+    facts: dict[str, FactValue] = {
+        **_facts(None),
+        "authorization.requirement": why,
+        "authorization.number_present": bool(line.authorization_number),
+    }
+    return Candidate(lines=(line,), facts=facts, place=Place("line.prior_authorization_number", line.index, line.number))
 
 
 def _facts(requirement: str | None) -> dict[str, FactValue]:
@@ -405,53 +425,88 @@ def _cell(entry: Entry, table: CodeTable, column: str) -> tuple[str, ...]:
     return tuple(str(entry.values[table.column(column)]).split())
 
 
-def _row(table: CodeTable, line: LineView) -> Entry | None:
-    """The row that applies: effective on the date, every condition met; `not_required` and `suspended` before the rest, then the most specific."""
+_ANYWHERE = ("lines_of_business", "states", "plan_ids", "places_of_service", "modifiers")
+_SUPPLY = {
+    "lines_of_business": "payer.line_of_business",
+    "states": "providers.billing.address.state",
+    "plan_ids": "payer.plan_id",
+    "places_of_service": "place_of_service_code",
+    "modifiers": "service_lines.modifiers",
+}
+
+
+def _row(table: CodeTable, line: LineView) -> Entry | Unknown | None:
+    """The row that applies: effective on the date, every condition met; `not_required` and `suspended` before the rest, then the
+    most specific. Unknown when a row that would win depends on something the claim does not say."""
     if line.code is None or line.date_from is None:
         return None
-    claim, day = line.claim, line.date_from.toordinal()
-    born = (claim.patient or claim.subscriber).birth_date
-    age = age_in_years(born, line.date_from) if born else None
-    service_state = _state(line)
-    matching: list[tuple[int, int, Entry]] = []
-    for _position, entry in enumerate(table.rows_of(line.code)):
+    day = line.date_from.toordinal()
+    best: tuple[tuple[int, int, int], Entry | Unknown] | None = None
+    for entry in table.rows_of(line.code):
         if not entry.first_day <= day <= entry.last_day:
             continue
-        tests = (
-            ("lines_of_business", (claim.payer.line_of_business or "",)),
-            ("states", (service_state,)),
-            ("plan_ids", (claim.payer.plan_id or "",)),
-            ("places_of_service", (line.place_of_service or "",)),
-            ("modifiers", line.modifiers),
-        )
-        specific = 0
-        for column, held in tests:
-            wanted = _cell(entry, table, column)
-            if wanted and not set(wanted) & set(held):
-                break
-            specific += bool(wanted)
+        met = _met(table, entry, line)
+        if met is False:
+            continue
+        exempting = entry.values[table.column("requirement")] in ("not_required", "suspended")
+        specific = sum(bool(_cell(entry, table, column)) for column in (*_ANYWHERE, "diagnosis_prefixes", "age_from", "age_through"))
+        rank = (exempting, specific, entry.first_day)
+        if best is None or rank > best[0]:
+            best = (rank, met if isinstance(met, Unknown) else entry)
+    return best[1] if best is not None else None
+
+
+def _met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
+    """Whether the line meets every condition of a row; unknown when the claim does not say and nothing else rules the row out."""
+    claim = line.claim
+    held: dict[str, tuple[str | None, ...]] = {
+        "lines_of_business": (claim.payer.line_of_business,),
+        "states": (_state(line),),
+        "plan_ids": (claim.payer.plan_id,),
+        "places_of_service": (line.place_of_service,),
+        "modifiers": line.modifiers or ("",),
+    }
+    unsure: Unknown | None = None
+    for column, values in held.items():
+        wanted = _cell(entry, table, column)
+        if wanted and values == (None,):
+            unsure = Unknown("context_not_supplied", _SUPPLY[column])
+        elif wanted and not set(wanted) & set(values):
+            return False
+    prefixes = _cell(entry, table, "diagnosis_prefixes")
+    if prefixes and not any(
+        code.replace(".", "").startswith(prefix.replace(".", "")) for code in line.diagnosis_codes for prefix in prefixes
+    ):
+        return False
+    lowest, highest = _cell(entry, table, "age_from"), _cell(entry, table, "age_through")
+    if lowest or highest:
+        born = (claim.patient or claim.subscriber).birth_date
+        if born is None:
+            unsure = Unknown("context_not_supplied", "subscriber.birth_date")
         else:
-            prefixes = _cell(entry, table, "diagnosis_prefixes")
-            if prefixes and not any(
-                code.replace(".", "").startswith(prefix.replace(".", "")) for code in line.diagnosis_codes for prefix in prefixes
-            ):
-                continue
-            lowest, highest = _cell(entry, table, "age_from"), _cell(entry, table, "age_through")
-            if (lowest and (age is None or age < int(lowest[0]))) or (highest and (age is None or age > int(highest[0]))):
-                continue
-            specific += bool(prefixes) + bool(lowest or highest)
-            exempting = entry.values[table.column("requirement")] in ("not_required", "suspended")
-            matching.append((2 * exempting, specific, entry))
-    return max(matching, key=lambda item: (item[0], item[1], item[2].first_day))[2] if matching else None
+            age = age_in_years(born, line.date_from or date.min)
+            if (lowest and age < int(lowest[0])) or (highest and age > int(highest[0])):
+                return False
+    return unsure if unsure is not None else True
 
 
-def _state(line: LineView) -> str:
+def _number(view: ClaimView, line: LineView, table: CodeTable, row: Entry) -> str | None:
+    """The line's number, else the claim's; of several of the claim's, the first whose record covers the line."""
+    numbers = view.claim.prior_authorization_numbers
+    store = view.claim.context.authorizations if view.claim.context is not None else None
+    if line.line.prior_authorization_number or len(numbers) < 2 or store is None:
+        return line.authorization_number
+    covering = (entry.number for number in numbers for entry in store if entry.number == number and _covers(entry, line, table, row))
+    return next(covering, numbers[0])
+
+
+def _state(line: LineView) -> str | None:
     """State where the service was given: facility, else billing provider, else the payer's."""
     providers = line.claim.providers
     for provider in (line.line.providers.service_facility if line.line.providers else None, providers.service_facility, providers.billing):
         if provider is not None and provider.address is not None and provider.address.state:
             return provider.address.state
-    return line.claim.payer.state or ""
+    return line.claim.payer.state
 
 
 def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineView) -> str | None:
@@ -468,6 +523,8 @@ def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineV
     if parameters.honours_gold_cards and line.date_from is not None:
         for card in cards or ():
             starts, ends = card.from_ or date.min, card.through or date.max
+            if card.payer_id not in (None, claim.payer.payer_id, view.payer_id):
+                continue
             if (
                 card.npi in (line.rendering.npi, claim.providers.billing.npi)
                 and (not card.codes or line.code in card.codes)
@@ -492,33 +549,48 @@ def _format_valid(form: NumberFormat | None, number: str) -> bool:
 
 
 def _against_store(
-    view: ClaimView, line: LineView, table: CodeTable, row: Entry, number: str, used: dict[str, int]
+    view: ClaimView, line: LineView, table: CodeTable, row: Entry, number: str, used: dict[str, int | Unknown], counts: bool
 ) -> dict[str, FactValue]:
+    """Each link of the chain after the number itself. Only a line that passes the earlier links uses up units."""
     claim = view.claim
     store = claim.context.authorizations if claim.context is not None else None
     names = ("on_file", "status", "member_matches", "provider_matches", "code_matches", "days_in_span", "units_over", "level_matches")
     if store is None:
         missing = Unknown("authorization_not_verifiable", "context.authorizations")
         return {"authorization.verifiable": False, **{f"authorization.{name}": missing for name in names}}
-    found = next((entry for entry in store if entry.number == number), None)
-    if found is None:
+    records = [entry for entry in store if entry.number == number]
+    if not records:
         return {"authorization.on_file": False}
-    providers = {line.rendering.npi, claim.providers.billing.npi, claim.providers.billing.tax_id}
-    first, through = line.date_from, line.date_through
-    in_span = first is not None and through is not None and (found.from_ or date.min) <= first and through <= (found.through or date.max)
-    inpatient = claim.institutional is not None and (claim.institutional.type_of_bill or "").lstrip("0").startswith("11")
-    return {
+    found = next((entry for entry in records if _covers(entry, line, table, row) and _in_span(entry, line)), records[0])
+    facility = claim.providers.service_facility
+    providers = {line.rendering.npi, claim.providers.billing.npi, claim.providers.billing.tax_id, facility.npi if facility else None}
+    members = {None, claim.subscriber.member_id, claim.patient.member_id if claim.patient else None}
+    facts: dict[str, FactValue] = {
         "authorization.on_file": True,
-        "authorization.status": found.status or "approved",
-        "authorization.member_matches": (found.member_id in (None, claim.subscriber.member_id))
-        and (found.payer_id in (None, claim.payer.payer_id, view.payer_id)),
+        "authorization.status": (found.status or "approved").lower(),
+        "authorization.member_matches": found.member_id in members and found.payer_id in (None, claim.payer.payer_id, view.payer_id),
         "authorization.provider_matches": not found.providers or bool(providers & set(found.providers)),
         "authorization.code_matches": _covers(found, line, table, row),
-        "authorization.days_in_span": in_span,
-        "authorization.units_over": _over(found, view, line, number, used),
+        "authorization.days_in_span": _in_span(found, line),
         "authorization.level_matches": found.level_of_care not in ("inpatient", "outpatient")
-        or (found.level_of_care == "inpatient") == inpatient,
+        or (found.level_of_care == "inpatient") == _inpatient(line),
     }
+    passed = all(facts[f"authorization.{name}"] for name in ("member_matches", "provider_matches", "code_matches", "days_in_span"))
+    facts["authorization.units_over"] = _over(found, view, line, used) if counts and passed else None
+    return facts
+
+
+def _in_span(found: Authorization, line: LineView) -> bool:
+    first, through = line.date_from, line.date_through
+    return first is not None and through is not None and (found.from_ or date.min) <= first and through <= (found.through or date.max)
+
+
+def _inpatient(line: LineView) -> bool:
+    """Type of bill 11x, or a professional service given to an inpatient (place of service 21, 51, 61)."""
+    institutional = line.claim.institutional
+    if institutional is not None:
+        return (institutional.type_of_bill or "").lstrip("0").startswith("11")
+    return line.place_of_service in ("21", "51", "61")
 
 
 def _covers(found: Authorization, line: LineView, table: CodeTable, row: Entry) -> bool:
@@ -531,20 +603,24 @@ def _covers(found: Authorization, line: LineView, table: CodeTable, row: Entry) 
     return any((entry := table.on(code, day)) is not None and entry.values[table.column("family")] == family for code in found.codes)
 
 
-def _over(found: Authorization, view: ClaimView, line: LineView, number: str, used: dict[str, int]) -> int | None:
+def _over(found: Authorization, view: ClaimView, line: LineView, used: dict[str, int | Unknown]) -> int | Unknown | None:
+    """Thousandths of units beyond those approved, after this line; unknown when earlier use is."""
     if found.units_approved is None:
         return None
-    if number not in used:
-        used[number] = (
-            found.units_used.thousandths
-            if found.units_used is not None
-            else sum(
-                entry.line.unit_count.thousandths
-                for entry in ((view.claim.context.history if view.claim.context else None) or ())
-                if entry.line.prior_authorization_number == number
-                and entry.line.unit_count is not None
-                and entry.status in ("paid", "accepted", "pending")
-            )
-        )
-    used[number] += line.line.unit_count.thousandths if line.line.unit_count is not None else 1000
-    return used[number] - found.units_approved.thousandths
+    before = used.get(found.number)
+    if before is None:
+        before = _used_before(found, view)
+    if isinstance(before, Unknown):
+        return before
+    after = used[found.number] = before + (line.line.unit_count.thousandths if line.line.unit_count is not None else 1000)
+    return after - found.units_approved.thousandths
+
+
+def _used_before(found: Authorization, view: ClaimView) -> int | Unknown:
+    if found.units_used is not None:
+        return found.units_used.thousandths
+    history = relevant_history(view)
+    if isinstance(history, Unknown):
+        return history
+    billed = (entry.line for entry in history if entry.line.prior_authorization_number == found.number)
+    return sum(line.unit_count.thousandths for line in billed if line.unit_count is not None)

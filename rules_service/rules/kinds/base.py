@@ -12,12 +12,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactSpec, FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Category, Confidence, Fix, Severity
 from rules_service.primitives.errors import Issue, RuleRefused
+from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.rule import Level, Prediction, RuleVersionContent
 
@@ -55,7 +57,8 @@ class Candidate:
 
     `lines` are those at stake (the first is where the finding points unless `place` says otherwise), `related` those it is
     compared with. `params` fill the message; `shown` are the facts a finding displays. `amount` in cents, default the charges of `lines`. `predicts`
-    replaces the branch's prediction where it depends on the subject; `deadline` is the filing deadline found for the lines.
+    replaces the branch's prediction where it depends on the subject; `deadline` is the filing deadline found for the lines, with the days left;
+    `key` tells apart findings of one rule in one place.
     """
 
     lines: Sequence[LineView]
@@ -69,7 +72,8 @@ class Candidate:
     fixes: tuple[Fix, ...] = ()
     amount: int | None = None
     predicts: Prediction | None = None
-    deadline: date | None = None
+    deadline: tuple[date, int] | None = None
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -101,6 +105,9 @@ class RuleKind(Generic[P]):
     semantics: ClassVar[int] = 1
     """Raised when the kind's answers change for equal input; part of the engine version."""
 
+    judges_void: ClassVar[bool] = True
+    """Whether claims that void another (frequency 8) are judged: their codes are not being billed."""
+
     def read_parameters(self, raw: dict[str, Any]) -> P:
         """Typed parameters from the author's text; RuleRefused says what and where."""
         try:
@@ -131,10 +138,6 @@ class RuleKind(Generic[P]):
         """One candidate a subject the rule concerns. Pure."""
         return ()
 
-    def codes(self, parameters: P) -> frozenset[str] | None:
-        """Procedure codes without one of which no candidate can arise; None when any claim may be concerned."""
-        return None
-
     def table_names(self, parameters: P) -> tuple[str, ...]:
         """Reference tables and pack tables the parameters name."""
         return ()
@@ -155,3 +158,35 @@ def same_provider(scope: str, one: LineView, other: LineView) -> bool:
             one.rendering.taxonomy_code is not None and one.rendering.taxonomy_code == other.rendering.taxonomy_code
         )
     return one.rendering.npi == other.rendering.npi
+
+
+def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
+    """Earlier lines that count beside this claim's: of this payer, billed and not refused, and not of the claim this one
+    replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
+    claim = view.claim
+    history = claim.context.history if claim.context is not None else None
+    if history is None:
+        return Unknown("history_not_supplied", "context.history")
+    replaced = claim.payer_claim_control_number if view.submission_type in ("corrected", "void") else None
+    return tuple(
+        entry
+        for entry in history
+        if entry.status not in ("rejected", "denied")
+        and entry.payer_id in (None, claim.payer.payer_id, view.payer_id)
+        and (replaced is None or entry.payer_claim_control_number != replaced)
+    )
+
+
+def history_provider(scope: str, line: LineView, earlier: HistoryLine) -> bool | None:
+    """Whether an earlier line counts as the same practitioner; None when the history does not say who rendered it."""
+    billing = line.claim.providers.billing.npi
+    if scope == "billing_npi":
+        return earlier.billing_npi == billing
+    if earlier.rendering_npi is None:
+        if earlier.billing_npi not in (None, billing):
+            return False
+        return True if line.rendering.npi == billing else None
+    if earlier.rendering_npi == line.rendering.npi:
+        return True
+    same_group = earlier.billing_npi == billing and earlier.taxonomy_code is not None
+    return scope == "billing_npi_and_specialty" and same_group and earlier.taxonomy_code == line.rendering.taxonomy_code

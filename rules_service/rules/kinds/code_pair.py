@@ -12,16 +12,27 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Literal
 
-from rules_service.claim.context import HistoryEntry
+from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.findings.finding import Fix
+from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
 from rules_service.reference.pair_table import PairRow
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs, same_provider
+from rules_service.rules.kinds.base import (
+    Branch,
+    Candidate,
+    Judged,
+    Parameters,
+    RuleKind,
+    fact_specs,
+    history_provider,
+    relevant_history,
+    same_provider,
+)
 from rules_service.rules.rule import Prediction
 
 ANATOMIC = frozenset(
@@ -63,8 +74,6 @@ DISTINCT_SERVICE = frozenset(["59", "XE", "XS", "XP", "XU"])
 ASSOCIATED = ANATOMIC | DISTINCT_SERVICE | frozenset(["24", "25", "57", "58", "78", "79", "27", "91"])
 """PTP-associated modifiers, exactly (NCCI Policy Manual ch. I). 22, 76, 77, 50, 51, 26 and TC are not among them."""
 
-PAID = ("paid", "accepted", "pending")
-
 
 class CodePairParameters(Parameters, frozen=True):
     """`table_*`: the pair table by claim type (the wrong one gives wrong answers). `bypass_line` speaks of 59 and X{EPSU}."""
@@ -86,6 +95,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     name = "code_pair"
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
+    judges_void = False
     parameters = CodePairParameters
     specs = fact_specs(
         ("pair.modifier_indicator", "count", "0 never, 1 with a PTP-associated modifier, 9 deleted."),
@@ -94,7 +104,11 @@ class CodePairKind(RuleKind[CodePairParameters]):
         ("pair.invalid_modifier", "flag", "A PTP-associated modifier stands on a code it is not valid on, and nothing else bypasses."),
         ("pair.in_history", "flag", "Column one was billed on an earlier claim; unknown when history was not supplied."),
         ("pair.column_two_in_history", "flag", "Column two was paid earlier and column one is billed now."),
-        ("pair.question", "text", "pair: two codes; modifier: a modifier on the wrong kind of code; history: the cross-claim question."),
+        (
+            "pair.question",
+            "text",
+            "pair: two lines of the claim; modifier: a modifier on the wrong kind of code; history: column two is billed now; prior: column two was billed earlier.",
+        ),
     )
 
     def check_parameters(self, parameters: CodePairParameters) -> Iterable[Issue]:
@@ -127,6 +141,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
             patient_billable=False,
         )
         pair = {"fact": "pair.question", "is": "pair"}
+        earlier = {"fact": "pair.question", "is": "history"}
         in_claim = {"fact": "pair.in_history", "is": "false"}
         remove = Fix(label="Remove the column-two line if it was not a distinct service", class_="needs_documentation", patch=None)
         append = Fix(
@@ -157,7 +172,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 title="NCCI pair that no modifier separates",
                 at="line.procedure_code",
                 severity="deny_hard",
-                when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.column_two_in_history", "is": "false"}]},
+                when={"all": [{"fact": "pair.question", "in": ["pair", "history"]}, {"fact": "pair.modifier_indicator", "is": "0"}]},
                 predicts=hard,
                 next_action="correct_claim",
                 message="Line {line_number} {code} is column two of {where_one} {code_one}; the pair has indicator 0, so no modifier separates it.",
@@ -170,8 +185,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 severity="warn",
                 when={
                     "all": [
-                        pair,
-                        {"fact": "pair.column_two_in_history", "is": "true"},
+                        {"fact": "pair.question", "is": "prior"},
                         {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]},
                     ]
                 },
@@ -206,7 +220,11 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 severity="warn",
                 confidence="possible",
                 when={
-                    "all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, {"fact": "pair.bypass_modifier_present", "is": "true"}]
+                    "all": [
+                        {"fact": "pair.question", "in": ["pair", "history"]},
+                        {"fact": "pair.modifier_indicator", "is": "1"},
+                        {"fact": "pair.bypass_modifier_present", "is": "true"},
+                    ]
                 },
                 bypassed=True,
                 bypassed_by="by",
@@ -231,9 +249,9 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 title="NCCI pair with a line of an earlier claim",
                 at="line.procedure_code",
                 severity="deny_soft",
-                when={"all": [{"fact": "pair.question", "in": ["pair", "history"]}, {"fact": "pair.in_history", "is": "true"}]},
+                when={"all": [earlier, {"fact": "pair.in_history", "is": "true"}]},
                 predicts=denial,
-                message="Line {line_number} {code} is column two of {code_one} on an earlier claim of the same day{prior}; no PTP-associated modifier.{hint}",
+                message="Line {line_number} {code} is column two of {code_one} on an earlier claim of the same day; no PTP-associated modifier.{hint}",
                 fixes=(remove, append),
                 override_reasons=("distinct_service_documented", "payer_confirmed"),
             ),
@@ -281,9 +299,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                             continue
                         candidate = self._pair(parameters, judged.lookups, row, one, two, day)
                         kept = chosen.get((two.index, row.column_one))
-                        if kept is None or (
-                            kept.facts["pair.bypass_modifier_present"] and not candidate.facts["pair.bypass_modifier_present"]
-                        ):
+                        if kept is None or _severity(candidate) > _severity(kept):
                             chosen[two.index, row.column_one] = candidate
         modifiers: set[tuple[int, str]] = set()
         for key in sorted(chosen):
@@ -297,8 +313,9 @@ class CodePairKind(RuleKind[CodePairParameters]):
                             lines=(line,),
                             facts={**_NO_PAIR, "pair.question": "modifier"},
                             place=Place("line.modifiers", line.index, line.number),
+                            key=modifier,
                             params={"line_number": str(line.number), "modifier": modifier, "code": line.code or ""},
-                            actual={"modifiers": list(line.modifiers)},
+                            actual={"modifiers": list(map(shown_code, line.modifiers))},
                         )
 
     def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
@@ -329,82 +346,80 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 "modifier": ", ".join(bypassing),
                 "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
                 "hint": f" Modifier {wrong[0]} is not PTP-associated." if wrong else "",
-                "prior": "",
             },
             shown={"modifier_indicator": row.indicator, "service_date": day.isoformat()},
             expected={"modifiers_any_of": ["59", "XE", "XP", "XS", "XU"]} if row.indicator == 1 else {},
-            actual={"modifiers": list(two.modifiers)},
+            actual={"modifiers": list(map(shown_code, two.modifiers))},
         )
 
     def _history(self, parameters: CodePairParameters, judged: Judged, table: str, lines: list[LineView]) -> Iterator[Candidate]:
-        if not lines:
-            return
-        context = judged.view.claim.context
-        history = context.history if context is not None else None
-        if history is None:
-            known = [
-                line
-                for line in lines
-                if not isinstance(edition := judged.lookups.pairs(table, line.date_from or date.min), Unknown)
-                and edition.knows(line.code or "")
-            ]
-            if known:
-                yield Candidate(
-                    lines=known,
-                    facts={**_NO_PAIR, "pair.question": "history", "pair.in_history": Unknown("history_not_supplied", "context.history")},
-                    place=Place("claim.service_lines"),
-                )
-            return
+        history = relevant_history(judged.view)
+        asked: list[LineView] = []
         for line in lines:
-            day = line.date_from
-            if day is None:
-                continue
+            day = line.date_from or date.min
             edition = judged.lookups.pairs(table, day)
             if isinstance(edition, Unknown):
+                if not isinstance(history, Unknown) and history:
+                    yield _unjudged([line], edition)
                 continue
+            if not edition.knows(line.code or ""):
+                continue
+            if isinstance(history, Unknown):
+                asked.append(line)
+                continue
+            seen: set[tuple[str, str]] = set()
             for entry in history:
                 earlier = entry.line
-                if (
-                    entry.status not in PAID
-                    or not earlier.procedure_code
-                    or earlier.procedure_code == line.code
-                    or not _shares_day(line, entry)
-                    or not _history_provider(parameters, line, entry)
-                ):
+                if not earlier.procedure_code or earlier.procedure_code == line.code:
                     continue
                 for row in edition.pairs_among((line.code or "", earlier.procedure_code)):
-                    if row.indicator == 9 or not row.first_day <= day.toordinal() <= row.last_day:
+                    if row.indicator == 9 or not _active_with(row, line, earlier) or (row.column_one, row.column_two) in seen:
                         continue
-                    now_is_two = row.column_two == line.code
-                    bypassing = [
-                        modifier for modifier in _associated(parameters, line) if _valid_on(parameters, judged.lookups, modifier, line)
-                    ]
-                    if now_is_two and bypassing and row.indicator == 1:
-                        continue
-                    yield Candidate(
-                        lines=(line,),
-                        place=Place("line.procedure_code", line.index, line.number),
-                        facts={
-                            **_NO_PAIR,
-                            "pair.question": "pair" if not now_is_two else "history",
-                            "pair.modifier_indicator": row.indicator,
-                            "pair.bypass_modifier_present": bool(bypassing),
-                            "pair.in_history": now_is_two,
-                            "pair.column_two_in_history": not now_is_two,
-                        },
-                        params={
-                            "line_number": str(line.number),
-                            "code": line.code or "",
-                            "code_one": row.column_one,
-                            "code_two": row.column_two,
-                            "hint": "",
-                            "prior": f", payer claim control number {entry.payer_claim_control_number}"
-                            if entry.payer_claim_control_number
-                            else "",
-                        },
-                        shown={"modifier_indicator": row.indicator, "prior_payer_claim_control_number": entry.payer_claim_control_number},
-                        actual={"modifiers": list(line.modifiers)},
-                    )
+                    same = history_provider(parameters.provider_scope or "rendering_npi", line, earlier)
+                    if same is None:
+                        yield _unsure([line], Unknown("context_not_supplied", "context.history.line.rendering_npi"))
+                    elif same:
+                        seen.add((row.column_one, row.column_two))
+                        yield self._with_earlier(parameters, judged.lookups, row, line, entry)
+        if isinstance(history, Unknown) and asked:
+            yield _unsure(asked, history)
+
+    def _with_earlier(
+        self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, line: LineView, entry: HistoryEntry
+    ) -> Candidate:
+        """The pair of a line with an earlier one. Modifiers of the earlier line count as those of a line of the claim would."""
+        now_is_two = row.column_two == line.code
+        mine = [modifier for modifier in _associated(parameters, line) if _valid_on(parameters, lookups, modifier, line)]
+        theirs = [modifier for modifier in entry.line.modifiers if modifier in (parameters.bypass_modifiers or ASSOCIATED)]
+        column_one = theirs if now_is_two else mine
+        if parameters.bypass_line == "column_two":
+            column_one = [modifier for modifier in column_one if modifier not in DISTINCT_SERVICE]
+        bypassing = list(dict.fromkeys([*(mine if now_is_two else theirs), *column_one]))
+        return Candidate(
+            lines=(line,),
+            place=Place("line.procedure_code", line.index, line.number),
+            key=f"{row.column_one}/{row.column_two}",
+            facts={
+                **_NO_PAIR,
+                "pair.question": "history" if now_is_two else "prior",
+                "pair.modifier_indicator": row.indicator,
+                "pair.bypass_modifier_present": bool(bypassing),
+                "pair.in_history": now_is_two,
+                "pair.column_two_in_history": not now_is_two,
+            },
+            params={
+                "line_number": str(line.number),
+                "code": line.code or "",
+                "code_one": row.column_one,
+                "code_two": row.column_two,
+                "where_one": "an earlier claim's",
+                "modifier": ", ".join(bypassing),
+                "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
+                "hint": "",
+            },
+            shown={"modifier_indicator": row.indicator, "prior_payer_claim_control_number": entry.payer_claim_control_number},
+            actual={"modifiers": list(map(shown_code, line.modifiers))},
+        )
 
 
 _NO_PAIR: dict[str, FactValue] = {
@@ -415,6 +430,11 @@ _NO_PAIR: dict[str, FactValue] = {
     "pair.in_history": False,
     "pair.column_two_in_history": False,
 }
+
+
+def _severity(candidate: Candidate) -> int:
+    """Of several column-one lines, the one that bypasses least speaks: none, then the same side, then a real bypass."""
+    return 2 * (not candidate.facts["pair.bypass_modifier_present"]) + bool(candidate.facts["pair.same_side"])
 
 
 def _unjudged(lines: list[LineView], reason: Unknown) -> Candidate:
@@ -455,41 +475,36 @@ def _bypassing(parameters: CodePairParameters, lookups: Lookups, one: LineView, 
 
 
 def _valid_on(parameters: CodePairParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
-    """25, 24, 57 only on evaluation and management; 27 there on facility claims; 58, 78, 79 and 59 not there; 91 not there (NCCI manual ch. I)."""
+    """24, 25, 57 on evaluation and management; 27 there on facility claims; 58, 59, 78, 79 not there; 91 on laboratory (NCCI manual ch. I)."""
     if parameters.code_classes is None or line.date_from is None or line.code is None:
         return True
     table = lookups.codes(parameters.code_classes, line.date_from)
     if isinstance(table, Unknown):
         return True
     entry = table.on(line.code, line.date_from.toordinal())
-    is_evaluation = entry is not None and entry.values[table.column("class")] == "evaluation"
+    if entry is None:
+        return True  # nothing is known of the code, and a false alarm costs more than a missed one
+    kind = entry.values[table.column("class")]
     if modifier in ("24", "25", "57"):
-        return is_evaluation
+        return kind == "evaluation"
     if modifier == "27":
-        return is_evaluation and line.claim.claim_type == "institutional"
-    if modifier in ("58", "59", "78", "79", "91"):
-        return not is_evaluation
-    return True
+        return kind == "evaluation" and line.claim.claim_type == "institutional"
+    if modifier == "91":
+        return kind == "laboratory"
+    return kind != "evaluation" if modifier in ("58", "59", "78", "79") else True
 
 
-def _shares_day(line: LineView, entry: HistoryEntry) -> bool:
-    earlier = entry.line
+def _unsure(lines: list[LineView], why: Unknown) -> Candidate:
+    """The cross-claim question about lines, when what would answer it is not known."""
+    first = lines[0]
+    facts: dict[str, FactValue] = {**_NO_PAIR, "pair.question": "history", "pair.in_history": why}
+    return Candidate(lines=lines, facts=facts, place=Place("line.procedure_code", first.index, first.number))
+
+
+def _active_with(row: PairRow, line: LineView, earlier: HistoryLine) -> bool:
+    """True when on some day both the line and the earlier one were rendered and the row was active."""
     if line.date_from is None or earlier.service_from is None:
         return False
     through = earlier.service_through or earlier.service_from
-    return earlier.service_from <= line.date_from + timedelta(days=line.days_in_span - 1) and line.date_from <= through
-
-
-def _history_provider(parameters: CodePairParameters, line: LineView, entry: HistoryEntry) -> bool:
-    earlier = entry.line
-    billing = line.claim.providers.billing
-    if parameters.provider_scope == "billing_npi":
-        return earlier.billing_npi == billing.npi
-    if (earlier.rendering_npi or earlier.billing_npi) == line.rendering.npi:
-        return True
-    return (
-        parameters.provider_scope == "billing_npi_and_specialty"
-        and earlier.billing_npi == billing.npi
-        and earlier.taxonomy_code is not None
-        and earlier.taxonomy_code == line.rendering.taxonomy_code
-    )
+    first = max(line.date_from.toordinal(), earlier.service_from.toordinal(), row.first_day)
+    return first <= min(line.date_from.toordinal() + line.days_in_span - 1, through.toordinal(), row.last_day)

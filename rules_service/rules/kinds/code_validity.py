@@ -14,7 +14,7 @@ from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix, FixClass
-from rules_service.primitives.codes import diagnosis_shape_is_valid
+from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
@@ -38,6 +38,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
     name = "code_validity"
     title = "Codes valid on the date of service"
     levels = ("claim", "line")
+    judges_void = False
     parameters = CodeValidityParameters
     specs = fact_specs(
         (
@@ -184,38 +185,49 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                 )
 
     def _diagnoses(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
+        """One candidate a diagnosis and day of the lines that use it: the code set of each day of service counts."""
         view = judged.view
         for position, diagnosis in enumerate(view.claim.diagnoses):
             using = [line for line in view.lines if diagnosis.sequence in line.line.diagnosis_pointers] or view.lines
-            day = _diagnosis_day(view, using)
-            state: FactValue
-            text = ""
-            if day is None:
-                state = Unknown("service_date_missing", "service_lines.service_from")
-            elif not diagnosis_shape_is_valid(diagnosis.code):
-                state = "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
+            days: dict[date | None, list[LineView]] = {}
+            for line in using:
+                days.setdefault(_diagnosis_day(view, line), []).append(line)
+            for day, lines in days.items():
+                yield self._diagnosis(parameters, judged, position, lines, day)
+
+    def _diagnosis(
+        self, parameters: CodeValidityParameters, judged: Judged, position: int, lines: list[LineView], day: date | None
+    ) -> Candidate:
+        diagnosis = judged.view.claim.diagnoses[position]
+        state: FactValue
+        text = ""
+        if day is None:
+            state = Unknown("service_date_missing", "service_lines.service_from")
+        elif not diagnosis_shape_is_valid(diagnosis.code):
+            state = "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
+        else:
+            table = judged.lookups.codes(parameters.table or "", day)
+            if isinstance(table, Unknown):
+                state = table
             else:
-                table = judged.lookups.codes(parameters.table or "", day)
-                if isinstance(table, Unknown):
-                    state = table
-                else:
-                    bare = diagnosis.code.replace(".", "")
-                    state = _state(table, bare, day)
-                    text = _candidates(table, bare, day) if state != "valid" else ""
-            yield Candidate(
-                lines=using,
-                place=Place("diagnosis.code", position),
-                facts={"code.subject": "diagnosis", "code.state": state, "code.pointer_exists": None},
-                params={
-                    "sequence": str(diagnosis.sequence),
-                    "code": diagnosis.code,
-                    "date": day.isoformat() if day else "",
-                    "candidates": f" Candidates: {text}." if text else "",
-                },
-                shown={"service_date": day.isoformat() if day else None},
-                expected={"candidates": text.split(", ")} if text else {},
-                actual={"code": diagnosis.code},
-            )
+                bare = diagnosis.code.replace(".", "")
+                state = _state(table, bare, day)
+                text = _candidates(table, bare, day) if state != "valid" else ""
+        shown = day.isoformat() if day else ""
+        return Candidate(
+            lines=lines,
+            place=Place("diagnosis.code", position),
+            facts={"code.subject": "diagnosis", "code.state": state, "code.pointer_exists": None},
+            params={
+                "sequence": str(diagnosis.sequence),
+                "code": diagnosis.code,
+                "date": shown,
+                "candidates": f" Candidates: {text}." if text else "",
+            },
+            shown={"service_date": shown or None},
+            expected={"candidates": text.split(", ")} if text else {},
+            actual={"code": shown_code(diagnosis.code)},
+        )
 
     def _line_code(self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str) -> Candidate:
         state: FactValue
@@ -236,7 +248,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             facts={"code.subject": parameters.subject, "code.state": state, "code.pointer_exists": None},
             params={"line_number": str(line.number), "code": code, "date": line.date_from.isoformat() if line.date_from else ""},
             shown={"service_date": line.date_from.isoformat() if line.date_from else None},
-            actual={"code": code},
+            actual={"code": shown_code(code)},
         )
 
 
@@ -250,18 +262,24 @@ def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str
     return tuple(code for code in found if not parameters.starts_with or code.startswith(parameters.starts_with))
 
 
-def _diagnosis_day(view: ClaimView, using: list[LineView]) -> date | None:
-    """Institutional claims are coded as of the through date; others as of the earliest line that uses the diagnosis."""
-    if view.claim.claim_type == "institutional":
-        return view.date_through
-    return min((line.date_from for line in using if line.date_from), default=None)
+def _diagnosis_day(view: ClaimView, line: LineView) -> date | None:
+    """Inpatient claims are coded as of the through date (type of bill 11x, 18x, 21x, 41x), everything else as of the service."""
+    institutional = view.claim.institutional
+    bill = (institutional.type_of_bill or "").lstrip("0") if institutional is not None else ""
+    return view.date_through if bill[:2] in ("11", "18", "21", "41") else line.date_from
 
 
 def _state(table: CodeTable, code: str, day: date) -> str:
     entry = table.on(code, day.toordinal())
-    if entry is not None:
-        return "valid" if "billable" not in table.columns or entry.values[table.column("billable")] == 1 else "header"
-    return "not_on_date" if table.rows_of(code) else "unknown_code"
+    if entry is None:
+        return "not_on_date" if table.rows_of(code) else "unknown_code"
+    if "billable" not in table.columns or entry.values[table.column("billable")] == 1:
+        return "valid"
+    # A code that was billable once and is a category now was deleted as a code; a category that always was one is too short.
+    was_billable = any(
+        earlier.values[table.column("billable")] == 1 and earlier.first_day < entry.first_day for earlier in table.rows_of(code)
+    )
+    return "not_on_date" if was_billable else "header"
 
 
 def _candidates(table: CodeTable, bare: str, day: date) -> str:

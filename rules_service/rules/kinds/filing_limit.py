@@ -37,6 +37,8 @@ Anchor = Literal[
     "accident",
 ]
 LINE_ANCHORS = ("line_from", "line_through")
+MAX_NAMED = 30
+"""Lines a message names one by one."""
 
 
 class Limit(ClaimStruct, frozen=True):
@@ -79,11 +81,12 @@ class FilingLimitParameters(Parameters, frozen=True):
 
 
 class FilingLimitKind(RuleKind[FilingLimitParameters]):
-    """One candidate a claim, or one for the expired and one for the other lines when the clock starts at the line."""
+    """One candidate a claim; or, when the clock starts at the line, one for the lines that are timely, one for those that are late,
+    one for those that are late and can be split. Level `line` lets each line's own date pick the policy."""
 
     name = "filing_limit"
     title = "Timely filing"
-    levels = ("claim",)
+    levels = ("claim", "line")
     parameters = FilingLimitParameters
     specs = fact_specs(
         (
@@ -142,20 +145,6 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         )
         return (
             Branch(
-                code="tf.split_line",
-                title="The line starts before the filing limit and ends within it",
-                severity=severity,
-                when={"all": [late, {"fact": "filing.split_helps", "is": "true"}]},
-                predicts=denial,
-                next_action="correct_claim",
-                message="Lines {lines}: the filing deadline {deadline} has passed for the first day of service; the later days are still timely.",
-                fixes=(
-                    Fix(label="Split the line: bill the timely days on a line of their own", class_="data_entry", patch=None),
-                    exception,
-                ),
-                **common,
-            ),
-            Branch(
                 code="tf.exception_unproven",
                 title="Late, with an exception that is not proven",
                 severity="pend",
@@ -172,6 +161,20 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 when={"all": [late, {"fact": "filing.exception", "is": "proven"}]},
                 bypassed=True,
                 bypassed_by="exception",
+                **common,
+            ),
+            Branch(
+                code="tf.split_line",
+                title="The line starts before the filing limit and ends within it",
+                severity=severity,
+                when={"all": [late, {"fact": "filing.split_helps", "is": "true"}]},
+                predicts=denial,
+                next_action="correct_claim",
+                message="Lines {lines}: the filing deadline {deadline} has passed for the first day of service; the later days are still timely.",
+                fixes=(
+                    Fix(label="Split the line: bill the timely days on a line of their own", class_="data_entry", patch=None),
+                    exception,
+                ),
                 **common,
             ),
             Branch(
@@ -209,19 +212,19 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             return
         received = _filing_day(parameters, view)
         if all(anchor in LINE_ANCHORS for anchor in clock.anchors):
-            groups: dict[bool, list[tuple[date, LineView, bool]]] = {}
-            for line in view.lines:
+            groups: dict[tuple[bool, bool], list[tuple[date, LineView]]] = {}
+            for line in judged.lines:
                 deadline = self._deadline(parameters, clock, view, line)
                 if isinstance(deadline, Unknown):
+                    yield self._candidate(parameters, judged, received, deadline, [line], False, True)
                     continue
                 late = received > deadline
                 split = late and _still_timely_later(parameters, clock, line, received)
-                groups.setdefault(late, []).append((deadline, line, split))
-            for late in sorted(groups):
-                deadline = min(entry[0] for entry in groups[late])
-                lines = [entry[1] for entry in groups[late]]
+                groups.setdefault((late, split), []).append((deadline, line))
+            for (_, split), entries in sorted(groups.items()):
+                lines = [entry[1] for entry in entries]
                 yield self._candidate(
-                    parameters, judged, received, deadline, lines, all(entry[2] for entry in groups[late]), len(groups) > 1
+                    parameters, judged, received, min(entry[0] for entry in entries), lines, split, len(lines) < len(view.lines)
                 )
             return
         yield self._candidate(parameters, judged, received, self._deadline(parameters, clock, view, None), view.lines, False, False)
@@ -265,12 +268,14 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             "filing.exception": state,
         }
         effective = extended if extended is not None and state == "proven" and extended > deadline else deadline
-        numbers = ", ".join(str(line.number) for line in lines)
+        numbers = ", ".join(str(line.number) for line in lines[:MAX_NAMED]) + (
+            f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
+        )
         return Candidate(
             lines=lines,
             facts=facts,
             place=Place("claim.received_at"),
-            deadline=effective,
+            deadline=(effective, (effective - received).days),
             amount=sum(line.charge_at_risk for line in lines),
             params={
                 "deadline": deadline.isoformat(),
@@ -349,10 +354,9 @@ def _anchor_day(anchor: str, view: ClaimView, line: LineView | None) -> date | U
     elif anchor == "discharge":
         found, supply = claim.dates.discharge if claim.dates else None, "dates.discharge"
     elif anchor == "primary_adjudication":
-        found, supply = (
-            max((payer.adjudication_date for payer in claim.other_payers if payer.adjudication_date), default=None),
-            "other_payers.adjudication_date",
-        )
+        at_lines = [one.date for service in claim.service_lines for one in service.prior_adjudication if one.date]
+        at_claim = [payer.adjudication_date for payer in claim.other_payers if payer.adjudication_date]
+        found, supply = max([*at_claim, *at_lines], default=None), "other_payers.adjudication_date"
     elif anchor == "original_remit":
         found, supply = max((entry.remit_date for entry in prior if entry.remit_date), default=None), "submission.prior.remit_date"
     elif anchor == "original_received":

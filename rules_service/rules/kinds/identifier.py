@@ -111,7 +111,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             if parameters.subject == "npi"
             else Prediction(outcome="rejection", group_code="CO", carc="31", rarcs=("N382",), claim_status="A7:164:IL", appealable=False)
         )
-        invalid = {"all": [{"fact": "identifier.present", "is": "true"}, {"fact": "identifier.valid", "is": "false"}]}
+        invalid = {"fact": "identifier.valid", "is": "false"}  # no NPI gives no candidate; no member id is not a valid one
         return (
             Branch(
                 code=code,
@@ -153,7 +153,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         npi = provider.npi or ""
         bare = without_punctuation(npi)
         valid = npi_is_valid(npi)
-        repairable = not valid and npi_is_valid(bare)
+        repairable = not valid and bare != npi and npi_is_valid(bare)
         predicts = Prediction(
             outcome="rejection",
             group_code="CO",
@@ -174,7 +174,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             fixes=fixes,
             predicts=predicts,
             params={"role": role.replace("_", " ")},
-            facts={"identifier.present": True, "identifier.valid": valid, "identifier.valid_without_punctuation": npi_is_valid(bare)},
+            facts={"identifier.present": True, "identifier.valid": valid, "identifier.valid_without_punctuation": valid or repairable},
             shown={"role": role},
             expected={"form": "10 digits, check digit over 80840 + NPI"},
             actual={"length": len(npi)},

@@ -7,7 +7,7 @@ Units of a line that spans days are divided by the days and rounded half up (a d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Literal
 
@@ -18,8 +18,21 @@ from rules_service.findings.finding import Fix
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.money import Quantity, round_half_up
 from rules_service.primitives.unknown import Unknown
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs, same_provider
+from rules_service.rules.kinds.base import (
+    Branch,
+    Candidate,
+    Judged,
+    Parameters,
+    RuleKind,
+    fact_specs,
+    history_provider,
+    relevant_history,
+    same_provider,
+)
 from rules_service.rules.rule import Prediction
+
+MAX_SPAN_DAYS = 400
+"""Days of one line that are looked at one by one."""
 
 
 class UnitLimitParameters(Parameters, frozen=True):
@@ -40,6 +53,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
     name = "unit_limit"
     title = "Units above what the payer accepts"
     levels = ("line",)
+    judges_void = False
     parameters = UnitLimitParameters
     specs = fact_specs(
         ("units.billed", "quantity", "Units a day, of the line or summed over the day."),
@@ -180,19 +194,28 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             if mai == 1:
                 yield self._candidate(line, (line,), _per_day(parameters, line), limit, parameters, mai)
                 continue
-            group = [
-                other
-                for other in counted
-                if other.code == line.code and same_provider(parameters.provider_scope or "rendering_npi", line, other)
-            ]
-            day = line.date_from
-            leader = min(other.number for other in group if _on(other, day))
-            if (line.code, day, leader) in done:
+            # A facility's units are summed whoever rendered them.
+            scope = "billing_npi" if line.claim.claim_type == "institutional" else parameters.provider_scope or "rendering_npi"
+            group = [other for other in counted if other.code == line.code and same_provider(scope, line, other)]
+            if (line.code, line.date_from, group[0].number) in done:
                 continue
-            done.add((line.code, day, leader))
+            done.add((line.code, line.date_from, group[0].number))
+            yield self._worst_day(scope, parameters, judged, line, group, limit, mai)
+
+    def _worst_day(
+        self, scope: str, parameters: UnitLimitParameters, judged: Judged, line: LineView, group: list[LineView], limit: int, mai: int
+    ) -> Candidate:
+        """The day of the line's span on which most units are billed, counting earlier claims."""
+        first = line.date_from or date.min
+        days = [first + timedelta(days=n) for n in range(min(line.days_in_span, MAX_SPAN_DAYS))]
+        found: list[tuple[int, int, Candidate]] = []
+        for day in days:
             same_day = [other for other in group if _on(other, day)]
             billed = sum(_per_day(parameters, other) for other in same_day)
-            yield self._candidate(line, same_day, billed, limit, parameters, mai, self._earlier(parameters, judged, line, day))
+            earlier = self._earlier(scope, parameters, judged, line, day)
+            total = billed + (earlier if isinstance(earlier, int) else 0)
+            found.append((total, -len(found), self._candidate(line, same_day, billed, limit, parameters, mai, earlier)))
+        return max(found, key=lambda item: item[:2])[2]
 
     def _table(self, parameters: UnitLimitParameters, judged: Judged) -> str | None:
         claim = judged.view.claim
@@ -202,31 +225,35 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             return parameters.table_supplier
         return parameters.table_professional
 
-    def _earlier(self, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
-        context = judged.view.claim.context
-        if context is None or context.history is None:
-            return Unknown("history_not_supplied", "context.history")
+    def _earlier(self, scope: str, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
+        """Thousandths of units earlier claims billed of the code on a day."""
+        history = relevant_history(judged.view)
+        if isinstance(history, Unknown):
+            return history
         total = 0
-        for entry in context.history:
+        for entry in history:
             earlier = entry.line
             if (
-                entry.status in ("rejected", "denied")
-                or earlier.procedure_code != line.code
+                earlier.procedure_code != line.code
                 or earlier.unit_count is None
                 or earlier.service_from is None
+                or earlier.unit_basis == "MJ"
             ):
                 continue
-            if (earlier.rendering_npi or earlier.billing_npi) not in (None, line.rendering.npi):
-                continue
             through = earlier.service_through or earlier.service_from
-            if earlier.service_from <= day <= through:
+            if not earlier.service_from <= day <= through:
+                continue
+            same = history_provider(scope, line, earlier)
+            if same is None:
+                return Unknown("context_not_supplied", "context.history.line.rendering_npi")
+            if same:
                 total += _spread(parameters, earlier.unit_count.thousandths, (through - earlier.service_from).days + 1)
         return total
 
     def _candidate(
         self,
         line: LineView,
-        lines: Iterable[LineView],
+        lines: Sequence[LineView],
         billed: int | None,
         limit: int | Unknown,
         parameters: UnitLimitParameters,
@@ -238,6 +265,8 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             facts |= {"units.limit": limit, "units.excess": limit, "units.excess_with_history": limit}
             return Candidate(lines=tuple(lines), facts=facts, place=Place("line.unit_count", line.index, line.number))
         thousandths = 1000 * limit
+        if limit == 0 and any(one.line.unit_count is not None and one.line.unit_count.thousandths > 0 for one in lines):
+            billed = max(billed, 1)  # spread over days the units may round to nothing; a limit of 0 is exceeded all the same
         facts |= {"units.limit": thousandths, "units.excess": billed - thousandths, "units.excess_with_history": None}
         if mai != 1 and billed <= thousandths:
             facts["units.excess_with_history"] = (

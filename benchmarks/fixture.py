@@ -1,0 +1,175 @@
+"""What is measured with: a claim of n lines, a policy of n rules, the public tables where they are, else the samples."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from rules_service.engine.policy import Publication
+from rules_service.packs.read import find_packs, read_pack
+from rules_service.packs.samples import memory_edition, read_samples
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.reference.lookups import Edition
+from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.rules.rule import FindingTemplate, Manifest, RuleSetScope, RuleVersionContent, Window
+from rules_service.storage import catalog
+from rules_service.storage.clients import SCOPES, create_client
+from rules_service.storage.database import Database
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC = Path(os.environ.get("PUBLIC_DATA_DIR", ROOT.parent / "shared" / "data"))
+FOREVER = EffectivePeriod(date(1996, 1, 1))
+CODES = [
+    "11042",
+    "97597",
+    "99213",
+    "20610",
+    "J1030",
+    "71046",
+    "80053",
+    "36415",
+    "93000",
+    "94640",
+    "12001",
+    "10060",
+    "69210",
+    "96372",
+    "81002",
+    "85025",
+]
+
+
+def claim_body(lines: int = 5) -> bytes:
+    """A Medicare claim of about 0.9 KB a line, with names, addresses and providers as an EHR sends them."""
+    address = {"line1": "100 SAMPLE STREET", "line2": "SUITE 200", "city": "AUSTIN", "state": "TX", "zip": "787010001"}
+    provider = {
+        "entity_type": "1",
+        "npi": "1467560003",
+        "taxonomy_code": "207Q00000X",
+        "last_or_organization_name": "SAMPLE",
+        "first_name": "DOCTOR",
+        "address": address,
+    }
+    document: dict[str, Any] = {
+        "claim_type": "professional", "patient_control_number": "PCN-1001", "claim_frequency_code": "1", "received_at": "2026-11-23T10:00:00-05:00",
+        "payer": {"payer_id": "MEDB", "name": "MEDICARE PART B", "line_of_business": "medicare", "claim_filing_indicator_code": "MB", "state": "TX"},
+        "subscriber": {"member_id": "1EG4TE5MK73", "relationship_code": "18", "first_name": "JANE", "middle_name": "Q", "last_name": "SAMPLE", "birth_date": "1950-05-17", "sex": "F", "address": address},
+        "providers": {"billing": {**provider, "entity_type": "2", "npi": "1234567893", "tax_id": "123456789"}, "rendering": provider, "referring": provider, "service_facility": provider},
+        "place_of_service_code": "11", "total_charge_amount": f"{100 * lines}.00", "assignment_code": "A", "benefits_assigned": "Y", "release_code": "Y",
+        "diagnoses": [{"sequence": n, "code": code, "type": "principal" if n == 1 else "secondary"} for n, code in enumerate(("J06.9", "I10", "E11.9", "M54.50"), 1)],
+        "service_lines": [
+            {
+                "line_number": n, "line_control_number": f"LCN-{n:05d}", "procedure_code": CODES[(n - 1) % len(CODES)], "modifiers": ["59"] if n % 7 == 2 else [], "charge_amount": "100.00",
+                "unit_basis": "UN", "unit_count": "1", "service_from": "2026-11-20", "service_through": "2026-11-20", "place_of_service_code": "11", "diagnosis_pointers": [1, 2],
+                "providers": {"rendering": provider}, "description": "SERVICE AS RENDERED", "emergency": "N",
+            }
+            for n in range(1, lines + 1)
+        ],
+        "context": {"history": []},
+    }  # fmt: skip
+    return json.dumps(document).encode()
+
+
+def condition_rules(count: int, concern: bool, prefix: str = "BEN") -> Publication:
+    """Condition rules of the payer; those that concern the claim are always candidates, the others pin another procedure code."""
+    contents = []
+    for n in range(count):
+        code = {"fact": "line.procedure_code", "in": [f"X{n:04d}", f"Y{n:04d}"]}
+        when: dict[str, Any] = {
+            "all": [{"fact": "line.place_of_service_code", "is": f"{n % 90 + 10}"}, {"fact": "line.charge_amount", "more_than": f"{n}.00"}]
+        }
+        if not concern:
+            when = {"all": [code, *when["all"]]}
+        contents.append(
+            RuleVersionContent(
+                rule_id=f"{prefix}-{n:04d}", name=f"r{n}", title="Benchmark rule", kind="condition", level="line", category="bench", stage="stable", policy_date="service_date",
+                when=when, finding=FindingTemplate(code="bench.rule", severity="info", message="Line {line_number}."),
+            )
+        )  # fmt: skip
+    windows = tuple(Window(rule_id=one.rule_id, version=1, sha256=one.sha256(), effective_from=date(2020, 1, 1)) for one in contents)
+    manifest = Manifest(
+        rule_set_id=f"bench_{prefix.lower()}",
+        title="Benchmark",
+        scope=RuleSetScope(layer="payer", payer_ids=("MEDB",), lines_of_business=("medicare",)),
+        windows=windows,
+    )
+    return Publication(manifest.rule_set_id, 1, manifest.sha256(), manifest, {one.sha256(): one for one in contents})
+
+
+def shipped() -> list[Publication]:
+    """National baseline and Medicare Part B."""
+    return [
+        read_pack(folder).publication(1)
+        for folder in find_packs(ROOT / "payer_rules")
+        if folder.name in ("national_baseline", "medicare_part_b")
+    ]
+
+
+def pair_rows(folder: Path) -> bytes | None:
+    """The public practitioner table in CMS's layout; None when it is not here."""
+    source = PUBLIC / "ncci" / "ptp_practitioner_v302_2024-07-01.csv.gz"
+    if not source.exists():
+        return None
+    target = folder / "ccipra.txt"
+    if not target.exists():
+        subprocess.run(
+            [sys.executable, str(PUBLIC.parent / "tools" / "cms_ptp_layout.py"), str(source), str(target)], check=True, capture_output=True
+        )
+    return target.read_bytes()
+
+
+def tables(folder: Path) -> list[tuple[str, bytes, int]]:
+    """(name, bytes, rows) of the tables to measure with: public where they are, and the sample ICD-10-CM and place of service."""
+    found = {
+        one.name: (files, EffectivePeriod(one.coverage_from, one.coverage_through))
+        for one, files in read_samples(ROOT / "payer_rules/reference_samples")
+    }
+    pairs = pair_rows(folder)
+    if pairs is not None:
+        found["ncci_ptp_practitioner"] = ([SourceFile("ccipra.txt", pairs)], FOREVER)
+        for name, path in (
+            ("ncci_mue_practitioner", "ncci/mue_prac_2024Q3.csv"),
+            ("hcpcs_level_ii", "hcpcs/hcpcs_level2_2026JAN.csv"),
+            ("place_of_service", "codesets/pos_codes_2024.csv"),
+        ):
+            found[name] = ([SourceFile(Path(path).name, (PUBLIC / path).read_bytes())], FOREVER)
+        found["icd10cm"] = (
+            [SourceFile("icd.csv", (PUBLIC / "icd10/icd10cm_billable_FY2025_FY2026.csv").read_bytes().replace(b",2026,", b",2027,"))],
+            FOREVER,
+        )
+    parsed = {name: parse_table(name, files, coverage) for name, (files, coverage) in found.items()}
+    return [(name, one.blob, one.rows) for name, one in parsed.items()]
+
+
+def memory_editions(made: list[tuple[str, bytes, int]]) -> list[Edition]:
+    """Those tables as editions in memory, with the packs' own."""
+    editions = [memory_edition(name, "bench", blob, FOREVER) for name, blob, _ in made]
+    for folder in find_packs(ROOT / "payer_rules"):
+        editions += read_pack(folder).editions()
+    return editions
+
+
+def prepare(url: str, made: list[tuple[str, bytes, int]], rules: int) -> str:
+    """A database with the tables, the shipped packs and as many further rules as make `rules`; a client's key."""
+    database = Database(url)
+    database.migrate()
+    now = datetime.now(UTC)
+    packs = [read_pack(folder) for folder in find_packs(ROOT / "payer_rules") if folder.name in ("national_baseline", "medicare_part_b")]
+    content = catalog.EpochContent()
+    content.publications = [(pack.publication(1), pack.tables, pack.files()) for pack in packs]
+    shipped_rules = sum(len(pack.rules) for pack in packs)
+    extra = condition_rules(max(0, rules - shipped_rules), concern=True)
+    content.publications.append((extra, {}, {"none": b""}))
+    content.editions = [(name, "bench", FOREVER, blob, count, []) for name, blob, count in made]
+    content.payers = [catalog.PayerRecord("MEDB", "Medicare Part B", "medicare", None, {})]
+    with database.writing() as connection:
+        catalog.ensure_tenant(connection, "default", "default", now)
+        catalog.publish(connection, "default", content, "bench", "bench", now)
+        key = create_client(connection, "default", "bench", sorted(SCOPES), now)[1]
+    database.close()
+    return key
