@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         finally:
             app.state.parts.close()
 
-    app = FastAPI(title="Payer rules service", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(title="Payer rules service", lifespan=lifespan, openapi_url=None, redirect_slashes=False, docs_url=None, redoc_url=None)
     # The hot routes come first: routes are matched in order.
     for router in (claims.router, x12.router, evaluations.router, catalog.router, reference.router, operations.router):
         app.include_router(router)

@@ -30,6 +30,8 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        if "\x00" in scope["path"]:
+            scope["path"] = "/"  # no resource has such a name, and PostgreSQL would not even take it
         given = next((value for name, value in scope["headers"] if name == b"request-id"), b"")
         request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
         scope["request_id"] = request_id.decode()

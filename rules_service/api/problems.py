@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from rules_service.primitives.errors import (
     EngineFault,
@@ -140,6 +141,10 @@ def install(app: FastAPI) -> None:
     async def on_anything(request: Request, error: Exception) -> Response:
         return problem_response(request, ProblemError("internal"))
 
+    async def on_disconnect(request: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it
+
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(RulesServiceError, on_ours)
     app.add_exception_handler(RequestValidationError, on_validation)

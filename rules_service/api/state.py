@@ -71,6 +71,10 @@ class AppState:
             self._pool = ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"))
         return self._pool
 
+    def forget_pool(self) -> None:
+        """Drop a pool whose process ended; the next upload starts another."""
+        self._pool = None
+
     def close(self) -> None:
         """Store what waits, then close."""
         self.writer.close()

@@ -7,6 +7,7 @@ claim at all (no lines, line numbers twice) is refused in one place. Faults a pa
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 import msgspec
 
@@ -20,6 +21,9 @@ MAX_DIAGNOSES = 40  # 25 on 837I plus admitting, reason for visit and external c
 MAX_MODIFIERS = 4
 MAX_POINTERS = 4
 MAX_HISTORY = 5_000
+MAX_HISTORY_WORK = 200_000
+"""Service lines times history lines."""
+FIRST_YEAR, LAST_YEAR = 1850, 2200
 MAX_AUTHORIZATIONS = 500
 
 
@@ -133,6 +137,13 @@ def structural_issues(claim: Claim) -> Iterable[Issue]:
                 f"History has at most {MAX_HISTORY} lines.",
                 "Send the lines of the last twelve months.",
             )
+        elif len(lines) * len(context.history or ()) > MAX_HISTORY_WORK:
+            yield Issue(
+                "too_much_history",
+                "/context/history",
+                f"Lines times history lines are at most {MAX_HISTORY_WORK}.",
+                "Send the history of these dates.",
+            )
         if len(context.authorizations or ()) > MAX_AUTHORIZATIONS:
             yield Issue(
                 "too_many_authorizations",
@@ -140,5 +151,33 @@ def structural_issues(claim: Claim) -> Iterable[Issue]:
                 f"At most {MAX_AUTHORIZATIONS} authorizations.",
                 "Send those of this claim's dates.",
             )
+    yield from _odd_dates(claim)
     if claim.received_at is not None and claim.received_at.tzinfo is None:
         yield Issue("no_offset", "/received_at", "An instant needs its offset.", "Send for instance 2026-11-23T10:00:00-05:00.")
+
+
+def _odd_dates(claim: Claim) -> Iterable[Issue]:
+    """Dates so far off that deadlines and ages cannot be reckoned from them."""
+    institutional, submission = claim.institutional, claim.submission
+    dated: list[tuple[str, date | None]] = [
+        ("/received_at", claim.received_at),
+        ("/subscriber/birth_date", claim.subscriber.birth_date),
+        ("/patient/birth_date", claim.patient.birth_date if claim.patient else None),
+        ("/institutional/statement_from", institutional.statement_from if institutional else None),
+        ("/institutional/statement_through", institutional.statement_through if institutional else None),
+        ("/dates/discharge", claim.dates.discharge if claim.dates else None),
+        ("/accident/date", claim.accident.date if claim.accident else None),
+        ("/submission/exception/notice_date", submission.exception.notice_date if submission and submission.exception else None),
+    ]
+    for index, line in enumerate(claim.service_lines):
+        dated += [
+            (f"/service_lines/{index}/service_from", line.service_from),
+            (f"/service_lines/{index}/service_through", line.service_through),
+        ]
+        dated += [(f"/service_lines/{index}/prior_adjudication", one.date) for one in line.prior_adjudication]
+    dated += [("/other_payers", one.adjudication_date) for one in claim.other_payers]
+    for one in (submission.prior or ()) if submission else ():
+        dated += [("/submission/prior", one.remit_date), ("/submission/prior", one.received_at)]
+    for pointer, day in dated:
+        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+            yield Issue("date_range", pointer, f"Dates lie between {FIRST_YEAR} and {LAST_YEAR}.", "Correct the year.")

@@ -46,10 +46,10 @@ def schema_value(kind: type) -> dict[str, Any]:
             "type": "string",
             "description": "US dollars as decimal text",
             "examples": ["150.00"],
-            "pattern": r"^-?\d{0,13}(\.\d{1,2}0*)?$",
+            "pattern": r"^-?\d{0,10}(\.\d{1,2}0*)?$",
         }
     if kind is Quantity:
-        return {"type": "string", "description": "Quantity as decimal text", "examples": ["1"], "pattern": r"^-?\d{0,10}(\.\d{1,3}0*)?$"}
+        return {"type": "string", "description": "Quantity as decimal text", "examples": ["1"], "pattern": r"^-?\d{0,9}(\.\d{1,3}0*)?$"}
     raise TypeError("unsupported type")
 
 
@@ -126,20 +126,35 @@ class StrictDecoder:
                     )
                 ],
             ) from None
-        if b"\\u0000" in body and any("\x00" in text for text in _strings(json.loads(body))):
-            raise MalformedBody("A text holds NUL", [Issue("nul_character", "", "A text holds the character U+0000.", "Remove it.")])
-        _pairs_only.decode(body.decode())
+        try:
+            if b"\\u0000" in body and _holds_nul(json.loads(body)):
+                raise MalformedBody("A text holds NUL", [Issue("nul_character", "", "A text holds the character U+0000.", "Remove it.")])
+            _pairs_only.decode(body.decode())
+        except (ValueError, RecursionError):
+            # What is kept raw for later (the claims of a batch) was not decoded above.
+            issue = Issue(
+                "malformed_json",
+                f"byte {len(body)}",
+                "A part of the JSON cannot be read.",
+                "Send JSON (RFC 8259) in UTF-8, not nested this deep.",
+            )
+            raise MalformedBody("The body is not JSON", [issue]) from None
         return value
 
 
-def _strings(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, list):
-        return [text for item in value for text in _strings(item)]
-    if isinstance(value, dict):
-        return [text for item in value.items() for part in item for text in _strings(part)]
-    return []
+def _holds_nul(value: Any) -> bool:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            if "\x00" in item:
+                return True
+        elif isinstance(item, list):
+            waiting.extend(item)
+        elif isinstance(item, dict):
+            waiting.extend(item)
+            waiting.extend(item.values())
+    return False
 
 
 claim_decoder = StrictDecoder(Claim)

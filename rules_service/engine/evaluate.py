@@ -33,6 +33,7 @@ from rules_service.rules.matching import explain
 from rules_service.rules.selection import Loser
 
 MAX_CANDIDATES = 50_000
+MAX_FINDINGS = 3_000
 """Of one claim; a claim that needs more is refused whole rather than judged in part."""
 
 
@@ -97,6 +98,8 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
     draft = _Draft()
     for subject in gathered.subjects:
         _decide(subject, fired, unknown, view, hold, deadlines, draft)
+    if len(draft.findings) + len(draft.preview) + len(draft.not_evaluated) > MAX_FINDINGS:
+        raise _too_much(f"more than {MAX_FINDINGS} findings")
     losers = tuple(gathered.losers[key] for key in sorted(gathered.losers))
     return Answer(_judgement(policy, view, gathered.concerned, draft), _numbered(draft.preview, "p"), losers)
 
@@ -193,13 +196,12 @@ def _derive(
             gathered.asks.append(ask)
         gathered.subjects.append(Subject(rule, candidate, ask))
         if len(gathered.subjects) > MAX_CANDIDATES:
-            issue = Issue(
-                "too_much_work",
-                "/service_lines",
-                f"Judging this claim takes more than {MAX_CANDIDATES} rule candidates.",
-                "Split the claim.",
-            )
-            raise InvalidClaim("The claim is too large to judge", [issue])
+            raise _too_much(f"more than {MAX_CANDIDATES} rule candidates")
+
+
+def _too_much(what: str) -> InvalidClaim:
+    issue = Issue("too_much_work", "/service_lines", f"Judging this claim gives {what}.", "Split the claim, or send less history.")
+    return InvalidClaim("The claim is too large to judge", [issue])
 
 
 def _reader(rule: CompiledRule, candidate: Candidate, view: ClaimView, line: LineView | None) -> FactReader:

@@ -42,6 +42,7 @@ CODES: dict[str, str] = {
     "PK017": "A table cannot be used.",
     "PK018": "A kind or level is not known, or they do not fit.",
     "PK019": "A finding code is not one of the kind's.",
+    "PK021": "Two payers have one name.",
     "PK020": "A pack that says it states published policy has no verified source.",
 }
 HEADINGS = ("What it finds", "Why the payer denies it", "How to fix it", "When to waive it", "Known gaps")
@@ -66,6 +67,7 @@ def check_packs(packs: Sequence[Pack]) -> list[Issue]:
                 )
             ids[rule.file.id] = where
     issues.extend(_check_precedence(packs))
+    issues.extend(_check_aliases(packs))
     return issues
 
 
@@ -291,6 +293,18 @@ def _check_precedence(packs: Iterable[Pack]) -> Iterator[Issue]:
                             f"{target} is not of a broader scope.",
                             "Only a more specific rule displaces another.",
                         )
+
+
+def _check_aliases(packs: Iterable[Pack]) -> Iterator[Issue]:
+    """A name or id by which claims call a payer leads to one payer."""
+    owners: dict[str, str] = {}
+    for pack in packs:
+        for index, payer in enumerate(pack.file.payers):
+            for name in (payer.payer_id, *payer.aliases, *payer.clearinghouse_ids.values()):
+                owner = owners.setdefault(" ".join(name.upper().split()), payer.payer_id)
+                if owner != payer.payer_id:
+                    message = f"A name of {payer.payer_id} is a name of {owner} too."
+                    yield Issue("PK021", pack.positions.where(f"/payers/{index}"), message, "Give each payer names of its own.")
 
 
 def _canonical(path: Path, shown: str, data: dict[str, object]) -> Iterator[Issue]:

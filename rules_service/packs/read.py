@@ -25,6 +25,9 @@ from rules_service.reference.lookups import Edition
 from rules_service.reference.pair_table import PairTable
 from rules_service.rules.rule import Manifest, PackTablePin, RuleVersionContent, Window
 
+PACK_SUFFIXES = (".yaml", ".md", ".csv")
+"""Files that belong to a pack; links and anything else are left out."""
+
 T = TypeVar("T", bound=ClaimStruct)
 
 
@@ -131,7 +134,8 @@ class Pack:
 
     def files(self) -> dict[str, bytes]:
         """Every file of the pack by its path in it: what a load stores and an export writes back."""
-        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in sorted(self.root.rglob("*")) if path.is_file()}
+        found = sorted(path for path in self.root.rglob("*") if path.suffix in PACK_SUFFIXES and path.is_file() and not path.is_symlink())
+        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in found}
 
 
 def pack_edition(name: str, sha256: str, blob: bytes) -> Edition:
@@ -184,10 +188,15 @@ def read_pack(root: Path) -> Pack:
     issues: list[Issue] = []
     for table in file.tables:
         try:
-            path = root / table.file
+            path = (root / table.file).resolve()
+            if not path.is_relative_to(root) or path.suffix != ".csv":
+                issues.append(Issue("PK017", positions.where("/tables"), "A table is a .csv file inside its pack.", "Move it there."))
+                continue
             pack.tables[table.name] = compile_table(table.kind, path.read_text(encoding="utf-8"), path.relative_to(root.parent).as_posix())
         except PackFault as fault:
             issues.extend(fault.issues)
+        except UnicodeDecodeError:
+            issues.append(Issue("PK017", positions.where("/tables"), f"The file of {table.name} is not UTF-8.", "Save it as UTF-8."))
         except FileNotFoundError:
             issues.append(
                 Issue("PK017", positions.where("/tables"), f"The file {table.file} does not exist.", "Write it or remove the table.")

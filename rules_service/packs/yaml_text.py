@@ -53,6 +53,8 @@ def load(text: str, file: str | PurePath) -> tuple[Any, Positions]:
         raise _fault(
             "PK001", f"{file}:{line}", f"This is not YAML: {getattr(error, 'problem', None) or 'unreadable'}.", "Mend the syntax."
         ) from None
+    except RecursionError:
+        raise _fault("PK001", f"{file}:1", "The file is nested too deep.", "Flatten it.") from None
     if root is None:
         raise _fault("PK001", f"{file}:1", "The file is empty.", "Write the file, or remove it.")
     return _plain(root, "", positions, str(file)), positions

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-_AMOUNT = re.compile(r"(-?)(\d{0,13})(?:\.(\d{1,2})0*)?\Z", re.ASCII)
-_QUANTITY = re.compile(r"(-?)(\d{0,10})(?:\.(\d{1,3})0*)?\Z", re.ASCII)
+_AMOUNT = re.compile(r"(-?)(\d{0,10})(?:\.(\d{1,2})0*)?\Z", re.ASCII)
+_QUANTITY = re.compile(r"(-?)(\d{0,9})(?:\.(\d{1,3})0*)?\Z", re.ASCII)
 
 
 class Money:

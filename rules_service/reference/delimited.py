@@ -113,14 +113,20 @@ def _header(cells: list[str], fields: tuple[Field, ...]) -> dict[str, int] | Non
 
 def parse_day(text: str) -> date:
     """`20240701`, `2024-07-01`, `07/01/2024` or the ordinal form `2024183`; ValueError otherwise."""
+    if not text.isascii():
+        raise ValueError("not a date")
     if len(text) == 7 and text.isdigit():
-        return date(int(text[:4]), 1, 1) + timedelta(days=int(text[4:]) - 1)
-    if len(text) == 8 and text.isdigit():
-        return date(int(text[:4]), int(text[4:6]), int(text[6:]))
-    if text.count("/") == 2:
-        month, day, year = text.split("/")
-        return date(int(year), int(month), int(day))
-    return date.fromisoformat(text)
+        day = date(int(text[:4]), 1, 1) + timedelta(days=int(text[4:]) - 1)
+    elif len(text) == 8 and text.isdigit():
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    elif text.count("/") == 2 and len(text) <= 10:
+        month, day_of_month, year = text.split("/")
+        day = date(int(year), int(month), int(day_of_month))
+    else:
+        day = date.fromisoformat(text)
+    if not 1900 <= day.year <= 2200:
+        raise ValueError("not a date of our time")
+    return day
 
 
 def cell_reader(faults: FaultList) -> Callable[[int, str, str, str], date | None]:
@@ -131,11 +137,16 @@ def cell_reader(faults: FaultList) -> Callable[[int, str, str, str], date | None
             return None
         try:
             return parse_day(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             faults.add("bad_date", line, f"{column} is not a date.", "Expected YYYYMMDD or YYYY-MM-DD.")
             return None
 
     return read
+
+
+def whole_number(text: str, digits: int) -> bool:
+    """True for one to `digits` ASCII digits."""
+    return 0 < len(text) <= digits and text.isascii() and text.isdigit()
 
 
 def valid_code(code: str, longest: int = 7) -> bool:

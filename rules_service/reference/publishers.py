@@ -14,7 +14,7 @@ from typing import Literal
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import Issue, ReferenceFault
 from rules_service.reference.code_table import Row, write_code_table
-from rules_service.reference.delimited import FaultList, Field, cell_reader, decode_text, rows, valid_code
+from rules_service.reference.delimited import FaultList, Field, cell_reader, decode_text, rows, valid_code, whole_number
 from rules_service.reference.pair_table import NO_LAST_DAY, write_pair_table
 
 Mode = Literal["cumulative", "periodic"]
@@ -106,7 +106,7 @@ def read_unit_limits(files: list[SourceFile], coverage: EffectivePeriod) -> Pars
             code, value, mai = cell["code"], cell["value"], cell.get("mai", "")[:1] or "0"
             if not valid_code(code):
                 faults.add("bad_code", line, "A code is letters and digits.", "Check the row against the published file.")
-            elif not value.isdigit() or len(value) > 7:
+            elif not whole_number(value, 7):
                 faults.add("bad_value", line, "A unit limit is a whole number.", "Check the row against the published file.")
             elif mai not in ("0", "1", "2", "3"):
                 faults.add("bad_mai", line, "The MUE adjudication indicator is 1, 2 or 3.", "Check the row against the published file.")
@@ -228,7 +228,7 @@ def read_icd10cm(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTa
                     faults.add("bad_row", line, "A row has an ICD-10-CM code and billable 0 or 1.", "Check the row.")
                     continue
                 if cell.get("year"):
-                    if not cell["year"].isdigit():
+                    if not whole_number(cell["year"], 4) or not 1990 <= int(cell["year"]) <= 2200:
                         faults.add("bad_year", line, "The fiscal year is four digits.", "Check the row.")
                         continue
                     year = int(cell["year"])

@@ -93,8 +93,6 @@ def coverage_of(first: str, last: str | None) -> EffectivePeriod:
     """A declared coverage from two dates; ReferenceFault says what is wrong with them."""
     try:
         return EffectivePeriod(date.fromisoformat(first), date.fromisoformat(last) if last else None)
-    except ValueError as error:
-        raise ReferenceFault(
-            "The coverage cannot be used",
-            [Issue("coverage", "coverage", f"{error}.", "Give dates as YYYY-MM-DD, the first before the last.")],
-        ) from None
+    except ValueError:
+        issue = Issue("coverage", "coverage", "The coverage is not two dates, the first not after the last.", "Give dates as YYYY-MM-DD.")
+        raise ReferenceFault("The coverage cannot be used", [issue]) from None

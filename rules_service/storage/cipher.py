@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
@@ -39,13 +40,15 @@ class ClaimCipher:
             return cls(base64.b64decode(text, validate=True))
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                pass  # another process made it first
-            else:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(base64.b64encode(os.urandom(32)))
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(base64.b64encode(os.urandom(32)))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process made it first, and its key stands
+                os.link(temporary, path)
+            temporary.unlink()
         return cls(base64.b64decode(path.read_bytes(), validate=True))
 
     def seal(self, body: bytes, tenant_id: str, evaluation_id: str) -> Sealed:

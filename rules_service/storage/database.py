@@ -54,7 +54,9 @@ class Database:
         if self.dialect == "sqlite":
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine: Engine = create_engine(parsed, pool_size=pool_size, connect_args={"check_same_thread": False})
+            self.engine: Engine = create_engine(
+                parsed, pool_size=pool_size, hide_parameters=True, connect_args={"check_same_thread": False}
+            )
             event.listen(self.engine, "connect", partial(_configure_sqlite, busy_milliseconds))
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
@@ -62,6 +64,7 @@ class Database:
                 parsed,
                 pool_size=pool_size,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"connect_timeout": 5, "options": f"-c lock_timeout={busy_milliseconds}"},
             )
         self._reader = self.engine.execution_options(reading=True)

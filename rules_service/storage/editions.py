@@ -20,6 +20,11 @@ def reader_of(data: memoryview | bytes) -> Reader:
     return PairTable(data) if bytes(data[:5]) == b"RSPT1" else CodeTable(data)
 
 
+def _mapped(path: Path) -> Reader:
+    with path.open("rb") as file:
+        return reader_of(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+
+
 class EditionFiles:
     """A folder of editions named by hash. Opening one maps it; nothing is copied into private memory."""
 
@@ -46,9 +51,11 @@ class EditionFiles:
         path = self._folder / f"{sha256}.table"
         if not path.exists():
             self.write(sha256, fetch())
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return reader_of(memoryview(mapped))
+        try:
+            return _mapped(path)
+        except ValueError:  # empty, cut short or not a table: the database has it whole
+            self.write(sha256, fetch())
+            return _mapped(path)
 
     def write(self, sha256: str, data: bytes) -> None:
         """Put an edition's file in place, whole or not at all."""

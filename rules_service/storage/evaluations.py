@@ -96,8 +96,10 @@ def insert_rows(connection: Connection, rows: list[EvaluationRow], known_pins: s
 
 
 def epochs(connection: Connection, tenant_ids: set[str]) -> dict[str, int]:
-    """The current epoch of tenants."""
-    rows = connection.execute(select(_tenant.c.tenant_id, _tenant.c.catalog_epoch).where(_tenant.c.tenant_id.in_(sorted(tenant_ids))))
+    """The current epoch of tenants, held until the transaction ends: a publication waits for it, so none slips in before the commit."""
+    rows = connection.execute(
+        select(_tenant.c.tenant_id, _tenant.c.catalog_epoch).where(_tenant.c.tenant_id.in_(sorted(tenant_ids))).with_for_update(read=True)
+    )
     return {row.tenant_id: row.catalog_epoch for row in rows}
 
 

@@ -112,8 +112,9 @@ class EvaluationWriter:
     def _alone(self, waiting: _Waiting) -> Exception | None:
         try:
             return self._commit([waiting])[0][1]
-        except IntegrityError:
-            return KeyTaken("the idempotency key was used by another request")
+        except IntegrityError as error:
+            keyed = any(row.idempotency_key is not None for row in waiting.rows)
+            return KeyTaken("the idempotency key was used by another request") if keyed else error
         except Exception as error:  # noqa: BLE001  handed to the request that waits
             return error
 

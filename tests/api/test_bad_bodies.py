@@ -42,10 +42,18 @@ BODIES: list[tuple[str, str, bytes, int]] = [
     ("/v1/x12/837/validate", "application/edi-x12", b"ISA", 422),
     ("/v1/x12/837/validate", "application/edi-x12", X12, 422),
     ("/v1/x12/837/validate", "application/edi-x12", X12 + b"IEA*1*1~", 422),
-    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*005010X222A1~ST*835*1~SE*1*1~GE*1*1~IEA*1*1~", 422),
-    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*004010X098A1~ST*837*1~SE*1*1~GE*1*1~IEA*1*1~", 422),
-    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*005010X222A1~ST*837*1~NM1*\x00~SE*1*1~GE*1*1~IEA*1*1~", 422),
+    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*005010X222A1~ST*835*1~SE*2*1~GE*1*1~IEA*1*1~", 422),
+    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*004010X098A1~ST*837*1~SE*2*1~GE*1*1~IEA*1*1~", 422),
+    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*005010X222A1~ST*837*1~NM1*\x00~SE*3*1~GE*1*1~IEA*1*1~", 422),
     ("/v1/x12/837/validate", "application/json", X12, 415),
+    ("/v1/x12/837/validate", "application/edi-x12", X12 + b"GS*HC*A*B*20260101*1200*1*X*005010X222A1~ST*837*1~" + b"CLM*A~" * 6_000 + b"SE*6002*1~GE*1*1~IEA*1*1~", 422),
+    ("/v1/claims/validate-batch", "application/json", b'{"claims":["\xff"]}', 400),
+    ("/v1/claims/validate-batch", "application/json", b'{"claims":[' + b"9" * 5_000 + b"]}", 400),
+    ("/v1/claims/validate-batch", "application/json", b'{"claims":[' + b"[" * 960 + b"]" * 960 + b"]}", 400),
+    ("/v1/claims/validate-batch", "application/x-ndjson", b"1\n" * 20_001, 422),
+    ("/v1/claims/validate", "application/json", GOOD.replace(b"2026-11-20", b"9999-12-31"), 422),
+    ("/v1/claims/validate", "application/json", GOOD.replace(b"2026-11-23T10:00:00-05:00", b"0001-01-01T00:00:00Z"), 422),
+    ("/v1/claims/validate", "application/json", GOOD.replace(b'"150.00"', b'"99999999999.00"'), 422),
 ]  # fmt: skip
 
 
@@ -71,6 +79,28 @@ def test_an_unknown_query_is_refused(server: Server, query: str) -> None:
         answer = client.post(f"/v1/claims/validate?{query}", content=GOOD, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/evaluations/a%00b", "/v1/rule-sets/a%00b/publications", "/v1/payers/", "/v1/claims/validate/"])
+def test_an_odd_path_is_not_found(server: Server, path: str) -> None:
+    with server.client() as client:
+        answer = client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_a_claim_of_999_lines_with_history_is_judged_or_refused_in_bounds(server: Server) -> None:
+    lines = [{"procedure_code": "P1002"} for _ in range(999)]
+    history = [
+        {"status": "paid", "line": {"procedure_code": "P1001", "service_from": "2026-11-20", "rendering_npi": "1234567893"}}
+        for _ in range(5_000)
+    ]
+    payer = {"payer_id": "MEDB", "line_of_business": "medicare"}
+    with server.client() as client:
+        for count, status in ((100, 200), (5_000, 422)):
+            body = claim_bytes(lines=lines, payer=payer, context={"history": history[:count]})
+            answer = client.post("/v1/claims/validate", content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code == status
+            assert len(answer.content) < 5_000_000
 
 
 def test_an_encoded_body_is_not_unpacked(server: Server) -> None:

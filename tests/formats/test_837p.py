@@ -17,11 +17,11 @@ HEAD = "ISA*00*          *00*          *ZZ*SENDER         *ZZ*RECEIVER       *26
 BILLING = "HL*1**20*1~PRV*BI*PXC*207Q00000X~NM1*85*2******XX*1234567893~N4**TX*787010001~REF*EI*123456789~"
 SUBSCRIBER = "HL*2*1*22*0~SBR*P*18*******CI~NM1*IL*1*SAMPLE*JANE****MI*W123456789~DMG*D8*19800517*F~NM1*PR*2******PI*EXAMPLE01~"
 CLAIM = "CLM*PCN-1001*150***11:B:1~HI*ABK:J069~LX*1~SV1*HC:P9213*150*UN*1***1~DTP*472*D8*20261120~"
-TAIL = "SE*1*1~GE*1*1~IEA*1*1~"
 
 
 def file(*parts: str) -> bytes:
-    return (HEAD + "ST*837*0001*005010X222A1~" + "".join(parts) + TAIL).encode()
+    inside = "".join(parts)
+    return (HEAD + "ST*837*0001*005010X222A1~" + inside + f"SE*{inside.count('~') + 2}*0001~GE*1*1~IEA*1*1~").encode()
 
 
 def only(*parts: str) -> Claim:

@@ -10,17 +10,17 @@ from rules_service.primitives.codes import mbi_is_valid, npi_is_valid
 from rules_service.primitives.money import Money, Quantity, round_half_up
 
 
-@given(st.integers(-(10**14), 10**14))
+@given(st.integers(-(10**12) + 1, 10**12 - 1))
 def test_money_reads_back_what_it_writes(cents: int) -> None:
     assert Money.parse(str(Money(cents))) == Money(cents)
 
 
-@given(st.integers(-(10**12), 10**12))
+@given(st.integers(-(10**12) + 1, 10**12 - 1))
 def test_a_quantity_reads_back_what_it_writes(thousandths: int) -> None:
     assert Quantity.parse(str(Quantity(thousandths))) == Quantity(thousandths)
 
 
-@given(st.decimals(min_value=0, max_value=10**12, places=2))
+@given(st.decimals(min_value=0, max_value=10**10 - 1, places=2))
 def test_money_is_the_exact_decimal(amount: Decimal) -> None:
     assert Money.parse(str(amount)).cents == int(amount * 100)
 

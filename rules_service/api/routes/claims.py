@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from rules_service.api.problems import ProblemError, problem_document, problem_o
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim
 from rules_service.formats.native.json_claims import claim_of, claims_in_batch, lines_of
-from rules_service.primitives.errors import RulesServiceError
+from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
 from rules_service.services.validate_claim import Answered, ClaimValidator
 from rules_service.storage.clients import Principal
 
@@ -89,6 +90,7 @@ async def validate_batch(request: Request) -> Response:
 
 async def _stream(texts: list[bytes], principal: Principal, validator: ClaimValidator) -> AsyncIterator[bytes]:
     for start in range(0, len(texts), CHUNK):
+        await asyncio.sleep(0)  # a chunk without any claim awaits nothing; others must be answered in between
         results = await judge_each(texts[start : start + CHUNK], principal, validator, start)
         yield b"\n".join(results) + b"\n"
 
@@ -110,8 +112,10 @@ async def judge_read(read: list[Claim | RulesServiceError], principal: Principal
     answers: list[Answered | RulesServiceError]
     try:
         answers = list(await validator.validate_many(claims, principal))
+    except StorageUnavailable as error:
+        answers = [error] * len(claims)  # nothing of the chunk was stored, and trying one by one would only wait longer
     except RulesServiceError:
-        # One claim of the chunk cannot be judged or stored: each alone, so that it fails alone.
+        # One claim of the chunk cannot be judged: each alone, so that it fails alone.
         answers = []
         for claim in claims:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from concurrent.futures.process import BrokenProcessPool
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -13,6 +14,7 @@ from rules_service.api.bodies import only_query, read_body
 from rules_service.api.openapi import problems, raw_body, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.state import allowed, needs, state_of
+from rules_service.primitives.errors import StorageUnavailable
 from rules_service.reference.publishers import TABLES, SourceFile, parse_table
 from rules_service.services.load_reference import coverage_of, load_parsed
 from rules_service.storage import catalog
@@ -94,12 +96,20 @@ async def load_edition(name: str, request: Request) -> s.EditionAnswer:
     coverage = coverage_of(query.get("coverage_from", ""), query.get("coverage_through"))
     data = await read_body(request, ("text/plain", "text/csv", "text/tab-separated-values"), state.settings.max_reference_bytes)
     files = [SourceFile(file_name, data)]
-    parsed = await asyncio.get_running_loop().run_in_executor(state.pool, parse_table, name, files, coverage)
+    try:
+        parsed = await asyncio.get_running_loop().run_in_executor(state.pool, parse_table, name, files, coverage)
+    except BrokenProcessPool:
+        state.forget_pool()
+        raise StorageUnavailable("the process that parses reference files ended") from None
     accept = query.get("accept_census") == "true"
-    await asyncio.to_thread(
+    loaded = await asyncio.to_thread(
         load_parsed, state.database, principal.tenant_id, name, label, coverage, parsed, files, principal.client_id, accept
     )
     request.scope["catalog_epoch"] = (await asyncio.to_thread(state.snapshots.refresh, principal.tenant_id)).epoch
     return _edition(
-        next(record for record in reversed(_records(request, principal.tenant_id)) if record.name == name and record.edition == label)
+        next(
+            record
+            for record in reversed(_records(request, principal.tenant_id))
+            if record.name == name and record.edition == label and record.epoch == loaded.epoch
+        )
     )

@@ -10,6 +10,7 @@ from rules_service.claim.codec import StrictDecoder, claim_decoder
 from rules_service.primitives.errors import InvalidClaim, Issue
 
 MAX_BATCH = 100
+MAX_LINES_OF_NDJSON = 20_000
 
 
 class ClaimBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,4 +40,8 @@ def claims_in_batch(body: bytes) -> list[bytes]:
 
 def lines_of(body: bytes) -> list[bytes]:
     """The non-empty lines of NDJSON."""
-    return [line for line in body.splitlines() if line.strip()]
+    found = [line for line in body.split(b"\n") if line.strip()]
+    if len(found) > MAX_LINES_OF_NDJSON:
+        issue = Issue("too_many_claims", "", f"A body has at most {MAX_LINES_OF_NDJSON} lines.", "Send several.")
+        raise InvalidClaim("The body has too many lines", [issue])
+    return found

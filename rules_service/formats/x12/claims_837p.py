@@ -8,20 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rules_service.claim.canonical import canonical_claim
-from rules_service.claim.claim import Accident, Ambulance, Attachment, Claim, ClaimDates, Diagnosis, Epsdt, Note
-from rules_service.claim.parties import Address, Adjustment, ClaimProviders, ClaimStruct, LineProviders, OtherPayer, Payer, Person, Provider
-from rules_service.claim.service_lines import Drug, DurableEquipment, PriorAdjudication, ServiceLine
+from rules_service.claim.claim import Accident, Attachment, Claim, ClaimDates, Diagnosis, Epsdt, Note
+from rules_service.claim.parties import Adjustment, ClaimProviders, Payer
+from rules_service.formats.x12.drafts import (
+    Draft,
+    ambulance_of,
+    day_of,
+    line_of,
+    other_payer_of,
+    part_of,
+    person_of,
+    provider_of,
+    struct_of,
+)
 from rules_service.formats.x12.segments import Segment, Transaction, fault, transactions
 from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
 from rules_service.primitives.money import Money, Quantity
 
 T = TypeVar("T")
-S = TypeVar("S", bound=ClaimStruct)
 
 VERSION = "005010X222"
+MAX_CLAIMS = 5_000
+MAX_ISSUES = 20
+"""Of one claim; the rest would say the same."""
 RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 CLAIM_ROLES = {
     "82": "rendering",
@@ -44,9 +56,6 @@ class ReadClaim:
     segment: int
 
 
-Draft = dict[str, Any]
-
-
 @dataclass
 class _Reader:
     """Loop state of one transaction. A new HL forgets what belonged to the one before it."""
@@ -63,11 +72,15 @@ class _Reader:
     entity: Draft | None = None
     loop: str = "header"
     issues: list[Issue] = field(default_factory=list)
+    party_issues: list[Issue] = field(default_factory=list)
+    """Faults of the subscriber and patient, which are faults of each of their claims."""
     start: int = 0
 
     def fail(self, segment: Segment, code: str, message: str, mend: str) -> None:
         """Note a fault of the claim being read."""
-        self.issues.append(Issue(code, segment.where(), message, mend))
+        issues = self.party_issues if self.claim is None else self.issues
+        if len(issues) < MAX_ISSUES:
+            issues.append(Issue(code, segment.where(), message, mend))
 
     def value(self, segment: Segment, index: int, read: Callable[[str], T], what: str) -> T | None:
         """An element in its type; a fault and None when it does not have its form."""
@@ -91,11 +104,11 @@ class _Reader:
         if segment.get(2) == "RD8" and text is not None:
             first, _, last = text.partition("-")
             try:
-                return _day(first), _day(last)
+                return day_of(first), day_of(last)
             except ValueError:
                 self.fail(segment, "x12.date", "Element 03 is not a range of dates.", "Write CCYYMMDD-CCYYMMDD.")
                 return None, None
-        day = self.value(segment, 3, _day, "date")
+        day = self.value(segment, 3, day_of, "date")
         return day, day
 
     # -- loops
@@ -105,10 +118,10 @@ class _Reader:
         level = segment.get(3)
         if level == "20":
             self.billing, self.subscriber, self.payer, self.patient = {}, {}, {}, None
-            self.loop = "billing"
+            self.party_issues, self.loop = [], "billing"
         elif level == "22":
             self.subscriber, self.payer, self.patient = {}, {}, None
-            self.loop = "subscriber"
+            self.party_issues, self.loop = [], "subscriber"
         elif level == "23":
             self.patient = {}
             self.loop = "patient"
@@ -197,7 +210,7 @@ class _Reader:
     def demographics(self, segment: Segment) -> None:
         """DMG."""
         if self.entity is not None:
-            self.entity["birth_date"] = self.value(segment, 2, _day, "date")
+            self.entity["birth_date"] = self.value(segment, 2, day_of, "date")
             self.entity["sex"] = segment.get(3)
 
     def specialty(self, segment: Segment) -> None:
@@ -212,13 +225,13 @@ class _Reader:
             self.patient["relationship_code"] = segment.get(1)
         if segment.get(5) == "D8":
             holder = self.patient if self.patient is not None else self.subscriber
-            holder["death_date"] = self.value(segment, 6, _day, "date")
+            holder["death_date"] = self.value(segment, 6, day_of, "date")
 
     # -- claim (2300)
 
     def open_claim(self, segment: Segment) -> None:
         self.finish()
-        self.issues, self.start, self.loop, self.entity = [], segment.number, "claim", None
+        self.issues, self.start, self.loop, self.entity, self.claim = [], segment.number, "claim", None, {}
         facility = segment.parts(5)
         if len(facility) < 3:
             self.fail(
@@ -230,11 +243,11 @@ class _Reader:
         causes = segment.parts(11)
         self.claim = {
             "patient_control_number": segment.get(1) or "", "total_charge_amount": self.value(segment, 2, Money.parse, "amount"),
-            "place_of_service_code": _part(facility, 0), "claim_frequency_code": _part(facility, 2) or "", "assignment_code": segment.get(7),
+            "place_of_service_code": part_of(facility, 0), "claim_frequency_code": part_of(facility, 2) or "", "assignment_code": segment.get(7),
             "benefits_assigned": segment.get(8), "release_code": segment.get(9), "special_program_code": segment.get(12), "delay_reason_code": segment.get(20),
         }  # fmt: skip
         if causes:
-            self.claim["accident"] = {"causes": tuple(code for code in causes[:3] if code), "state": _part(causes, 3)}
+            self.claim["accident"] = {"causes": tuple(code for code in causes[:3] if code), "state": part_of(causes, 3)}
 
     def finish(self) -> None:
         """Close the open claim."""
@@ -246,6 +259,8 @@ class _Reader:
             outcome = error
         self.found.append(ReadClaim(outcome, self.start))
         self.claim, self.line, self.other, self.adjudication, self.entity, self.issues = None, None, None, None, None, []
+        if len(self.found) > MAX_CLAIMS:
+            raise fault("x12.too_many_claims", "file", f"A file has at most {MAX_CLAIMS} claims here.", "Split the file.")
 
     def _build(self) -> Claim:
         draft = self.claim or {}
@@ -256,26 +271,30 @@ class _Reader:
             self.issues.append(Issue("x12.required", at, "The claim has no payer (2010BB NM109).", "Send the payer's id in NM1*PR."))
         if not draft.get("claim_frequency_code") and not self.issues:
             self.issues.append(Issue("x12.required", at, "The claim has no frequency code (CLM05-3).", "Send 1, 7 or 8."))
-        if self.issues:
-            raise InvalidClaim("A claim of the file cannot be read", self.issues)
+        if self.issues or self.party_issues:
+            raise InvalidClaim("A claim of the file cannot be read", [*self.party_issues, *self.issues])
         providers = draft.pop("providers", {})
         claim = Claim(
             claim_type="professional",
-            payer=_struct(Payer, self.payer),
+            payer=struct_of(Payer, self.payer),
             payer_responsibility=self.payer.get("responsibility", "primary"),
-            subscriber=_person(self.subscriber),
-            patient=_person(self.patient) if self.patient is not None else None,
-            providers=ClaimProviders(billing=_provider(self.billing), **{role: _provider(entity) for role, entity in providers.items()}),
-            service_lines=tuple(_line(line) for line in draft.pop("service_lines", [])),
+            subscriber=person_of(self.subscriber),
+            patient=person_of(self.patient) if self.patient is not None else None,
+            providers=ClaimProviders(
+                billing=provider_of(self.billing), **{role: provider_of(entity) for role, entity in providers.items()}
+            ),
+            service_lines=tuple(line_of(line) for line in draft.pop("service_lines", [])),
             diagnoses=tuple(Diagnosis(**one) for one in draft.pop("diagnoses", [])),
-            other_payers=tuple(_other(one) for one in draft.pop("other_payers", [])),
+            other_payers=tuple(other_payer_of(one) for one in draft.pop("other_payers", [])),
             prior_authorization_numbers=tuple(draft.pop("prior_authorization_numbers", [])),
+            anesthesia_procedures=tuple(draft.pop("anesthesia_procedures", [])),
+            condition_codes=tuple(draft.pop("condition_codes", [])),
             attachments=tuple(Attachment(**one) for one in draft.pop("attachments", [])),
             notes=tuple(Note(**one) for one in draft.pop("notes", [])),
-            dates=_struct(ClaimDates, draft.pop("dates")) if "dates" in draft else None,
-            accident=_struct(Accident, draft.pop("accident")) if "accident" in draft else None,
-            epsdt=_struct(Epsdt, draft.pop("epsdt")) if "epsdt" in draft else None,
-            ambulance=_ambulance(draft.pop("ambulance")) if "ambulance" in draft else None,
+            dates=struct_of(ClaimDates, draft.pop("dates")) if "dates" in draft else None,
+            accident=struct_of(Accident, draft.pop("accident")) if "accident" in draft else None,
+            epsdt=struct_of(Epsdt, draft.pop("epsdt")) if "epsdt" in draft else None,
+            ambulance=ambulance_of(draft.pop("ambulance")) if "ambulance" in draft else None,
             **{key: value for key, value in draft.items() if value is not None},
         )
         return canonical_claim(claim)
@@ -339,16 +358,16 @@ class _Reader:
             return
         for index in range(1, len(segment.elements)):
             parts = segment.parts(index)
-            qualifier, code = _part(parts, 0), _part(parts, 1)
+            qualifier, code = part_of(parts, 0), part_of(parts, 1)
             if code is None:
                 continue
             if qualifier in ("ABK", "BK", "ABF", "BF"):
                 known = self.claim.setdefault("diagnoses", [])
                 known.append({"sequence": len(known) + 1, "code": code, "type": "principal" if qualifier.endswith("K") else "secondary"})
             elif qualifier in ("BP", "BO"):
-                self.claim["anesthesia_procedures"] = (*self.claim.get("anesthesia_procedures", ()), code)
+                self.claim.setdefault("anesthesia_procedures", []).append(code)
             elif qualifier == "BG":
-                self.claim["condition_codes"] = (*self.claim.get("condition_codes", ()), code)
+                self.claim.setdefault("condition_codes", []).append(code)
 
     def adjustment(self, segment: Segment) -> None:
         """CAS of 2320 or 2430: up to six triplets."""
@@ -429,7 +448,7 @@ class _Reader:
                     segment, "x12.pointer", "SV107 holds a pointer that is no number.", "Point to diagnoses by their position, 1 to 12."
                 )
         self.line |= {
-            "procedure_code": _part(procedure, 1), "modifiers": tuple(code for code in procedure[2:6] if code), "description": _part(procedure, 6), "charge_amount": charge,
+            "procedure_code": part_of(procedure, 1), "modifiers": tuple(code for code in procedure[2:6] if code), "description": part_of(procedure, 6), "charge_amount": charge,
             "unit_basis": basis, "unit_count": self.value(segment, 4, Quantity.parse, "quantity"), "place_of_service_code": segment.get(5), "diagnosis_pointers": tuple(pointers),
             "emergency": segment.get(9), "epsdt": segment.get(11), "family_planning": segment.get(12),
         }  # fmt: skip
@@ -447,12 +466,12 @@ class _Reader:
         elif segment.name == "LIN" and segment.get(2) == "N4":
             self.line["drug"] = {"ndc": segment.get(3)}
         elif segment.name == "CTP" and "drug" in self.line:
-            self.line["drug"] |= {"quantity": self.value(segment, 4, Quantity.parse, "quantity"), "unit": _part(segment.parts(5), 0)}
+            self.line["drug"] |= {"quantity": self.value(segment, 4, Quantity.parse, "quantity"), "unit": part_of(segment.parts(5), 0)}
         elif segment.name == "SVD":
             procedure = segment.parts(3)
             bundled = self.value(segment, 6, int, "whole number")
             self.adjudication = {
-                "payer_id": segment.get(1), "paid_amount": self.value(segment, 2, Money.parse, "amount"), "procedure_code": _part(procedure, 1),
+                "payer_id": segment.get(1), "paid_amount": self.value(segment, 2, Money.parse, "amount"), "procedure_code": part_of(procedure, 1),
                 "modifiers": tuple(code for code in procedure[2:6] if code), "paid_units": self.value(segment, 5, Quantity.parse, "quantity"), "bundled_line": bundled,
             }  # fmt: skip
             self.line.setdefault("prior_adjudication", []).append(self.adjudication)
@@ -464,63 +483,6 @@ _HANDLERS: dict[str, Callable[[_Reader, Segment], None]] = {
     "CAS": _Reader.adjustment, "AMT": _Reader.amount, "PWK": _Reader.detail, "NTE": _Reader.detail, "CR1": _Reader.detail, "CRC": _Reader.detail, "MOA": _Reader.detail,
     "LX": _Reader.open_line, "SV1": _Reader.service, "SV5": _Reader.line_detail, "LIN": _Reader.line_detail, "CTP": _Reader.line_detail, "SVD": _Reader.line_detail,
 }  # fmt: skip
-
-
-def _day(text: str) -> date:
-    if len(text) < 8 or not (text.isascii() and text[:8].isdigit()):
-        raise ValueError("not CCYYMMDD")
-    return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
-
-
-def _part(parts: list[str], index: int) -> str | None:
-    return parts[index] or None if index < len(parts) else None
-
-
-def _struct(kind: type[S], draft: Draft) -> S:
-    """The structure of what was read. A segment out of its place may have left a field the structure does not have: it is dropped."""
-    known = kind.__struct_fields__
-    return kind(**{key: value for key, value in draft.items() if value is not None and key in known})
-
-
-def _address(draft: Draft) -> Address | None:
-    return _struct(Address, draft["address"]) if "address" in draft else None
-
-
-def _provider(draft: Draft) -> Provider:
-    return _struct(Provider, {**draft, "address": _address(draft)})
-
-
-def _person(draft: Draft) -> Person:
-    return _struct(Person, {**draft, "address": _address(draft)})
-
-
-def _ambulance(draft: Draft) -> Ambulance:
-    places: Draft = {key: _address(draft[key]) for key in ("pickup", "dropoff") if key in draft}
-    return _struct(Ambulance, {**draft, **places})
-
-
-def _other(draft: Draft) -> OtherPayer:
-    subscriber = _person(draft["subscriber"])
-    return _struct(OtherPayer, {**draft, "subscriber": subscriber, "adjustments": tuple(draft.get("adjustments", ()))})
-
-
-def _line(draft: Draft) -> ServiceLine:
-    known = dict(draft)
-    if "providers" in known:
-        known["providers"] = LineProviders(**{role: _provider(entity) for role, entity in known["providers"].items()})
-    if "drug" in known:
-        known["drug"] = _struct(Drug, known["drug"])
-    if "dme" in known:
-        known["dme"] = _struct(DurableEquipment, known["dme"])
-    known["prior_adjudication"] = tuple(
-        _struct(PriorAdjudication, {**one, "adjustments": tuple(one.get("adjustments", ()))}) for one in known.get("prior_adjudication", ())
-    )
-    if known.get("charge_amount") is None:
-        raise InvalidClaim(
-            "A claim of the file cannot be read",
-            [Issue("x12.required", f"line {known['line_number']}", "The line has no SV1 segment.", "Send SV1 after LX.")],
-        )
-    return _struct(ServiceLine, known)
 
 
 def read_837p(data: bytes) -> list[ReadClaim]:

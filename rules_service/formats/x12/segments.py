@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rules_service.primitives.errors import Issue, X12Error
 
 ISA_LENGTH = 106  # ISA has a fixed length; its last character is the segment terminator
-MAX_SEGMENTS = 2_000_000
+MAX_SEGMENTS = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,7 @@ def transactions(data: bytes) -> Iterator[Transaction]:
             if not current:
                 raise fault("x12.se", segment.where(), "SE closes a transaction that was not opened.", "Check the envelopes.")
             current.append(segment)
+            # SE01 and SE02 are left to the 999: most files in the field that miscount are whole all the same.
             yield Transaction(current[0].get(1) or "", current[0].get(3) or version, current)
             current = []
         elif name in ("ISA", "IEA", "GE", "TA1"):

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any, Literal
 
-from rules_service.claim.context import Authorization
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix
-from rules_service.primitives.dates import age_in_years
 from rules_service.primitives.money import Quantity
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs, relevant_history
+from rules_service.rules.kinds.authorization_list import list_row
+from rules_service.rules.kinds.authorization_records import authorization_number, record_facts
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
 from rules_service.rules.rule import Prediction
 
 ROW_COLUMNS = (
@@ -346,7 +346,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 if line.index in mine:
                     yield _undetermined(line, table)
                 continue
-            row = _row(table, line)
+            row = list_row(table, line)
             if row is None:
                 continue
             candidate = (
@@ -365,7 +365,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         used: dict[str, int | Unknown],
     ) -> Candidate:
         requirement = str(row.values[table.column("requirement")])
-        number = _number(view, line, table, row)
+        number = authorization_number(view, line, table, row)
         facts = _facts(requirement)
         facts["authorization.exemption"] = exemption = _exemption(parameters, view, line)
         facts["authorization.number_present"] = bool(number)
@@ -374,7 +374,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         if number:
             facts["authorization.format_valid"] = _format_valid(parameters.number_format, number)
             counts = requirement == "required" and exemption is None
-            facts |= _against_store(view, line, table, row, number, used, counts)
+            facts |= record_facts(view, line, table, row, number, used, counts)
             excess = facts["authorization.units_over"]
             if isinstance(excess, int):
                 over = str(Quantity(excess))
@@ -421,94 +421,6 @@ def _facts(requirement: str | None) -> dict[str, FactValue]:
     }
 
 
-def _cell(entry: Entry, table: CodeTable, column: str) -> tuple[str, ...]:
-    return tuple(str(entry.values[table.column(column)]).split())
-
-
-_ANYWHERE = ("lines_of_business", "states", "plan_ids", "places_of_service", "modifiers")
-_SUPPLY = {
-    "lines_of_business": "payer.line_of_business",
-    "states": "providers.billing.address.state",
-    "plan_ids": "payer.plan_id",
-    "places_of_service": "place_of_service_code",
-    "modifiers": "service_lines.modifiers",
-}
-
-
-def _row(table: CodeTable, line: LineView) -> Entry | Unknown | None:
-    """The row that applies: effective on the date, every condition met; `not_required` and `suspended` before the rest, then the
-    most specific. Unknown when a row that would win depends on something the claim does not say."""
-    if line.code is None or line.date_from is None:
-        return None
-    day = line.date_from.toordinal()
-    best: tuple[tuple[int, int, int], Entry | Unknown] | None = None
-    for entry in table.rows_of(line.code):
-        if not entry.first_day <= day <= entry.last_day:
-            continue
-        met = _met(table, entry, line)
-        if met is False:
-            continue
-        exempting = entry.values[table.column("requirement")] in ("not_required", "suspended")
-        specific = sum(bool(_cell(entry, table, column)) for column in (*_ANYWHERE, "diagnosis_prefixes", "age_from", "age_through"))
-        rank = (exempting, specific, entry.first_day)
-        if best is None or rank > best[0]:
-            best = (rank, met if isinstance(met, Unknown) else entry)
-    return best[1] if best is not None else None
-
-
-def _met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
-    """Whether the line meets every condition of a row; unknown when the claim does not say and nothing else rules the row out."""
-    claim = line.claim
-    held: dict[str, tuple[str | None, ...]] = {
-        "lines_of_business": (claim.payer.line_of_business,),
-        "states": (_state(line),),
-        "plan_ids": (claim.payer.plan_id,),
-        "places_of_service": (line.place_of_service,),
-        "modifiers": line.modifiers or ("",),
-    }
-    unsure: Unknown | None = None
-    for column, values in held.items():
-        wanted = _cell(entry, table, column)
-        if wanted and values == (None,):
-            unsure = Unknown("context_not_supplied", _SUPPLY[column])
-        elif wanted and not set(wanted) & set(values):
-            return False
-    prefixes = _cell(entry, table, "diagnosis_prefixes")
-    if prefixes and not any(
-        code.replace(".", "").startswith(prefix.replace(".", "")) for code in line.diagnosis_codes for prefix in prefixes
-    ):
-        return False
-    lowest, highest = _cell(entry, table, "age_from"), _cell(entry, table, "age_through")
-    if lowest or highest:
-        born = (claim.patient or claim.subscriber).birth_date
-        if born is None:
-            unsure = Unknown("context_not_supplied", "subscriber.birth_date")
-        else:
-            age = age_in_years(born, line.date_from or date.min)
-            if (lowest and age < int(lowest[0])) or (highest and age > int(highest[0])):
-                return False
-    return unsure if unsure is not None else True
-
-
-def _number(view: ClaimView, line: LineView, table: CodeTable, row: Entry) -> str | None:
-    """The line's number, else the claim's; of several of the claim's, the first whose record covers the line."""
-    numbers = view.claim.prior_authorization_numbers
-    store = view.claim.context.authorizations if view.claim.context is not None else None
-    if line.line.prior_authorization_number or len(numbers) < 2 or store is None:
-        return line.authorization_number
-    covering = (entry.number for number in numbers for entry in store if entry.number == number and _covers(entry, line, table, row))
-    return next(covering, numbers[0])
-
-
-def _state(line: LineView) -> str | None:
-    """State where the service was given: facility, else billing provider, else the payer's."""
-    providers = line.claim.providers
-    for provider in (line.line.providers.service_facility if line.line.providers else None, providers.service_facility, providers.billing):
-        if provider is not None and provider.address is not None and provider.address.state:
-            return provider.address.state
-    return line.claim.payer.state
-
-
 def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineView) -> str | None:
     claim = view.claim
     if line.place_of_service in parameters.exempt_places_of_service:
@@ -546,81 +458,3 @@ def _format_valid(form: NumberFormat | None, number: str) -> bool:
     if form.characters == "letters_and_digits" and not (number.isascii() and number.isalnum()):
         return False
     return not form.prefixes or number.startswith(form.prefixes)
-
-
-def _against_store(
-    view: ClaimView, line: LineView, table: CodeTable, row: Entry, number: str, used: dict[str, int | Unknown], counts: bool
-) -> dict[str, FactValue]:
-    """Each link of the chain after the number itself. Only a line that passes the earlier links uses up units."""
-    claim = view.claim
-    store = claim.context.authorizations if claim.context is not None else None
-    names = ("on_file", "status", "member_matches", "provider_matches", "code_matches", "days_in_span", "units_over", "level_matches")
-    if store is None:
-        missing = Unknown("authorization_not_verifiable", "context.authorizations")
-        return {"authorization.verifiable": False, **{f"authorization.{name}": missing for name in names}}
-    records = [entry for entry in store if entry.number == number]
-    if not records:
-        return {"authorization.on_file": False}
-    found = next((entry for entry in records if _covers(entry, line, table, row) and _in_span(entry, line)), records[0])
-    facility = claim.providers.service_facility
-    providers = {line.rendering.npi, claim.providers.billing.npi, claim.providers.billing.tax_id, facility.npi if facility else None}
-    members = {None, claim.subscriber.member_id, claim.patient.member_id if claim.patient else None}
-    facts: dict[str, FactValue] = {
-        "authorization.on_file": True,
-        "authorization.status": (found.status or "approved").lower(),
-        "authorization.member_matches": found.member_id in members and found.payer_id in (None, claim.payer.payer_id, view.payer_id),
-        "authorization.provider_matches": not found.providers or bool(providers & set(found.providers)),
-        "authorization.code_matches": _covers(found, line, table, row),
-        "authorization.days_in_span": _in_span(found, line),
-        "authorization.level_matches": found.level_of_care not in ("inpatient", "outpatient")
-        or (found.level_of_care == "inpatient") == _inpatient(line),
-    }
-    passed = all(facts[f"authorization.{name}"] for name in ("member_matches", "provider_matches", "code_matches", "days_in_span"))
-    facts["authorization.units_over"] = _over(found, view, line, used) if counts and passed else None
-    return facts
-
-
-def _in_span(found: Authorization, line: LineView) -> bool:
-    first, through = line.date_from, line.date_through
-    return first is not None and through is not None and (found.from_ or date.min) <= first and through <= (found.through or date.max)
-
-
-def _inpatient(line: LineView) -> bool:
-    """Type of bill 11x, or a professional service given to an inpatient (place of service 21, 51, 61)."""
-    institutional = line.claim.institutional
-    if institutional is not None:
-        return (institutional.type_of_bill or "").lstrip("0").startswith("11")
-    return line.place_of_service in ("21", "51", "61")
-
-
-def _covers(found: Authorization, line: LineView, table: CodeTable, row: Entry) -> bool:
-    if not found.codes or line.code in found.codes:
-        return True
-    family = row.values[table.column("family")]
-    if not family or line.date_from is None:
-        return False
-    day = line.date_from.toordinal()
-    return any((entry := table.on(code, day)) is not None and entry.values[table.column("family")] == family for code in found.codes)
-
-
-def _over(found: Authorization, view: ClaimView, line: LineView, used: dict[str, int | Unknown]) -> int | Unknown | None:
-    """Thousandths of units beyond those approved, after this line; unknown when earlier use is."""
-    if found.units_approved is None:
-        return None
-    before = used.get(found.number)
-    if before is None:
-        before = _used_before(found, view)
-    if isinstance(before, Unknown):
-        return before
-    after = used[found.number] = before + (line.line.unit_count.thousandths if line.line.unit_count is not None else 1000)
-    return after - found.units_approved.thousandths
-
-
-def _used_before(found: Authorization, view: ClaimView) -> int | Unknown:
-    if found.units_used is not None:
-        return found.units_used.thousandths
-    history = relevant_history(view)
-    if isinstance(history, Unknown):
-        return history
-    billed = (entry.line for entry in history if entry.line.prior_authorization_number == found.number)
-    return sum(line.unit_count.thousandths for line in billed if line.unit_count is not None)

@@ -21,7 +21,7 @@ from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
-from rules_service.reference.pair_table import PairRow
+from rules_service.reference.pair_table import PairRow, PairTable
 from rules_service.rules.kinds.base import (
     Branch,
     Candidate,
@@ -355,6 +355,10 @@ class CodePairKind(RuleKind[CodePairParameters]):
     def _history(self, parameters: CodePairParameters, judged: Judged, table: str, lines: list[LineView]) -> Iterator[Candidate]:
         history = relevant_history(judged.view)
         asked: list[LineView] = []
+        by_code: dict[str, list[HistoryEntry]] = {}
+        for entry in history if not isinstance(history, Unknown) else ():
+            if entry.line.procedure_code:
+                by_code.setdefault(entry.line.procedure_code, []).append(entry)
         for line in lines:
             day = line.date_from or date.min
             edition = judged.lookups.pairs(table, day)
@@ -367,22 +371,32 @@ class CodePairKind(RuleKind[CodePairParameters]):
             if isinstance(history, Unknown):
                 asked.append(line)
                 continue
-            seen: set[tuple[str, str]] = set()
-            for entry in history:
-                earlier = entry.line
-                if not earlier.procedure_code or earlier.procedure_code == line.code:
-                    continue
-                for row in edition.pairs_among((line.code or "", earlier.procedure_code)):
-                    if row.indicator == 9 or not _active_with(row, line, earlier) or (row.column_one, row.column_two) in seen:
-                        continue
-                    same = history_provider(parameters.provider_scope or "rendering_npi", line, earlier)
-                    if same is None:
-                        yield _unsure([line], Unknown("context_not_supplied", "context.history.line.rendering_npi"))
-                    elif same:
-                        seen.add((row.column_one, row.column_two))
-                        yield self._with_earlier(parameters, judged.lookups, row, line, entry)
+            yield from self._against(parameters, judged, edition, line, by_code)
         if isinstance(history, Unknown) and asked:
             yield _unsure(asked, history)
+
+    def _against(
+        self, parameters: CodePairParameters, judged: Judged, edition: PairTable, line: LineView, by_code: dict[str, list[HistoryEntry]]
+    ) -> Iterator[Candidate]:
+        """One candidate a pair the line makes with earlier ones: the first earlier line it meets speaks."""
+        code = line.code or ""
+        rows = judged.view.once(("history pairs", code, line.date_from), partial(edition.pairs_among, [code, *by_code]))
+        seen: set[tuple[str, str]] = set()
+        for row in rows:
+            if row.indicator == 9 or code not in (row.column_one, row.column_two) or (row.column_one, row.column_two) in seen:
+                continue
+            other = row.column_one if row.column_two == code else row.column_two
+            for entry in by_code.get(other, ()) if other != code else ():
+                if not _active_with(row, line, entry.line):
+                    continue
+                same = history_provider(parameters.provider_scope or "rendering_npi", line, entry.line)
+                if same is None:
+                    yield _unsure([line], Unknown("context_not_supplied", "context.history.line.rendering_npi"))
+                    break
+                if same:
+                    seen.add((row.column_one, row.column_two))
+                    yield self._with_earlier(parameters, judged.lookups, row, line, entry)
+                    break
 
     def _with_earlier(
         self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, line: LineView, entry: HistoryEntry

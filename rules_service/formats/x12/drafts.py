@@ -1,0 +1,81 @@
+"""What the 837 readers gathered, as claim structures."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any, TypeVar
+
+from rules_service.claim.claim import Ambulance
+from rules_service.claim.parties import Address, ClaimStruct, LineProviders, OtherPayer, Person, Provider
+from rules_service.claim.service_lines import Drug, DurableEquipment, PriorAdjudication, ServiceLine
+from rules_service.primitives.errors import InvalidClaim, Issue
+
+S = TypeVar("S", bound=ClaimStruct)
+Draft = dict[str, Any]
+"""Fields gathered so far, by our names."""
+
+
+def day_of(text: str) -> date:
+    """CCYYMMDD as a date; ValueError otherwise."""
+    if len(text) < 8 or not (text.isascii() and text[:8].isdigit()):
+        raise ValueError("not CCYYMMDD")
+    return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+
+
+def part_of(parts: list[str], index: int) -> str | None:
+    """A component, or None when it is missing or empty."""
+    return parts[index] or None if index < len(parts) else None
+
+
+def struct_of(kind: type[S], draft: Draft) -> S:
+    """The structure of what was read. A segment out of its place may have left a field the structure does not have: it is dropped."""
+    known = kind.__struct_fields__
+    return kind(**{key: value for key, value in draft.items() if value is not None and key in known})
+
+
+def address_of(draft: Draft) -> Address | None:
+    """N3 and N4."""
+    return struct_of(Address, draft["address"]) if "address" in draft else None
+
+
+def provider_of(draft: Draft) -> Provider:
+    """NM1, PRV and REF of a provider."""
+    return struct_of(Provider, {**draft, "address": address_of(draft)})
+
+
+def person_of(draft: Draft) -> Person:
+    """NM1 and DMG of a person."""
+    return struct_of(Person, {**draft, "address": address_of(draft)})
+
+
+def ambulance_of(draft: Draft) -> Ambulance:
+    """CR1, CRC and the two places."""
+    places: Draft = {key: address_of(draft[key]) for key in ("pickup", "dropoff") if key in draft}
+    return struct_of(Ambulance, {**draft, **places})
+
+
+def other_payer_of(draft: Draft) -> OtherPayer:
+    """Loop 2320."""
+    subscriber = person_of(draft["subscriber"])
+    return struct_of(OtherPayer, {**draft, "subscriber": subscriber, "adjustments": tuple(draft.get("adjustments", ()))})
+
+
+def line_of(draft: Draft) -> ServiceLine:
+    """Loop 2400; InvalidClaim when it has no SV1."""
+    known = dict(draft)
+    if "providers" in known:
+        known["providers"] = LineProviders(**{role: provider_of(entity) for role, entity in known["providers"].items()})
+    if "drug" in known:
+        known["drug"] = struct_of(Drug, known["drug"])
+    if "dme" in known:
+        known["dme"] = struct_of(DurableEquipment, known["dme"])
+    known["prior_adjudication"] = tuple(
+        struct_of(PriorAdjudication, {**one, "adjustments": tuple(one.get("adjustments", ()))})
+        for one in known.get("prior_adjudication", ())
+    )
+    if known.get("charge_amount") is None:
+        raise InvalidClaim(
+            "A claim of the file cannot be read",
+            [Issue("x12.required", f"line {known['line_number']}", "The line has no SV1 segment.", "Send SV1 after LX.")],
+        )
+    return struct_of(ServiceLine, known)
