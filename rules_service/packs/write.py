@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import date
 from pathlib import Path
+
+import msgspec
 
 from rules_service.claim.parties import ClaimStruct
 from rules_service.engine.policy import complete_branches
@@ -11,6 +14,7 @@ from rules_service.packs import yaml_text
 from rules_service.packs.model import CasesFile, LockedVersion, LockFile, PackFile, RuleFile, plain
 from rules_service.packs.read import Pack, RuleFolder, read_yaml
 from rules_service.primitives.errors import Issue, PackFault
+from rules_service.rules.kinds import KINDS
 
 
 def format_pack(root: Path) -> list[Path]:
@@ -129,3 +133,34 @@ def write_pages(packs: list[Pack], folder: Path) -> list[Path]:
     for path, text in written.items():
         path.write_text(text, encoding="utf-8")
     return sorted(written)
+
+
+def kinds_page(packs: list[Pack]) -> str:
+    """The reference page of the rule kinds: parameters, facts, and the findings the shipped packs give with them."""
+    lines = ["# Rule kinds", "", "Generated from `rules_service/rules/kinds` by `make openapi`.", ""]
+    for name, kind in sorted(KINDS.items()):
+        lines += [
+            f"## {name}",
+            "",
+            f"{kind.title}. Levels: {', '.join(kind.levels)}.",
+            "",
+            (inspect.getdoc(inspect.getmodule(kind)) or "").partition("\n\n")[2],
+            "",
+        ]
+        fields = msgspec.structs.fields(kind.parameters)
+        if fields:
+            lines += [inspect.getdoc(kind.parameters) or "", "", "| Parameter | Required |", "|---|---|"]
+            lines += [f"| `{field.encode_name}` | {'yes' if field.required else 'no'} |" for field in fields] + [""]
+        if kind.specs:
+            lines += ["| Fact | Type | Meaning |", "|---|---|---|"]
+            lines += [f"| `{spec.name}` | {spec.type} | {spec.description} |" for spec in kind.specs.values()] + [""]
+        found = {
+            branch.code: f"| `{branch.code}` | {branch.severity} | {branch.title} |"
+            for pack in packs
+            for _, _, content in pack.contents()
+            if content.kind == name
+            for branch in complete_branches(content)
+            if branch.severity is not None
+        }
+        lines += ["| Finding | Severity | Title |", "|---|---|---|", *(found[code] for code in sorted(found)), ""]
+    return "\n".join(lines).rstrip() + "\n"

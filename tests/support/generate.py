@@ -16,7 +16,7 @@ from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.finding import Finding
 from rules_service.packs.model import CasesFile, PackFile, RuleFile
 from rules_service.packs.read import find_packs, read_pack
-from rules_service.packs.write import rule_page, write_pages
+from rules_service.packs.write import kinds_page, rule_page, write_pages
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.services.settings import Settings
 
@@ -46,6 +46,7 @@ def generated() -> dict[Path, str]:
         pack = read_pack(folder)
         for rule in pack.rules:
             files[Path(f"docs/rules/{rule.file.id}.md")] = rule_page(pack, rule)
+    files[Path("docs/rule-kinds.md")] = kinds_page([read_pack(folder) for folder in find_packs(ROOT / "payer_rules")])
     return files
 
 
