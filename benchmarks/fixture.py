@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ CODES = [
 ]
 
 
-def claim_body(lines: int = 5) -> bytes:
+def claim_body(lines: int = 5, codes: Sequence[str] = CODES) -> bytes:
     """A Medicare claim of about 0.9 KB a line, with names, addresses and providers as an EHR sends them."""
     address = {"line1": "100 SAMPLE STREET", "line2": "SUITE 200", "city": "AUSTIN", "state": "TX", "zip": "787010001"}
     provider = {
@@ -64,7 +65,7 @@ def claim_body(lines: int = 5) -> bytes:
         "diagnoses": [{"sequence": n, "code": code, "type": "principal" if n == 1 else "secondary"} for n, code in enumerate(("J06.9", "I10", "E11.9", "M54.50"), 1)],
         "service_lines": [
             {
-                "line_number": n, "line_control_number": f"LCN-{n:05d}", "procedure_code": CODES[(n - 1) % len(CODES)], "modifiers": ["59"] if n % 7 == 2 else [], "charge_amount": "100.00",
+                "line_number": n, "line_control_number": f"LCN-{n:05d}", "procedure_code": codes[(n - 1) % len(codes)], "modifiers": ["59"] if n % 7 == 2 else [], "charge_amount": "100.00",
                 "unit_basis": "UN", "unit_count": "1", "service_from": "2026-11-20", "service_through": "2026-11-20", "place_of_service_code": "11", "diagnosis_pointers": [1, 2],
                 "providers": {"rendering": provider}, "description": "SERVICE AS RENDERED", "emergency": "N",
             }
