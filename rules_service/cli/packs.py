@@ -107,7 +107,7 @@ def new_rule_(
 ) -> None:
     """Write the skeleton of a rule that passes its check and fires in its own case; edit it from there."""
     with told():
-        day = date.fromisoformat(effective_from) if effective_from else date.today().replace(day=1)  # noqa: DTZ011  a day, chosen by the author
+        day = date.fromisoformat(effective_from) if effective_from else date.today().replace(month=1, day=1)  # noqa: DTZ011  a day, chosen by the author
         folder = new_rule(root / pack, name, rule_id, day, root / "_template")
     print(f"{folder}\nEdit rule.yaml, cases.yaml and rule.md, then: packs check, packs test, packs load")
 

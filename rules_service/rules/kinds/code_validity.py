@@ -162,42 +162,60 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         elif parameters.subject == "diagnosis":
             yield from self._diagnoses(parameters, judged)
         else:
+            good: list[LineView] = []
             for line in judged.lines:
                 for code in _line_codes(parameters, line):
-                    yield self._line_code(parameters, judged, line, code)
+                    candidate = self._line_code(parameters, judged, line, code)
+                    if candidate is None:
+                        good.append(line)
+                    else:
+                        yield candidate
+            if good:
+                yield Candidate(lines=good, facts={"code.subject": parameters.subject, "code.state": "valid", "code.pointer_exists": None})
 
     def _pointers(self, judged: Judged) -> Iterator[Candidate]:
         if judged.view.claim.claim_type == "institutional":
             return
+        known = judged.view.diagnosis_by_sequence
+        good: list[LineView] = []
         for line in judged.lines:
-            for pointer in line.line.diagnosis_pointers:
+            missing = [pointer for pointer in line.line.diagnosis_pointers if pointer not in known]
+            if not missing and line.line.diagnosis_pointers:
+                good.append(line)
+            for pointer in missing:
                 yield Candidate(
                     lines=(line,),
                     place=Place("line.diagnosis_pointers", line.index, line.number),
-                    facts={
-                        "code.subject": "pointer",
-                        "code.state": None,
-                        "code.pointer_exists": pointer in judged.view.diagnosis_by_sequence,
-                    },
+                    key=str(pointer),
+                    facts={"code.subject": "pointer", "code.state": None, "code.pointer_exists": False},
                     params={"line_number": str(line.number), "pointer": str(pointer)},
-                    expected={"pointers_among": sorted(judged.view.diagnosis_by_sequence)},
+                    expected={"pointers_among": sorted(known)},
                     actual={"pointer": pointer},
                 )
+        if good:
+            yield Candidate(lines=good, facts={"code.subject": "pointer", "code.state": None, "code.pointer_exists": True})
 
     def _diagnoses(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
         """One candidate a diagnosis and day of the lines that use it: the code set of each day of service counts."""
-        view = judged.view
+        view, good = judged.view, False
         for position, diagnosis in enumerate(view.claim.diagnoses):
             using = [line for line in view.lines if diagnosis.sequence in line.line.diagnosis_pointers] or view.lines
             days: dict[date | None, list[LineView]] = {}
             for line in using:
                 days.setdefault(_diagnosis_day(view, line), []).append(line)
             for day, lines in days.items():
-                yield self._diagnosis(parameters, judged, position, lines, day)
+                candidate = self._diagnosis(parameters, judged, position, lines, day)
+                if candidate is None:
+                    good = True
+                else:
+                    yield candidate
+        if good:
+            yield Candidate(lines=view.lines, facts={"code.subject": "diagnosis", "code.state": "valid", "code.pointer_exists": None})
 
     def _diagnosis(
         self, parameters: CodeValidityParameters, judged: Judged, position: int, lines: list[LineView], day: date | None
-    ) -> Candidate:
+    ) -> Candidate | None:
+        """The diagnosis on a day; None when it is valid, which all valid ones say together."""
         diagnosis = judged.view.claim.diagnoses[position]
         state: FactValue
         text = ""
@@ -212,7 +230,9 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             else:
                 bare = diagnosis.code.replace(".", "")
                 state = _state(table, bare, day)
-                text = _candidates(table, bare, day) if state != "valid" else ""
+                if state == "valid":
+                    return None
+                text = _candidates(table, bare, day)
         shown = day.isoformat() if day else ""
         return Candidate(
             lines=lines,
@@ -229,13 +249,16 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             actual={"code": shown_code(diagnosis.code)},
         )
 
-    def _line_code(self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str) -> Candidate:
+    def _line_code(self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str) -> Candidate | None:
+        """A coded value of a line; None when it is valid, which all valid ones say together."""
         state: FactValue
         if line.date_from is None:
             state = Unknown("service_date_missing", "service_lines.service_from")
         else:
             table = judged.lookups.codes(parameters.table or "", line.date_from)
             state = table if isinstance(table, Unknown) else _state(table, code, line.date_from)
+            if state == "valid":
+                return None
         field = {"procedure": "line.procedure_code", "modifier": "line.modifiers", "place_of_service": "line.place_of_service_code"}[
             parameters.subject
         ]

@@ -133,14 +133,18 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             yield self._member_id(parameters, judged.view)
             return
         providers = judged.view.claim.providers
+        yield Candidate(
+            lines=judged.view.lines,
+            facts={"identifier.present": True, "identifier.valid": True, "identifier.valid_without_punctuation": True},
+        )  # every valid NPI, together
         for role in ROLES:
             provider = getattr(providers, role)
-            if provider is not None and provider.npi is not None:
+            if provider is not None and provider.npi is not None and not npi_is_valid(provider.npi):
                 yield self._npi(provider, role, judged.view.lines, Place(f"claim.providers.{role}.npi"), f"/providers/{role}/npi")
         for line in judged.view.lines:
             for role in _LINE_ROLES if line.line.providers is not None else ():
                 provider = getattr(line.line.providers, role)
-                if provider is not None and provider.npi is not None:
+                if provider is not None and provider.npi is not None and not npi_is_valid(provider.npi):
                     yield self._npi(
                         provider,
                         role,
@@ -152,8 +156,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
     def _npi(self, provider: Provider, role: str, lines: list[LineView], place: Place, pointer: str) -> Candidate:
         npi = provider.npi or ""
         bare = without_punctuation(npi)
-        valid = npi_is_valid(npi)
-        repairable = not valid and bare != npi and npi_is_valid(bare)
+        repairable = npi_is_valid(bare)
         predicts = Prediction(
             outcome="rejection",
             group_code="CO",
@@ -174,7 +177,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             fixes=fixes,
             predicts=predicts,
             params={"role": role.replace("_", " ")},
-            facts={"identifier.present": True, "identifier.valid": valid, "identifier.valid_without_punctuation": valid or repairable},
+            facts={"identifier.present": True, "identifier.valid": False, "identifier.valid_without_punctuation": repairable},
             shown={"role": role},
             expected={"form": "10 digits, check digit over 80840 + NPI"},
             actual={"length": len(npi)},
