@@ -133,17 +133,23 @@ def _walk(struct: type, prefix: str, root: str, steps: tuple[str, ...], found: d
             _walk(annotation, name, root, path, found, level)
 
 
+def _follow(view: Any, root: str, path: tuple[str, ...]) -> Any:
+    """The value at a path: None when absent, Unknown when a part of `context` on the way was not supplied."""
+    value = getattr(view, root)
+    in_context = False
+    for step in path:
+        if value is None:
+            break
+        in_context = in_context or step == "context"
+        value = getattr(value, step)
+    return _missing(path) if value is None and in_context and path != ("context",) else value
+
+
 def _path_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Getter:
     def get(view: Any) -> FactValue:
-        value = getattr(view, root)
-        in_context = False
-        for step in path:
-            if value is None:
-                return _missing(path) if in_context else None
-            in_context = in_context or step == "context"
-            value = getattr(value, step)
-        if value is None and in_context:
-            return _missing(path)
+        value = _follow(view, root, path)
+        if isinstance(value, Unknown):
+            return value
         if inner:
             return tuple(text for item in value or () if (text := getattr(item, inner[0])))
         return _plain(value)
@@ -153,16 +159,8 @@ def _path_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Ge
 
 def _count_getter(root: str, path: tuple[str, ...]) -> Getter:
     def get(view: Any) -> FactValue:
-        value = getattr(view, root)
-        in_context = False
-        for step in path:
-            if value is None:
-                return _missing(path) if in_context else None
-            in_context = in_context or step == "context"
-            value = getattr(value, step)
-        if value is None:
-            return _missing(path) if in_context else 0
-        return len(value)
+        value = _follow(view, root, path)
+        return value if isinstance(value, Unknown) else len(value or ())
 
     return get
 

@@ -20,7 +20,9 @@ import numpy.typing as npt
 MAGIC = b"RSPT1\n"
 NO_LAST_DAY = 2**31 - 1
 _LENGTH = struct.Struct("<I")
-_NUMPY_FROM = 8  # measured: below this many distinct codes plain Python is faster
+MAX_RECENT = 4_096
+"""Codes whose place is remembered: claims keep asking for the same few hundred."""
+_NUMPY_FROM = 12  # measured: below this many distinct codes plain Python is faster
 
 
 class _Header(msgspec.Struct, frozen=True):
@@ -98,12 +100,22 @@ class PairTable:
         self._indicator = view[at : at + header.rows]
         if len(self._indicator) != header.rows:
             raise ValueError("the pair table is cut short")
+        self._recent: dict[str, int | None] = {}
         self._matrix = np.frombuffer(self._bits, dtype=np.uint8).reshape(header.codes, header.stride)
 
     def __len__(self) -> int:
         return self._rows
 
     def _index(self, code: str) -> int | None:
+        try:
+            return self._recent[code]
+        except KeyError:
+            if len(self._recent) >= MAX_RECENT:
+                self._recent.clear()
+            found = self._recent[code] = self._search(code)
+            return found
+
+    def _search(self, code: str) -> int | None:
         if not code.isascii():
             return None
         wanted = code.encode("ascii")
