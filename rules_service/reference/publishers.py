@@ -20,6 +20,10 @@ from rules_service.reference.pair_table import NO_LAST_DAY, write_pair_table
 Mode = Literal["cumulative", "periodic"]
 
 
+MAX_PAIR_CODES = 40_000
+"""NCCI tables name about 13,000 codes; the bit matrix grows with the square of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file as it came."""
@@ -85,6 +89,15 @@ def read_pairs(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTabl
             lasts.append(last)
             indicators.append(int(indicator))
         faults.raise_any()
+    codes = len(set(ones) | set(twos))
+    if codes > MAX_PAIR_CODES:
+        issue = Issue(
+            "too_many_codes",
+            files[0].name,
+            f"{codes} different codes; a pair table has at most {MAX_PAIR_CODES}.",
+            "Check that this is the PTP file.",
+        )
+        raise ReferenceFault("The table is not a pair table of this kind: nothing was loaded", [issue])
     return ParsedTable(write_pair_table(ones, twos, firsts, lasts, indicators), len(ones))
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rules_service.primitives.errors import StorageUnavailable
 
+STATEMENT_MILLISECONDS = 120_000
 BUSY_MILLISECONDS = 5_000
 """How long a write waits for another's lock before the caller is told to try again."""
 
@@ -65,7 +66,14 @@ class Database:
                 pool_size=pool_size,
                 pool_pre_ping=True,
                 hide_parameters=True,
-                connect_args={"connect_timeout": 5, "options": f"-c lock_timeout={busy_milliseconds}"},
+                connect_args={
+                    "connect_timeout": 5,
+                    # A server that went away is noticed in seconds, and no statement holds the writer for ever.
+                    "keepalives_idle": 5,
+                    "keepalives_interval": 2,
+                    "keepalives_count": 3,
+                    "options": f"-c lock_timeout={busy_milliseconds} -c statement_timeout={STATEMENT_MILLISECONDS}",
+                },
             )
         self._reader = self.engine.execution_options(reading=True)
 
