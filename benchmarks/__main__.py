@@ -147,7 +147,7 @@ def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
                 f"validate {dialect} / echo",
                 _ratio(rounds[f"validate {dialect}"], rounds["echo"]),
                 "x",
-                "strict pydantic echo of the same claim, same app",
+                "pydantic echo of the same claim, same app",
                 target,
             )
             note(
