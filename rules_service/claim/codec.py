@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import date
 from typing import Any, TypeVar
 
 import msgspec
@@ -164,8 +163,3 @@ _encoder = msgspec.json.Encoder(enc_hook=encode_value)
 def encode_json(value: Any) -> bytes:
     """JSON of a claim or any other structure of this project; equal structures give equal bytes."""
     return _encoder.encode(value)
-
-
-def iso_day(value: date | None) -> str | None:
-    """`YYYY-MM-DD`, or None."""
-    return value.isoformat() if value else None

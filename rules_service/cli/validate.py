@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from rules_service.claim.claim import Claim
 from rules_service.cli.common import opened
-from rules_service.formats.native.json_claims import claim_of, lines_of
+from rules_service.formats.native.json_claims import lines_of, read_claims
 from rules_service.formats.x12.claims_837p import read_837p
 from rules_service.primitives.errors import RulesServiceError
 from rules_service.rendering.text import error_document, evaluation_text, problem_text
@@ -34,13 +34,7 @@ def claims_of_file(path: Path) -> list[Claim | RulesServiceError]:
         texts = lines_of(data) if path.suffix.lower() in (".ndjson", ".jsonl") else [data]
     except RulesServiceError as error:
         return [error]
-    read: list[Claim | RulesServiceError] = []
-    for text in texts:
-        try:
-            read.append(claim_of(text))
-        except RulesServiceError as error:
-            read.append(error)
-    return read
+    return read_claims(texts)
 
 
 def validate(

@@ -76,7 +76,8 @@ class _Draft:
     findings: list[Finding] = field(default_factory=list)
     preview: list[Finding] = field(default_factory=list)
     bypassed: list[Bypassed] = field(default_factory=list)
-    not_evaluated: list[NotEvaluated] = field(default_factory=list)
+    not_evaluated: dict[tuple[str, str, tuple[int, ...]], NotEvaluated] = field(default_factory=dict)
+    """By rule, reason and lines: told once, however many branches do not know."""
     incomplete_rules: set[str] = field(default_factory=set)
 
 
@@ -216,7 +217,7 @@ def _derive(
     gathered: _Gathered,
     shared: dict[Any, Ask],
 ) -> None:
-    for candidate in rule.kind.derive(rule.parameters, Judged(view, lookups, lines, rule.rule.content)):
+    for candidate in rule.kind.derive(rule.parameters, Judged(view, lookups, lines)):
         line = candidate.lines[0] if candidate.lines and rule.reads_catalogue else None
         values = (*candidate.facts, *candidate.facts.values())
         same = (id(rule), line.index if line is not None else None, values)
@@ -291,21 +292,21 @@ def _decide(
     """The first true branch decides. A branch that is unknown is noted, and those after it may still be true."""
     content, key = subject.rule.rule.content, subject.ask.key
     is_stable = content.stage == "stable"
-    candidate = subject.candidate
+    candidate, numbers = subject.candidate, _numbers(subject)
     for branch, program in subject.rule.branches:
         if (program, key) in unknown:
             if is_stable:
-                _note_unknown(subject, branch, program, _numbers(subject), draft)
+                _note_unknown(subject, branch, program, numbers, draft)
             continue
         if (program, key) not in fired:
             continue
         if branch.bypassed and is_stable:
             by = candidate.params.get(branch.bypassed_by, branch.bypassed_by)
-            draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=_numbers(subject), by=by))
+            draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=numbers, by=by))
         if branch.severity is not None:
-            concerned = _numbers(subject) or deadlines
+            concerned = numbers or deadlines
             deadline = min((deadlines[number] for number in concerned if number in deadlines), default=None)
-            finding = build_finding(subject.rule, branch, program, candidate, subject.ask.fact, view, _numbers(subject), hold, deadline)
+            finding = build_finding(subject.rule, branch, program, candidate, subject.ask.fact, view, numbers, hold, deadline)
             (draft.findings if is_stable else draft.preview).append(finding)
         return
 
@@ -319,7 +320,7 @@ def _note_unknown(subject: Subject, branch: Branch, program: Program, numbers: t
     content = subject.rule.rule.content
     reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := subject.ask.fact(name), Unknown))
     reason, supply = reasons[0]
-    noted = NotEvaluated(
+    told = NotEvaluated(
         rule_id=content.rule_id,
         code=branch.code,
         line_numbers=numbers,
@@ -327,8 +328,7 @@ def _note_unknown(subject: Subject, branch: Branch, program: Program, numbers: t
         required=content.required and reason not in OPTIONAL_REASONS,
         supply=supply or None,
     )
-    if not any(one.rule_id == noted.rule_id and one.reason == reason and one.line_numbers == numbers for one in draft.not_evaluated):
-        draft.not_evaluated.append(noted)
+    draft.not_evaluated.setdefault((content.rule_id, reason, numbers), told)
     draft.incomplete_rules.add(content.rule_id)
 
 
@@ -350,7 +350,7 @@ def _numbered(findings: list[Finding], prefix: str) -> tuple[Finding, ...]:
 
 def _judgement(policy: Policy, view: ClaimView, concerned: set[tuple[str, int]], draft: _Draft) -> Judgement:
     findings = _numbered(draft.findings, "f")
-    not_evaluated = sorted(draft.not_evaluated, key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
+    not_evaluated = sorted(draft.not_evaluated.values(), key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
     outcome: Outcome = "clean"
     if any(SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["warn"] for finding in findings):
         outcome = "findings"

@@ -11,7 +11,7 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -69,7 +69,7 @@ def complete_branches(content: RuleVersionContent) -> tuple[Branch, ...]:
     for branch in kind.branches(kind.read_parameters(content.parameters)):
         when = {"all": [content.when, branch.when]} if content.when is not None else branch.when
         template = content.findings.get(branch.code)
-        changed = Branch(**{**{name: getattr(branch, name) for name in branch.__dataclass_fields__}, "when": when})
+        changed = replace(branch, when=when)
         branches.append(_worded(changed, content, template) if template is not None else changed)
     return tuple(branches)
 
@@ -78,10 +78,9 @@ def _worded(branch: Branch, content: RuleVersionContent, template: Any) -> Branc
     fixes = (
         tuple(Fix(label=fix.label, class_=fix.class_, patch=None) for fix in template.fixes) if template.fixes is not None else branch.fixes
     )
-    return Branch(
-        code=branch.code,
+    return replace(
+        branch,
         title=template.title or branch.title,
-        when=branch.when,
         severity=template.severity or branch.severity,
         category=template.category or branch.category,
         confidence=template.confidence or branch.confidence,
@@ -89,8 +88,6 @@ def _worded(branch: Branch, content: RuleVersionContent, template: Any) -> Branc
         at=template.at or branch.at,
         message=template.message or branch.message,
         fixes=fixes,
-        bypassed=branch.bypassed,
-        bypassed_by=branch.bypassed_by,
         owner_role=template.owner_role or branch.owner_role,
         next_action=template.next_action or branch.next_action,
         override_reasons=content.override_reasons or branch.override_reasons,
@@ -188,10 +185,6 @@ class Slice:
             compiled.reads_catalogue = any(name in CATALOGUE for name in names)
             compiled.may_be_unknown = any(name.startswith("claim.context") for name in names)
         self.by_basis = self._index()
-        self.rules_of_program: dict[Program, list[CompiledRule]] = {}
-        for compiled in self.rules:
-            for program in compiled.programs:
-                self.rules_of_program.setdefault(program, []).append(compiled)
 
     def _index(self) -> dict[str, RuleIndex]:
         found: dict[str, RuleIndex] = {}
@@ -263,9 +256,6 @@ class SliceCache:
             while len(self._slices) > self._capacity:
                 self._slices.popitem(last=False)
         return kept
-
-    def __len__(self) -> int:
-        return len(self._slices)
 
 
 class Policy:

@@ -14,7 +14,6 @@ from datetime import date, timedelta
 
 import holidays
 
-DAY_ZERO = date.min
 LAST_DAY = date.max
 
 

@@ -58,11 +58,3 @@ def find_principal(connection: Connection, key_sha256: str) -> Principal | None:
         )
     ).first()
     return None if row is None else Principal(row.tenant_id, row.client_id, frozenset(row.scopes.split()))
-
-
-def find_named(connection: Connection, tenant_id: str, name: str) -> str | None:
-    """The id of a client by its name."""
-    row = connection.execute(
-        select(_api_client.c.client_id).where(_api_client.c.tenant_id == tenant_id, _api_client.c.name == name)
-    ).first()
-    return None if row is None else str(row.client_id)

@@ -15,7 +15,7 @@ from rules_service.api.openapi import json_answer, json_body, problems
 from rules_service.api.problems import ProblemError, problem_document, problem_of
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim
-from rules_service.formats.native.json_claims import claim_of, claims_in_batch, lines_of
+from rules_service.formats.native.json_claims import claim_of, claims_in_batch, lines_of, read_claims
 from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
 from rules_service.services.validate_claim import Answered, ClaimValidator
 from rules_service.storage.clients import Principal
@@ -97,13 +97,7 @@ async def _stream(texts: list[bytes], principal: Principal, validator: ClaimVali
 
 async def judge_each(texts: list[bytes], principal: Principal, validator: ClaimValidator, first: int = 0) -> list[bytes]:
     """One result a claim text, stored together in one transaction; a text that is no claim gives its problem."""
-    read: list[Claim | RulesServiceError] = []
-    for text in texts:
-        try:
-            read.append(claim_of(text))
-        except RulesServiceError as error:
-            read.append(error)
-    return await judge_read(read, principal, validator, first)
+    return await judge_read(read_claims(texts), principal, validator, first)
 
 
 async def judge_read(read: list[Claim | RulesServiceError], principal: Principal, validator: ClaimValidator, first: int = 0) -> list[bytes]:

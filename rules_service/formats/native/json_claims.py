@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from rules_service.claim.canonical import canonical_claim
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import StrictDecoder, claim_decoder
-from rules_service.primitives.errors import InvalidClaim, Issue
+from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
 
 MAX_BATCH = 100
 MAX_LINES_OF_NDJSON = 20_000
@@ -25,6 +27,17 @@ _batch_decoder = StrictDecoder(ClaimBatch)
 def claim_of(body: bytes) -> Claim:
     """One canonical claim from strict JSON."""
     return canonical_claim(claim_decoder.decode(body))
+
+
+def read_claims(texts: Iterable[bytes]) -> list[Claim | RulesServiceError]:
+    """Each text's claim, or the error that refuses it: one bad text fails alone."""
+    read: list[Claim | RulesServiceError] = []
+    for text in texts:
+        try:
+            read.append(claim_of(text))
+        except RulesServiceError as error:
+            read.append(error)
+    return read
 
 
 def claims_in_batch(body: bytes) -> list[bytes]:

@@ -21,7 +21,7 @@ from rules_service.findings.finding import Category, Confidence, Fix, Severity
 from rules_service.primitives.errors import Issue, RuleRefused
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
-from rules_service.rules.rule import Level, Prediction, RuleVersionContent
+from rules_service.rules.rule import Level, Prediction
 
 P = TypeVar("P", bound=msgspec.Struct)
 
@@ -83,7 +83,6 @@ class Judged:
     view: ClaimView
     lookups: Lookups
     lines: Sequence[LineView]
-    content: RuleVersionContent
 
 
 class Parameters(ClaimStruct, frozen=True):

@@ -101,7 +101,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
         ("pair.modifier_indicator", "count", "0 never, 1 with a PTP-associated modifier, 9 deleted."),
         ("pair.bypass_modifier_present", "flag", "A PTP-associated modifier that is valid on its code stands where the payer accepts it."),
         ("pair.same_side", "flag", "Only anatomic modifiers bypass, and both lines carry the same ones."),
-        ("pair.invalid_modifier", "flag", "A PTP-associated modifier stands on a code it is not valid on, and nothing else bypasses."),
         ("pair.in_history", "flag", "Column one was billed on an earlier claim; unknown when history was not supplied."),
         ("pair.column_two_in_history", "flag", "Column two was paid earlier and column one is billed now."),
         (
@@ -328,7 +327,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
             "pair.modifier_indicator": row.indicator,
             "pair.bypass_modifier_present": bool(bypassing),
             "pair.same_side": same_side,
-            "pair.invalid_modifier": False,
             "pair.in_history": False,
             "pair.column_two_in_history": False,
         }
@@ -440,7 +438,6 @@ _NO_PAIR: dict[str, FactValue] = {
     "pair.modifier_indicator": None,
     "pair.bypass_modifier_present": False,
     "pair.same_side": False,
-    "pair.invalid_modifier": False,
     "pair.in_history": False,
     "pair.column_two_in_history": False,
 }
