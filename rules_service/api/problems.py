@@ -63,9 +63,7 @@ def problem_document(slug: str, detail: str = "", issues: Sequence[Issue] = (), 
     if request_id is not None:
         document["request_id"] = request_id
     if issues:
-        document["errors"] = [
-            {"pointer": issue.where, "code": issue.code, "message": issue.message, "mend": issue.mend} for issue in issues
-        ]
+        document["errors"] = [issue.plain() for issue in issues]
     return document
 
 

@@ -14,11 +14,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from rules_service.api.problems import ProblemError
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import SnapshotRegistry
-from rules_service.services.validate_claim import ClaimValidator
-from rules_service.storage.cipher import ClaimCipher
+from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.storage.clients import Principal, find_principal, hash_key
 from rules_service.storage.database import Database
-from rules_service.storage.editions import EditionFiles
 from rules_service.storage.writer import EvaluationWriter
 
 CREDENTIAL_SECONDS = 5.0
@@ -58,11 +56,7 @@ class AppState:
     def build(cls, settings: Settings) -> AppState:
         """Open everything a process needs."""
         database = Database(settings.database_url)
-        snapshots = SnapshotRegistry(database, EditionFiles(settings.data_dir / "editions"))
-        writer = EvaluationWriter(database)
-        cipher = ClaimCipher.from_text_or_file(settings.claim_key, settings.data_dir / "claim.key")
-        validator = ClaimValidator(database, snapshots, writer, cipher, frozenset(settings.hold_severities), settings.time_zone)
-        return cls(settings, database, snapshots, writer, validator)
+        return cls(settings, database, *open_validator(settings, database))
 
     @property
     def pool(self) -> ProcessPoolExecutor:

@@ -17,12 +17,8 @@ from rules_service.formats.native.json_claims import lines_of, read_claims
 from rules_service.formats.x12.claims_837p import read_837p
 from rules_service.primitives.errors import RulesServiceError
 from rules_service.rendering.text import error_document, evaluation_text, problem_text
-from rules_service.services.snapshot import SnapshotRegistry
-from rules_service.services.validate_claim import ClaimValidator
-from rules_service.storage.cipher import ClaimCipher
+from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.storage.clients import Principal
-from rules_service.storage.editions import EditionFiles
-from rules_service.storage.writer import EvaluationWriter
 
 
 def claims_of_file(path: Path) -> list[Claim | RulesServiceError]:
@@ -44,17 +40,8 @@ def validate(
     """Judge every claim of the files. Exit code 0 when all are clean, 1 when any is not, 2 when any could not be read."""
     worst = 0
     with opened() as (settings, database):
-        writer = EvaluationWriter(database)
+        _, writer, validator = open_validator(settings, database)
         try:
-            cipher = ClaimCipher.from_text_or_file(settings.claim_key, settings.data_dir / "claim.key")
-            validator = ClaimValidator(
-                database,
-                SnapshotRegistry(database, EditionFiles(settings.data_dir / "editions")),
-                writer,
-                cipher,
-                frozenset(settings.hold_severities),
-                settings.time_zone,
-            )
             principal = Principal(settings.tenant_id, "command line", frozenset())
             with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as progress:
                 task = progress.add_task("Validating", total=len(files))

@@ -34,6 +34,10 @@ class Issue:
     def __str__(self) -> str:
         return f"{self.where}: {self.code}: {self.message}" + (f" {self.mend}" if self.mend else "")
 
+    def plain(self) -> dict[str, str]:
+        """The fault as problem documents show it."""
+        return {"pointer": self.where, "code": self.code, "message": self.message, "mend": self.mend}
+
 
 class RulesServiceError(Exception):
     """Root of the tree."""

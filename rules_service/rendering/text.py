@@ -43,8 +43,7 @@ def error_document(error: RulesServiceError) -> dict[str, Any]:
     """An error of ours as plain data, with all its issues."""
     if not isinstance(error, InputError):
         return {"title": str(error), "errors": []}
-    issues = [{"pointer": issue.where, "code": issue.code, "message": issue.message, "mend": issue.mend} for issue in error.issues]
-    return {"title": error.title, "errors": issues}
+    return {"title": error.title, "errors": [issue.plain() for issue in error.issues]}
 
 
 def problem_text(problem: dict[str, Any]) -> str:

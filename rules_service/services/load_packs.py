@@ -49,7 +49,7 @@ def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: st
     with database.writing() as connection:
         catalog.ensure_tenant(connection, tenant_id, tenant_id, now)
         epoch = catalog.current_epoch(connection, tenant_id)
-        latest = {record.rule_set_id: record for record in catalog.publications(connection, tenant_id, epoch)}
+        latest = {record.rule_set_id: record for record in catalog.latest_publications(connection, tenant_id, epoch)}
         known_payers = {payer.payer_id: payer for payer in catalog.payers(connection, tenant_id, epoch)}
         for pack in packs:
             publication, files = pack.publication(), pack.files()

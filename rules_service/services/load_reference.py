@@ -79,14 +79,15 @@ def load_parsed(
         issue = census_issue(name, parsed.rows, before)
         if issue is not None and not accept_census:
             raise ReferenceFault("The census does not fit: nothing was loaded", [issue])
+        sha256 = sha256_hex(parsed.blob)
         same = next((record for record in known if record.edition == label), None)
-        if same is not None and same.sha256 == sha256_hex(parsed.blob) and same.coverage == coverage:
+        if same is not None and same.sha256 == sha256 and same.coverage == coverage:
             return LoadedEdition(name, label, same.epoch, same.sha256, parsed.rows, before)
         content = catalog.EpochContent()
         sources = [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data)} for file in files]
         content.editions.append((name, label, coverage, parsed.blob, parsed.rows, sources))
         epoch = catalog.publish(connection, tenant_id, content, who, f"reference edition {name} {label}", now)
-    return LoadedEdition(name, label, epoch, sha256_hex(parsed.blob), parsed.rows, before)
+    return LoadedEdition(name, label, epoch, sha256, parsed.rows, before)
 
 
 def coverage_of(first: str, last: str | None) -> EffectivePeriod:

@@ -21,11 +21,13 @@ from rules_service.primitives.canonical import canonical_bytes, content_hash, sh
 from rules_service.primitives.errors import NotFound, StateConflict, StorageUnavailable
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds import KINDS
+from rules_service.services.settings import Settings
 from rules_service.services.snapshot import Snapshot, SnapshotRegistry
 from rules_service.storage import evaluations
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.clients import Principal
 from rules_service.storage.database import Database
+from rules_service.storage.editions import EditionFiles
 from rules_service.storage.evaluations import EvaluationRow
 from rules_service.storage.ids import new_id
 from rules_service.storage.writer import EvaluationWriter, KeyTaken, StaleCatalog
@@ -185,6 +187,15 @@ class ClaimValidator:
         policy, payer_id = snapshot.policy_for(claim)
         told = explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions))
         return encode_json({"evaluation_id": evaluation_id, "catalog_epoch": stored.catalog_epoch, "rules": told})
+
+
+def open_validator(settings: Settings, database: Database) -> tuple[SnapshotRegistry, EvaluationWriter, ClaimValidator]:
+    """A process's validator with what it rests on; whoever opens it closes the writer."""
+    cipher = ClaimCipher.from_text_or_file(settings.claim_key, settings.data_dir / "claim.key")
+    registry = SnapshotRegistry(database, EditionFiles(settings.data_dir / "editions"))
+    writer = EvaluationWriter(database)
+    validator = ClaimValidator(database, registry, writer, cipher, frozenset(settings.hold_severities), settings.time_zone)
+    return registry, writer, validator
 
 
 def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple[Answer, str, Pins, bytes]:

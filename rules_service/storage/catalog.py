@@ -242,10 +242,15 @@ def publications(connection: Connection, tenant_id: str, epoch: int, rule_set_id
     ]
 
 
+def latest_publications(connection: Connection, tenant_id: str, epoch: int) -> list[PublicationRecord]:
+    """The latest publication of every rule set as of an epoch, by rule set id."""
+    return list({record.rule_set_id: record for record in publications(connection, tenant_id, epoch)}.values())
+
+
 def live_publications(connection: Connection, tenant_id: str, epoch: int) -> list[Publication]:
     """The latest publication of every rule set as of an epoch, with its contents."""
-    latest = {record.rule_set_id: record for record in publications(connection, tenant_id, epoch)}
-    wanted = {window.sha256 for record in latest.values() for window in record.manifest.windows}
+    latest = latest_publications(connection, tenant_id, epoch)
+    wanted = {window.sha256 for record in latest for window in record.manifest.windows}
     rows = connection.execute(select(_rule_version.c.sha256, _rule_version.c.body).where(_rule_version.c.tenant_id == tenant_id))
     contents = {row.sha256: msgspec.json.decode(row.body, type=RuleVersionContent) for row in rows if row.sha256 in wanted}
     return [
@@ -256,7 +261,7 @@ def live_publications(connection: Connection, tenant_id: str, epoch: int) -> lis
             record.manifest,
             {window.sha256: contents[window.sha256] for window in record.manifest.windows},
         )
-        for record in latest.values()
+        for record in latest
     ]
 
 

@@ -94,8 +94,8 @@ class Database:
         config = migration_config(self.url)
         with _mapped(), self.engine.connect() as connection:
             config.attributes["connection"] = connection
-            before = command.downgrade if revision not in ("head", "heads") else command.upgrade
-            before(config, revision)
+            move = command.downgrade if revision not in ("head", "heads") else command.upgrade
+            move(config, revision)
             connection.commit()
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ class KeyTaken(RulesServiceError):
     """Another request stored an evaluation under this idempotency key first."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Waiting:
     rows: list[EvaluationRow]
     loop: asyncio.AbstractEventLoop

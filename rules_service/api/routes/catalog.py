@@ -30,9 +30,14 @@ Caller = Annotated[Principal, Depends(needs("claims:validate"))]
 _READ = scoped("rules:read")
 
 
-def _records(request: Request, caller: Principal, rule_set_id: str | None = None) -> list[PublicationRecord]:
+def _records(request: Request, caller: Principal, rule_set_id: str) -> list[PublicationRecord]:
     with state_of(request).database.reading() as connection:
         return catalog.publications(connection, caller.tenant_id, catalog.current_epoch(connection, caller.tenant_id), rule_set_id)
+
+
+def _latest(request: Request, caller: Principal) -> list[PublicationRecord]:
+    with state_of(request).database.reading() as connection:
+        return catalog.latest_publications(connection, caller.tenant_id, catalog.current_epoch(connection, caller.tenant_id))
 
 
 def _publication(record: PublicationRecord) -> s.PublicationAnswer:
@@ -71,8 +76,7 @@ def get_payer(payer_id: str, request: Request, caller: Reader) -> s.PayerAnswer:
 @router.get("/v1/rule-sets", operation_id="listRuleSets", openapi_extra=_READ)
 def list_rule_sets(request: Request, caller: Reader) -> s.RuleSetList:
     """Rule sets with their current publication."""
-    latest = {record.rule_set_id: record for record in _records(request, caller)}
-    return s.RuleSetList(data=[_rule_set(record) for _, record in sorted(latest.items())])
+    return s.RuleSetList(data=[_rule_set(record) for record in _latest(request, caller)])
 
 
 def _rule_set(record: PublicationRecord) -> s.RuleSetAnswer:
@@ -188,11 +192,10 @@ def get_capabilities(request: Request, caller: Caller) -> s.Capabilities:
     """Payers, claim types, formats, limits and the live epoch."""
     state = state_of(request)
     snapshot = state.snapshots.current(caller.tenant_id)
-    latest = {record.rule_set_id: record for record in _records(request, caller)}
     settings = state.settings
     return s.Capabilities(
         catalog_epoch=snapshot.epoch, engine_version=ENGINE_VERSION, claim_types=["professional", "institutional", "dental"], formats=["application/json", "application/x-ndjson", "application/edi-x12 (837P 005010X222A1)"],
-        payers=sorted(snapshot.payers.records), rule_sets=[_publication(record) for _, record in sorted(latest.items())],
+        payers=sorted(snapshot.payers.records), rule_sets=[_publication(record) for record in _latest(request, caller)],
         reference_tables=[name for name in snapshot.editions.names() if "/" not in name],
         limits={"claim_bytes": settings.max_validate_bytes, "batch_bytes": settings.max_batch_bytes, "batch_claims": MAX_BATCH, "service_lines": MAX_LINES},
         not_evaluated_reasons=REASONS,
