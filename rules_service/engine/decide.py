@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from rules_service.engine.compile import FactReader, Program, ProgramShard
-from rules_service.engine.policy import CompiledRule, Slice
-from rules_service.facts.values import FactValue
+from rules_service.engine.policy import Panel, Slice
 from rules_service.rules.matching import truth
 
 Match = tuple[Program, str]
@@ -19,21 +18,16 @@ Match = tuple[Program, str]
 
 @dataclass(slots=True, eq=False)
 class Ask:
-    """One subject with the conditions asked of it. Subjects with equal facts share one ask, and so one engine fact."""
+    """A panel asked of one subject, under a key no other subject of the run has."""
 
-    slice: Slice
     key: str
+    slice: Slice
+    panel: Panel
     fact: FactReader
-    programs: Sequence[tuple[Program, ...]]
-    shards: Sequence[tuple[ProgramShard, ...]]
-    unsure: bool = False
-    """A fact the conditions may read is unknown."""
-    memo: tuple[CompiledRule, tuple[FactValue, ...]] | None = None
-    """The rule and its facts (names, then values), when nothing else decides: equal facts have equal verdicts, which are remembered."""
 
 
 class Decider(NamedTuple):
-    """The two questions. A decider that `remembers` is not asked again about facts it has judged before."""
+    """The two questions. A decider that `remembers` is not asked again about a class of facts it has judged before."""
 
     fired: Callable[[Iterable[Ask]], set[Match]]
     refuted: Callable[[Iterable[tuple[Program, Ask]]], set[Match]]
@@ -53,9 +47,8 @@ def _run(runs: Runs) -> set[Match]:
 def _engine_fired(asks: Iterable[Ask]) -> set[Match]:
     runs: Runs = {}
     for ask in asks:
-        for shards in ask.shards:
-            for shard in shards:
-                runs.setdefault(id(shard), (shard, {}))[1][ask.key] = ask.fact
+        for shard in ask.panel.shards:
+            runs.setdefault(id(shard), (shard, {}))[1][ask.key] = ask.fact
     return _run(runs)
 
 
@@ -68,13 +61,7 @@ def _engine_refuted(asked: Iterable[tuple[Program, Ask]]) -> set[Match]:
 
 
 def _oracle_fired(asks: Iterable[Ask]) -> set[Match]:
-    return {
-        (program, ask.key)
-        for ask in asks
-        for programs in ask.programs
-        for program in programs
-        if truth(program.condition, ask.fact) is True
-    }
+    return {(program, ask.key) for ask in asks for program in ask.panel.programs if truth(program.condition, ask.fact) is True}
 
 
 def _oracle_refuted(asked: Iterable[tuple[Program, Ask]]) -> set[Match]:

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 
 from rules_service.engine.compile import FactReader, Program
-from rules_service.engine.decide import Ask, Decider, Match, engine_decider
-from rules_service.engine.policy import MAX_VERDICTS, CompiledRule, ConditionGroup, Policy, RuleIndex, Slice, specs_for
+from rules_service.engine.decide import Decider, engine_decider
+from rules_service.engine.policy import CompiledRule, Panel, Policy, Ruled, RuleIndex, Slice, specs_for
 from rules_service.engine.render import Deadline, build_finding
+from rules_service.engine.rulings import Question, rulings
 from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
@@ -30,6 +31,7 @@ from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged
 from rules_service.rules.kinds.condition import condition_candidate
 from rules_service.rules.matching import explain
+from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
 MAX_CANDIDATES = 50_000
@@ -41,24 +43,14 @@ OPTIONAL_REASONS = frozenset({"history_not_supplied", "unit_limit_not_published"
 """What a submitter or the publisher may leave out: it is told, and does not make an evaluation incomplete."""
 
 
-@dataclass(slots=True, eq=False)
-class Subject:
-    """A candidate of one rule, and the ask that decides it."""
-
-    rule: CompiledRule
-    candidate: Candidate
-    ask: Ask
-
-
 @dataclass(slots=True)
 class _Gathered:
     """Everything to be decided about a claim."""
 
-    subjects: list[Subject] = field(default_factory=list)
-    conditions: list[tuple[Ask, LineView | None, list[ConditionGroup]]] = field(default_factory=list)
-    """Condition rules: (ask, line or None for the claim, groups asked)."""
-    asks: list[Ask] = field(default_factory=list)
-    concerned: set[tuple[str, int]] = field(default_factory=set)
+    questions: list[Question] = field(default_factory=list)
+    indexes: list[RuleIndex] = field(default_factory=list)
+    pinned: set[tuple[str, int]] = field(default_factory=set)
+    """Condition rules that pin a procedure code of the claim."""
     losers: dict[str, Loser] = field(default_factory=dict)
 
 
@@ -84,59 +76,17 @@ class _Draft:
 def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider = engine_decider) -> Answer:
     """The answer to a claim. `hold` names the severities that block release; EngineFault when the engine lost anything."""
     gathered = _gather(policy, view, lookups)
-    fired, unknown = _verdicts(gathered, view, decide)
-    deadlines = _deadlines(gathered.subjects)
+    deadlines = _deadlines(gathered.questions)
     draft = _Draft()
-    for subject in gathered.subjects:
-        _decide(subject, fired, unknown, view, hold, deadlines, draft)
+    for question, said in rulings(gathered.questions, decide):
+        for ruled in said:
+            _tell(question, ruled, view, hold, deadlines, draft)
     if len(draft.findings) + len(draft.preview) + len(draft.not_evaluated) > MAX_FINDINGS:
         raise _too_much(f"more than {MAX_FINDINGS} findings")
     losers = tuple(gathered.losers[key] for key in sorted(gathered.losers))
-    return Answer(_judgement(policy, view, gathered.concerned, draft), _numbered(draft.preview, "p"), losers)
-
-
-def _verdicts(gathered: _Gathered, view: ClaimView, decide: Decider) -> tuple[set[Match], set[Match]]:
-    """(true, unknown) of everything asked. Every engine rule matches one fact, so equal facts have equal verdicts: those judged
-    before are remembered by their rule. The oracle remembers nothing."""
-    fired: set[Match] = set()
-    unknown: set[Match] = set()
-    asks: list[Ask] = []
-    for ask in gathered.asks:
-        known = ask.memo[0].verdicts.get(ask.memo[1]) if decide.remembers and ask.memo is not None else None
-        if known is None:
-            asks.append(ask)
-        else:
-            fired.update((program, ask.key) for program in known[0])
-            unknown.update((program, ask.key) for program in known[1])
-    fired |= decide.fired(asks)
-    gathered.subjects.extend(_condition_subjects(gathered, view, fired))
-    doubtful = {
-        (program, ask.key): ask
-        for ask in asks
-        if ask.unsure
-        for programs in ask.programs
-        for program in programs
-        if _may_be_unknown(ask, program, fired)
-    }
-    refuted = decide.refuted([(program, ask) for (program, _), ask in doubtful.items()]) if doubtful else set()
-    unknown |= doubtful.keys() - refuted
-    if decide.remembers:
-        for ask in asks:
-            if ask.memo is not None:
-                _remember(ask, ask.memo, fired, unknown)
-    return fired, unknown
-
-
-def _remember(ask: Ask, memo: tuple[CompiledRule, tuple[FactValue, ...]], fired: set[Match], unknown: set[Match]) -> None:
-    rule, values = memo
-    if len(rule.verdicts) >= MAX_VERDICTS:
-        rule.verdicts.clear()
-    true = tuple(program for program in rule.programs if (program, ask.key) in fired)
-    rule.verdicts[values] = (true, tuple(program for program in rule.programs if (program, ask.key) in unknown))
-
-
-def _may_be_unknown(ask: Ask, program: Program, fired: set[Match]) -> bool:
-    return (program, ask.key) not in fired and any(isinstance(ask.fact(name), Unknown) for name in program.facts)
+    concerned = policy.identities(tuple(gathered.indexes))
+    count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
+    return Answer(_judgement(policy, view, count, draft), _numbered(draft.preview, "p"), losers)
 
 
 def _policy_day(basis: str, view: ClaimView) -> date:
@@ -160,76 +110,54 @@ def _by_day(basis: str, view: ClaimView) -> Iterable[tuple[date, list[LineView]]
 
 def _gather(policy: Policy, view: ClaimView, lookups: Lookups) -> _Gathered:
     gathered = _Gathered()
-    shared: dict[Any, Ask] = {}
-    for mark, basis in zip("abcde", policy.bases, strict=False):
+    for basis in policy.bases:
         # Days of one slice are judged together: the same compiled rules, one pass over the lines.
-        groups: dict[int, tuple[Slice, list[LineView]]] = {}
+        groups: dict[Slice, list[LineView]] = {}
         for day, lines in _by_day(basis, view):
-            current = policy.slice(day)
-            groups.setdefault(id(current), (current, []))[1].extend(lines)
-        for number, (current, lines) in enumerate(groups.values()):
-            gathered.losers |= {loser.rule_id: loser for loser in current.losers}
+            groups.setdefault(policy.slice(day), []).extend(lines)
+        for current, lines in groups.items():
+            gathered.losers |= current.losers
             index = current.by_basis.get(basis)
             if index is None:
                 continue
-            lines.sort(key=lambda line: line.number)
-            gathered.concerned |= index.identities
+            gathered.indexes.append(index)
+            if len(groups) > 1:
+                lines.sort(key=lambda line: line.number)
+            judged = Judged(view, lookups, lines)
             for rule in index.kinds:
-                if view.submission_type == "void" and not rule.kind.judges_void:
-                    continue
-                _derive(rule, current, view, lookups, lines, gathered, shared)
-            for line in lines:
-                groups_asked = [index.always["line"], *_pinned(index, "line", (line.code,), gathered)]
-                _ask_conditions(gathered, current, line, view, f"{mark}{number}L{line.index}", groups_asked)
-            groups_asked = [index.always["claim"], *_pinned(index, "claim", sorted(view.codes), gathered)]
-            _ask_conditions(gathered, current, None, view, f"{mark}{number}C", groups_asked)
+                if view.submission_type != "void" or rule.kind.judges_void:
+                    _derive(rule, current, judged, gathered)
+            _ask_conditions(current, index, view, lines, gathered)
     return gathered
 
 
-def _pinned(index: RuleIndex, level: str, codes: Iterable[str | None], gathered: _Gathered) -> list[ConditionGroup]:
+def _ask_conditions(current: Slice, index: RuleIndex, view: ClaimView, lines: list[LineView], gathered: _Gathered) -> None:
+    """Condition rules of both levels: those that concern everything, and those that pin a procedure code that is there."""
+    for line in lines if "line" in index.always or index.by_code else ():
+        panels = [index.always["line"]] if "line" in index.always else []
+        for panel in [*panels, *_pinned(index, "line", (line.code,), gathered)]:
+            gathered.questions.append(Question(current, panel, partial(line_fact, line), None, line))
+    panels = [index.always["claim"]] if "claim" in index.always else []
+    for panel in [*panels, *(_pinned(index, "claim", sorted(view.codes), gathered) if index.by_code else ())]:
+        gathered.questions.append(Question(current, panel, partial(claim_fact, view), None, None))
+
+
+def _pinned(index: RuleIndex, level: str, codes: Iterable[str | None], gathered: _Gathered) -> list[Panel]:
     """The condition rules that pin one of these procedure codes."""
     found = [
-        group for code in codes if code is not None and code in index.by_code and (group := index.by_code[code].get(level)) is not None
+        panel for code in codes if code is not None and code in index.by_code and (panel := index.by_code[code].get(level)) is not None
     ]
-    for group in found:
-        gathered.concerned.update((rule.rule.content.rule_id, rule.rule.version) for rule in group.rules)
+    for panel in found:
+        gathered.pinned.update((rule.rule.content.rule_id, rule.rule.version) for rule in panel.rules)
     return found
 
 
-def _ask_conditions(
-    gathered: _Gathered, current: Slice, line: LineView | None, view: ClaimView, key: str, groups: list[ConditionGroup]
-) -> None:
-    groups = [group for group in groups if group.rules]
-    if groups:
-        fact = partial(claim_fact, view) if line is None else partial(line_fact, line)
-        ask = Ask(current, key, fact, [group.programs for group in groups], [group.shards for group in groups])
-        ask.unsure = any(group.unsure for group in groups)
-        gathered.asks.append(ask)
-        gathered.conditions.append((ask, line, groups))
-
-
-def _derive(
-    rule: CompiledRule,
-    current: Slice,
-    view: ClaimView,
-    lookups: Lookups,
-    lines: list[LineView],
-    gathered: _Gathered,
-    shared: dict[Any, Ask],
-) -> None:
-    for candidate in rule.kind.derive(rule.parameters, Judged(view, lookups, lines)):
-        line = candidate.lines[0] if candidate.lines and rule.reads_catalogue else None
-        values = (*candidate.facts, *candidate.facts.values())
-        same = (id(rule), line.index if line is not None else None, values)
-        ask = shared.get(same)
-        if ask is None:
-            ask = shared[same] = Ask(current, f"k{len(shared)}", _reader(rule, candidate, view, line), (rule.programs,), (rule.shards,))
-            ask.memo = None if rule.reads_catalogue else (rule, values)
-            ask.unsure = rule.may_be_unknown or any(value.__class__ is Unknown for value in candidate.facts.values())
-            gathered.asks.append(ask)
-        gathered.subjects.append(Subject(rule, candidate, ask))
-        if len(gathered.subjects) > MAX_CANDIDATES:
-            raise _too_much(f"more than {MAX_CANDIDATES} rule candidates")
+def _derive(rule: CompiledRule, current: Slice, judged: Judged, gathered: _Gathered) -> None:
+    for candidate in rule.kind.derive(rule.parameters, judged):
+        fact = _reader(candidate, judged.view) if rule.reads_catalogue else candidate.facts.get
+        gathered.questions.append(Question(current, rule.panel, fact, candidate, None))
+    if len(gathered.questions) > MAX_CANDIDATES:
+        raise _too_much(f"more than {MAX_CANDIDATES} rule candidates")
 
 
 def _too_much(what: str) -> InvalidClaim:
@@ -237,10 +165,9 @@ def _too_much(what: str) -> InvalidClaim:
     return InvalidClaim("The claim is too large to judge", [issue])
 
 
-def _reader(rule: CompiledRule, candidate: Candidate, view: ClaimView, line: LineView | None) -> FactReader:
-    own = candidate.facts
-    if not rule.reads_catalogue:
-        return own.get
+def _reader(candidate: Candidate, view: ClaimView) -> FactReader:
+    """The kind's facts about a candidate, else those of its first line, else the claim's."""
+    own, line = candidate.facts, candidate.lines[0] if candidate.lines else None
 
     def read(name: str) -> FactValue:
         if name in own:
@@ -252,73 +179,56 @@ def _reader(rule: CompiledRule, candidate: Candidate, view: ClaimView, line: Lin
     return read
 
 
-def _condition_subjects(gathered: _Gathered, view: ClaimView, fired: set[Match]) -> Iterable[Subject]:
-    """Condition rules become subjects only where they fired, or where a fact they read is unknown."""
-    by_key: dict[str, list[Program]] = {}
-    for program, key in fired:
-        by_key.setdefault(key, []).append(program)
-    found: list[Subject] = []
-    for ask, line, groups in gathered.conditions:
-        hit = set(by_key.get(ask.key, ()))
-        for group in groups:
-            rules = group.rules if hit else group.unsure
-            for rule in rules:
-                if rule.may_be_unknown or not hit.isdisjoint(rule.programs):
-                    found.append(Subject(rule, condition_candidate(rule.rule.content, view, line), ask))
-    return sorted(found, key=lambda subject: (subject.rule.rule.content.rule_id, subject.ask.key))
-
-
-def _deadlines(subjects: Sequence[Subject]) -> dict[int, Deadline]:
+def _deadlines(questions: Sequence[Question]) -> dict[int, Deadline]:
     """The earliest filing deadline of each line, by line number, from the stable filing rules that concern it."""
     found: dict[int, Deadline] = {}
-    for subject in subjects:
-        limit, content = subject.candidate.deadline, subject.rule.rule.content
-        if limit is not None and content.stage == "stable":
-            for line in subject.candidate.lines:
-                deadline = Deadline(*limit, content.rule_id)
+    for question in questions:
+        candidate = question.candidate
+        if candidate is None or candidate.deadline is None:
+            continue
+        content = question.panel.rules[0].rule.content
+        if content.stage == "stable":
+            deadline = Deadline(*candidate.deadline, content.rule_id)
+            for line in candidate.lines:
                 found[line.number] = min(found.get(line.number, deadline), deadline)
     return found
 
 
-def _decide(
-    subject: Subject,
-    fired: set[Match],
-    unknown: set[Match],
-    view: ClaimView,
-    hold: frozenset[str],
-    deadlines: dict[int, Deadline],
-    draft: _Draft,
-) -> None:
-    """The first true branch decides. A branch that is unknown is noted, and those after it may still be true."""
-    content, key = subject.rule.rule.content, subject.ask.key
+def _tell(question: Question, ruled: Ruled, view: ClaimView, hold: frozenset[str], deadlines: dict[int, Deadline], draft: _Draft) -> None:
+    """What a rule said, as findings, bypassed rules and rules not evaluated."""
+    content = ruled.rule.rule.content
     is_stable = content.stage == "stable"
-    candidate, numbers = subject.candidate, _numbers(subject)
-    for branch, program in subject.rule.branches:
-        if (program, key) in unknown:
-            if is_stable:
-                _note_unknown(subject, branch, program, numbers, draft)
-            continue
-        if (program, key) not in fired:
-            continue
-        if branch.bypassed and is_stable:
-            by = candidate.params.get(branch.bypassed_by, branch.bypassed_by)
-            draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=numbers, by=by))
-        if branch.severity is not None:
-            concerned = numbers or deadlines
-            deadline = min((deadlines[number] for number in concerned if number in deadlines), default=None)
-            finding = build_finding(subject.rule, branch, program, candidate, subject.ask.fact, view, numbers, hold, deadline)
-            (draft.findings if is_stable else draft.preview).append(finding)
+    candidate = _candidate(question, ruled.rule, view)
+    numbers = _numbers(ruled.rule, candidate)
+    if is_stable:
+        for branch, program in ruled.unknown:
+            _note_unknown(question, content, branch, program, numbers, draft)
+    if ruled.decided is None:
         return
+    branch, program = ruled.decided
+    told = candidate.tell()
+    if branch.bypassed and is_stable:
+        by = told.params.get(branch.bypassed_by, branch.bypassed_by)
+        draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=numbers, by=by))
+    if branch.severity is not None:
+        deadline = min((deadlines[number] for number in numbers or deadlines if number in deadlines), default=None)
+        finding = build_finding(ruled.rule, branch, program, candidate, told, question.fact, view, numbers, hold, deadline)
+        (draft.findings if is_stable else draft.preview).append(finding)
 
 
-def _numbers(subject: Subject) -> tuple[int, ...]:
-    whole_claim = subject.rule.kind.name == "condition" and subject.rule.rule.content.level == "claim"
-    return () if whole_claim else tuple(line.number for line in subject.candidate.lines)
+def _candidate(question: Question, rule: CompiledRule, view: ClaimView) -> Candidate:
+    return question.candidate or condition_candidate(rule.rule.content, view, question.line)
 
 
-def _note_unknown(subject: Subject, branch: Branch, program: Program, numbers: tuple[int, ...], draft: _Draft) -> None:
-    content = subject.rule.rule.content
-    reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := subject.ask.fact(name), Unknown))
+def _numbers(rule: CompiledRule, candidate: Candidate) -> tuple[int, ...]:
+    whole_claim = rule.kind.name == "condition" and rule.rule.content.level == "claim"
+    return () if whole_claim else tuple([line.number for line in candidate.lines])
+
+
+def _note_unknown(
+    question: Question, content: RuleVersionContent, branch: Branch, program: Program, numbers: tuple[int, ...], draft: _Draft
+) -> None:
+    reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := question.fact(name), Unknown))
     reason, supply = reasons[0]
     told = NotEvaluated(
         rule_id=content.rule_id,
@@ -348,7 +258,7 @@ def _numbered(findings: list[Finding], prefix: str) -> tuple[Finding, ...]:
     return tuple(msgspec.structs.replace(finding, finding_id=f"{prefix}{number}") for number, finding in enumerate(ordered, 1))
 
 
-def _judgement(policy: Policy, view: ClaimView, concerned: set[tuple[str, int]], draft: _Draft) -> Judgement:
+def _judgement(policy: Policy, view: ClaimView, concerned: int, draft: _Draft) -> Judgement:
     findings = _numbered(draft.findings, "f")
     not_evaluated = sorted(draft.not_evaluated.values(), key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
     outcome: Outcome = "clean"
@@ -380,10 +290,7 @@ def _judgement(policy: Policy, view: ClaimView, concerned: set[tuple[str, int]],
         findings=findings,
         bypassed=tuple(sorted(draft.bypassed, key=lambda one: (one.rule_id, one.line_numbers, one.code, one.by))),
         not_evaluated=tuple(not_evaluated),
-        coverage=Coverage(
-            rules_applicable=len(concerned),
-            rules_evaluated=len(concerned) - len({rule_id for rule_id, _ in concerned} & draft.incomplete_rules),
-        ),
+        coverage=Coverage(rules_applicable=concerned, rules_evaluated=concerned - len(draft.incomplete_rules)),
     )
 
 
@@ -398,29 +305,24 @@ def _at_risk(view: ClaimView, findings: list[Finding]) -> Money:
 def explanation(policy: Policy, view: ClaimView, lookups: Lookups) -> list[dict[str, Any]]:
     """Every rule that concerned the claim: each branch's conditions with true, false or unknown and the facts seen; then the losers."""
     gathered = _gather(policy, view, lookups)
-    asked = [
-        Subject(rule, condition_candidate(rule.rule.content, view, line), ask)
-        for ask, line, groups in gathered.conditions
-        for group in groups
-        for rule in group.rules
-    ]
     told: list[dict[str, Any]] = []
-    for subject in [*gathered.subjects, *asked]:
-        content = subject.rule.rule.content
+    for question, rule in [(asked, rule) for asked in gathered.questions for rule in asked.panel.rules]:
+        content = rule.rule.content
         branches = []
-        for branch, program in subject.rule.branches:
-            told_branch = explain(program.condition, subject.ask.fact, specs_for(subject.rule.kind, content.level).get)
+        for branch, program in rule.branches:
+            told_branch = explain(program.condition, question.fact, specs_for(rule.kind, content.level).get)
             branches.append({"code": branch.code, **told_branch.plain()})
             if told_branch.truth:
                 break
+        candidate = _candidate(question, rule, view)
         told.append(
             {
                 "rule_id": content.rule_id,
-                "rule_version": subject.rule.rule.version,
+                "rule_version": rule.rule.version,
                 "rule_kind": content.kind,
                 "stage": content.stage,
-                "line_numbers": list(_numbers(subject)),
-                "related_line_numbers": [line.number for line in subject.candidate.related],
+                "line_numbers": list(_numbers(rule, candidate)),
+                "related_line_numbers": [line.number for line in candidate.related],
                 "branches": branches,
             }
         )

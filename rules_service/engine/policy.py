@@ -10,11 +10,12 @@ import functools
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
+from rules_service.engine.classes import FactClasses
 from rules_service.engine.compile import Program, ProgramShard, build_shards
 from rules_service.engine.durable_host import MAX_PATTERNS
 from rules_service.facts.catalogue import CATALOGUE
@@ -29,8 +30,8 @@ from rules_service.rules.selection import Loser, StandingRule, scope_rank, stand
 
 INDEXED_SHARD_PATTERNS = 8
 MAX_CACHED_SLICES = 256
-MAX_VERDICTS = 2_048
-"""Of one rule; facts of a kind are few and flat (a valid NPI, a pointer that exists), and claims repeat them."""
+MAX_RULINGS = 4_096
+"""Of one panel; the classes of facts are few (a valid NPI, a limit kept), and claims repeat them."""
 
 
 @dataclass(frozen=True)
@@ -96,46 +97,57 @@ def _worded(branch: Branch, content: RuleVersionContent, template: Any) -> Branc
 
 @dataclass(slots=True, eq=False)
 class CompiledRule:
-    """A standing rule with typed parameters, its branches as programs, and the shards that hold them."""
+    """A standing rule with typed parameters, its branches as programs, and the panel that judges its candidates."""
 
     rule: StandingRule
     kind: RuleKind[Any]
     parameters: Any
     branches: tuple[tuple[Branch, Program], ...]
     index_codes: frozenset[str] | None
-    programs: tuple[Program, ...] = ()
-    shards: tuple[ProgramShard, ...] = ()
+    panel: Panel = field(init=False)
     reads_catalogue: bool = False
     """Its conditions read facts of the claim or line besides those of its kind."""
-    may_be_unknown: bool = False
-    """Its conditions read facts that a claim can leave unknown."""
-    verdicts: dict[tuple[Any, ...], tuple[tuple[Program, ...], tuple[Program, ...]]] = field(default_factory=dict)
-    """What the engine said of facts it has judged: (true, unknown). Bounded by MAX_VERDICTS."""
+
+    def programs(self) -> tuple[Program, ...]:
+        """Its conditions, each once."""
+        return tuple(dict.fromkeys(program for _, program in self.branches))
 
 
-@dataclass(slots=True)
-class ConditionGroup:
-    """Condition rules of one level that are asked together of each subject: they share one engine fact a subject."""
+class Ruled(NamedTuple):
+    """What a panel says of one rule: the branch that decides, and the branches before it that are not known."""
 
-    rules: list[CompiledRule] = field(default_factory=list)
-    programs: tuple[Program, ...] = ()
-    shards: tuple[ProgramShard, ...] = ()
-    unsure: list[CompiledRule] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Gather programs and shards once all rules are in."""
-        self.programs = tuple(dict.fromkeys(program for rule in self.rules for program in rule.programs))
-        self.shards = tuple(dict.fromkeys(shard for rule in self.rules for shard in rule.shards))
-        self.unsure = [rule for rule in self.rules if rule.may_be_unknown]
+    rule: CompiledRule
+    decided: tuple[Branch, Program] | None
+    unknown: tuple[tuple[Branch, Program], ...]
 
 
-@dataclass(slots=True)
+class Panel:
+    """Rules asked together of one subject: they share one engine fact, and one memory of the classes they have ruled on."""
+
+    __slots__ = ("classes", "programs", "rules", "rulings", "shards")
+
+    def __init__(self, rules: Sequence[CompiledRule], shards: Mapping[Program, Sequence[ProgramShard]]) -> None:
+        self.rules = tuple(rules)
+        self.programs = tuple(dict.fromkeys(program for rule in rules for program in rule.programs()))
+        self.shards = tuple(dict.fromkeys(shard for program in self.programs for shard in shards[program]))
+        self.classes = FactClasses(self.programs)
+        self.rulings: dict[tuple[Hashable, ...], tuple[Ruled, ...]] = {}
+        """By class of facts: the rules that have something to say. Bounded by MAX_RULINGS."""
+
+    def remember(self, facts: tuple[Hashable, ...], ruled: tuple[Ruled, ...]) -> None:
+        """Keep what was said of a class of facts."""
+        if len(self.rulings) >= MAX_RULINGS:
+            self.rulings.clear()
+        self.rulings[facts] = ruled
+
+
+@dataclass(slots=True, eq=False)
 class RuleIndex:
-    """Rules of one policy-date basis: kinds, and conditions by level; `by_code` those that pin procedure codes."""
+    """Rules of one policy-date basis: kinds, and panels of conditions by level; `by_code` those that pin procedure codes."""
 
     kinds: list[CompiledRule] = field(default_factory=list)
-    always: dict[str, ConditionGroup] = field(default_factory=lambda: {"claim": ConditionGroup(), "line": ConditionGroup()})
-    by_code: dict[str, dict[str, ConditionGroup]] = field(default_factory=dict)
+    always: dict[str, Panel] = field(default_factory=dict)
+    by_code: dict[str, dict[str, Panel]] = field(default_factory=dict)
     identities: frozenset[tuple[str, int]] = frozenset()
     """(rule id, version) of the rules that concern every claim."""
 
@@ -160,7 +172,7 @@ class Slice:
     """Everything in force on the days of one slice, compiled."""
 
     def __init__(self, rules: Sequence[StandingRule], losers: Sequence[Loser]) -> None:
-        self.losers = tuple(losers)
+        self.losers = {loser.rule_id: loser for loser in losers}
         self._lock = threading.Lock()
         programs: dict[tuple[str, Condition], Program] = {}
         self.rules: list[CompiledRule] = []
@@ -179,30 +191,28 @@ class Slice:
         self._refuting: dict[Program, tuple[ProgramShard, ...]] | None = None
         fires = self._shards(True)
         for compiled in self.rules:
-            names = frozenset(name for _, program in compiled.branches for name in program.facts)
-            compiled.programs = tuple(dict.fromkeys(program for _, program in compiled.branches))
-            compiled.shards = tuple(dict.fromkeys(shard for program in compiled.programs for shard in fires[program]))
-            compiled.reads_catalogue = any(name in CATALOGUE for name in names)
-            compiled.may_be_unknown = any(name.startswith("claim.context") for name in names)
-        self.by_basis = self._index()
+            compiled.reads_catalogue = any(name in CATALOGUE for _, program in compiled.branches for name in program.facts)
+        self.by_basis = self._index(fires)
 
-    def _index(self) -> dict[str, RuleIndex]:
+    def _index(self, fires: Mapping[Program, Sequence[ProgramShard]]) -> dict[str, RuleIndex]:
         found: dict[str, RuleIndex] = {}
+        conditions: dict[tuple[str, str | None, str], list[CompiledRule]] = {}
         for compiled in self.rules:
-            index = found.setdefault(basis_of(compiled.rule.content), RuleIndex())
-            level = compiled.rule.content.level
+            content = compiled.rule.content
+            basis = basis_of(content)
+            index = found.setdefault(basis, RuleIndex())
             if compiled.kind.name != "condition":
+                compiled.panel = Panel([compiled], fires)
                 index.kinds.append(compiled)
-            elif compiled.index_codes is None:
-                index.always[level].rules.append(compiled)
-            else:
-                for code in compiled.index_codes:
-                    index.by_code.setdefault(code, {}).setdefault(level, ConditionGroup()).rules.append(compiled)
+                continue
+            for code in (None,) if compiled.index_codes is None else sorted(compiled.index_codes):
+                conditions.setdefault((basis, code, content.level), []).append(compiled)
+        for (basis, code, level), rules in conditions.items():
+            panels = found[basis].always if code is None else found[basis].by_code.setdefault(code, {})
+            panels[level] = Panel(rules, fires)
         for index in found.values():
-            everywhere = [*index.kinds, *(rule for group in index.always.values() for rule in group.rules)]
+            everywhere = [*index.kinds, *(rule for panel in index.always.values() for rule in panel.rules)]
             index.identities = frozenset((rule.rule.content.rule_id, rule.rule.version) for rule in everywhere)
-            for group in [*index.always.values(), *(group for levels in index.by_code.values() for group in levels.values())]:
-                group.close()
         return found
 
     def _shards(self, positive: bool) -> dict[Program, tuple[ProgramShard, ...]]:
@@ -289,6 +299,7 @@ class Policy:
         self.bases = tuple(sorted({basis_of(rule.content) for _, _, rule in self._windows}))
         """Every policy-date basis any of its rules uses."""
         self._slices: dict[int, Slice] = {}
+        self._identities: dict[tuple[RuleIndex, ...], frozenset[tuple[str, int]]] = {}
 
     def slice(self, day: date) -> Slice:
         """What is in force on a policy date."""
@@ -298,4 +309,13 @@ class Policy:
             ordinal = day.toordinal()
             kept, losers = standing(rule for first, last, rule in self._windows if first <= ordinal <= last)
             found = self._slices[number] = self._cache.get(kept, losers)
+        return found
+
+    def identities(self, indexes: tuple[RuleIndex, ...]) -> frozenset[tuple[str, int]]:
+        """(rule id, version) of the rules of several indexes, each once."""
+        found = self._identities.get(indexes)
+        if found is None:
+            if len(self._identities) >= MAX_CACHED_SLICES:
+                self._identities.clear()
+            found = self._identities[indexes] = frozenset[tuple[str, int]]().union(*(index.identities for index in indexes))
         return found

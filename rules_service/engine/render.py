@@ -19,7 +19,7 @@ from rules_service.primitives.codes import shown_code
 from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.condition import leaves
-from rules_service.rules.kinds.base import Branch, Candidate
+from rules_service.rules.kinds.base import Branch, Candidate, Telling
 from rules_service.rules.rule import Prediction
 
 PLACEHOLDER = re.compile(r"\{([a-z_0-9.]+)\}")
@@ -60,10 +60,10 @@ def _predicted(prediction: Prediction | None) -> PredictedDenial | None:
     )
 
 
-def _shown_facts(rule: CompiledRule, program: Program, candidate: Candidate, fact: Callable[[str], FactValue]) -> dict[str, Any]:
+def _shown_facts(rule: CompiledRule, program: Program, told: Telling, fact: Callable[[str], FactValue]) -> dict[str, Any]:
     """Facts a person needs to follow the finding: those the kind shows, else the non-PHI facts its condition read."""
-    if candidate.shown or rule.kind.name != "condition":
-        return candidate.shown
+    if told.shown or rule.kind.name != "condition":
+        return told.shown
     shown: dict[str, Any] = {}
     for leaf in leaves(program.condition):
         spec = CATALOGUE[leaf.fact].spec
@@ -87,6 +87,7 @@ def build_finding(
     branch: Branch,
     program: Program,
     candidate: Candidate,
+    told: Telling,
     fact: Callable[[str], FactValue],
     view: ClaimView,
     numbers: tuple[int, ...],
@@ -130,10 +131,10 @@ def build_finding(
         category=branch.category,
         line_numbers=numbers,
         related_line_numbers=related,
-        message=_fill(branch.message, candidate.params, fact),
-        expected=candidate.expected,
-        actual=candidate.actual,
-        facts=_shown_facts(rule, program, candidate, fact),
+        message=_fill(branch.message, told.params, fact),
+        expected=told.expected,
+        actual=told.actual,
+        facts=_shown_facts(rule, program, told, fact),
         location=locate(place, view.claim.claim_type),
         predicted_denial=_predicted(candidate.predicts or branch.predicts),
         amount_at_risk=Money(amount),
@@ -142,7 +143,7 @@ def build_finding(
         deadline_basis=f"timely filing {deadline.rule_id}" if deadline else None,
         owner_role=branch.owner_role,
         next_action=branch.next_action,
-        fixes=(*candidate.fixes, *branch.fixes),
+        fixes=(*told.fixes, *branch.fixes),
         citation=citation,
         override_reasons=branch.override_reasons,
     )

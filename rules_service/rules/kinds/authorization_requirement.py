@@ -20,7 +20,7 @@ from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.authorization_list import list_row
 from rules_service.rules.kinds.authorization_records import authorization_number, record_facts
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
 from rules_service.rules.rule import Prediction
 
 ROW_COLUMNS = (
@@ -385,10 +385,12 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
             place=Place("line.prior_authorization_number", line.index, line.number)
             if on_line
             else Place("claim.prior_authorization_numbers"),
-            params={"line_number": str(line.number), "code": line.code or "", "over": over, "exemption": str(exemption or "")},
-            shown={"requirement": requirement, "listed_from": date.fromordinal(row.first_day).isoformat()},
-            expected={"authorization": "approved, covering code, provider, dates and units"},
-            actual={"authorization_number_present": bool(number)},
+            tell=lambda: Telling(
+                params={"line_number": str(line.number), "code": line.code or "", "over": over, "exemption": str(exemption or "")},
+                shown={"requirement": requirement, "listed_from": date.fromordinal(row.first_day).isoformat()},
+                expected={"authorization": "approved, covering code, provider, dates and units"},
+                actual={"authorization_number_present": bool(number)},
+            ),
         )
 
 

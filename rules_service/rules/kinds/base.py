@@ -5,7 +5,7 @@ A kind never decides: it does the joins, look-ups and arithmetic, and its branch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
@@ -52,11 +52,25 @@ class Branch:
 
 
 @dataclass(slots=True)
+class Telling:
+    """What a finding about a candidate says besides the branch's wording.
+
+    `params` fill the message; `shown` are the facts the finding displays; `fixes` come before those of the branch.
+    """
+
+    params: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
+    actual: dict[str, Any] = field(default_factory=dict)
+    fixes: tuple[Fix, ...] = ()
+
+
+@dataclass(slots=True)
 class Candidate:
     """One subject a rule concerns, with the kind's facts about it.
 
     `lines` are those at stake (the first is where the finding points unless `place` says otherwise), `related` those it is
-    compared with. `params` fill the message; `shown` are the facts a finding displays. `amount` in cents, default the charges of `lines`. `predicts`
+    compared with. `tell` is called only when there is a finding to make. `amount` in cents, default the charges of `lines`. `predicts`
     replaces the branch's prediction where it depends on the subject; `deadline` is the filing deadline found for the lines, with the days left;
     `key` tells apart findings of one rule in one place.
     """
@@ -65,11 +79,7 @@ class Candidate:
     facts: dict[str, FactValue]
     related: Sequence[LineView] = ()
     place: Place | None = None
-    params: dict[str, str] = field(default_factory=dict)
-    shown: dict[str, Any] = field(default_factory=dict)
-    expected: dict[str, Any] = field(default_factory=dict)
-    actual: dict[str, Any] = field(default_factory=dict)
-    fixes: tuple[Fix, ...] = ()
+    tell: Callable[[], Telling] = Telling
     amount: int | None = None
     predicts: Prediction | None = None
     deadline: tuple[date, int] | None = None

@@ -28,6 +28,7 @@ from rules_service.rules.kinds.base import (
     Judged,
     Parameters,
     RuleKind,
+    Telling,
     fact_specs,
     history_provider,
     relevant_history,
@@ -313,8 +314,11 @@ class CodePairKind(RuleKind[CodePairParameters]):
                             facts={**_NO_PAIR, "pair.question": "modifier"},
                             place=Place("line.modifiers", line.index, line.number),
                             key=modifier,
-                            params={"line_number": str(line.number), "modifier": modifier, "code": line.code or ""},
-                            actual={"modifiers": list(map(shown_code, line.modifiers))},
+                            tell=partial(
+                                Telling,
+                                params={"line_number": str(line.number), "modifier": modifier, "code": line.code or ""},
+                                actual={"modifiers": list(map(shown_code, line.modifiers))},
+                            ),
                         )
 
     def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
@@ -330,24 +334,30 @@ class CodePairKind(RuleKind[CodePairParameters]):
             "pair.in_history": False,
             "pair.column_two_in_history": False,
         }
-        wrong = [modifier for modifier in two.modifiers + one.modifiers if modifier in ("22", "76", "77", "50", "51", "26")]
+
+        def tell() -> Telling:
+            wrong = [modifier for modifier in two.modifiers + one.modifiers if modifier in ("22", "76", "77", "50", "51", "26")]
+            return Telling(
+                params={
+                    "line_number": str(two.number),
+                    "code": row.column_two,
+                    "where_one": f"line {one.number}",
+                    "code_one": row.column_one,
+                    "modifier": ", ".join(bypassing),
+                    "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
+                    "hint": f" Modifier {wrong[0]} is not PTP-associated." if wrong else "",
+                },
+                shown={"modifier_indicator": row.indicator, "service_date": day.isoformat()},
+                expected={"modifiers_any_of": ["59", "XE", "XP", "XS", "XU"]} if row.indicator == 1 else {},
+                actual={"modifiers": list(map(shown_code, two.modifiers))},
+            )
+
         return Candidate(
             lines=(two,),
             related=(one,),
             facts=facts,
             place=Place("line.procedure_code", two.index, two.number),
-            params={
-                "line_number": str(two.number),
-                "code": row.column_two,
-                "where_one": f"line {one.number}",
-                "code_one": row.column_one,
-                "modifier": ", ".join(bypassing),
-                "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
-                "hint": f" Modifier {wrong[0]} is not PTP-associated." if wrong else "",
-            },
-            shown={"modifier_indicator": row.indicator, "service_date": day.isoformat()},
-            expected={"modifiers_any_of": ["59", "XE", "XP", "XS", "XU"]} if row.indicator == 1 else {},
-            actual={"modifiers": list(map(shown_code, two.modifiers))},
+            tell=tell,
         )
 
     def _history(self, parameters: CodePairParameters, judged: Judged, table: str, lines: list[LineView]) -> Iterator[Candidate]:
@@ -419,18 +429,20 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 "pair.in_history": now_is_two,
                 "pair.column_two_in_history": not now_is_two,
             },
-            params={
-                "line_number": str(line.number),
-                "code": line.code or "",
-                "code_one": row.column_one,
-                "code_two": row.column_two,
-                "where_one": "an earlier claim's",
-                "modifier": ", ".join(bypassing),
-                "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
-                "hint": "",
-            },
-            shown={"modifier_indicator": row.indicator, "prior_payer_claim_control_number": entry.payer_claim_control_number},
-            actual={"modifiers": list(map(shown_code, line.modifiers))},
+            tell=lambda: Telling(
+                params={
+                    "line_number": str(line.number),
+                    "code": line.code or "",
+                    "code_one": row.column_one,
+                    "code_two": row.column_two,
+                    "where_one": "an earlier claim's",
+                    "modifier": ", ".join(bypassing),
+                    "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
+                    "hint": "",
+                },
+                shown={"modifier_indicator": row.indicator, "prior_payer_claim_control_number": entry.payer_claim_control_number},
+                actual={"modifiers": list(map(shown_code, line.modifiers))},
+            ),
         )
 
 

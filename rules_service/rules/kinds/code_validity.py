@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from typing import Literal
 
 from rules_service.claim.locations import Place
@@ -17,7 +18,7 @@ from rules_service.findings.finding import Fix, FixClass
 from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
 from rules_service.rules.rule import Prediction
 
 ICD10_FIRST_DAY = date(2015, 10, 1)
@@ -188,9 +189,12 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     place=Place("line.diagnosis_pointers", line.index, line.number),
                     key=str(pointer),
                     facts={"code.subject": "pointer", "code.state": None, "code.pointer_exists": False},
-                    params={"line_number": str(line.number), "pointer": str(pointer)},
-                    expected={"pointers_among": sorted(known)},
-                    actual={"pointer": pointer},
+                    tell=partial(
+                        Telling,
+                        params={"line_number": str(line.number), "pointer": str(pointer)},
+                        expected={"pointers_among": sorted(known)},
+                        actual={"pointer": pointer},
+                    ),
                 )
         if good:
             yield Candidate(lines=good, facts={"code.subject": "pointer", "code.state": None, "code.pointer_exists": True})
@@ -238,15 +242,17 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             lines=lines,
             place=Place("diagnosis.code", position),
             facts={"code.subject": "diagnosis", "code.state": state, "code.pointer_exists": None},
-            params={
-                "sequence": str(diagnosis.sequence),
-                "code": diagnosis.code,
-                "date": shown,
-                "candidates": f" Candidates: {text}." if text else "",
-            },
-            shown={"service_date": shown or None},
-            expected={"candidates": text.split(", ")} if text else {},
-            actual={"code": shown_code(diagnosis.code)},
+            tell=lambda: Telling(
+                params={
+                    "sequence": str(diagnosis.sequence),
+                    "code": diagnosis.code,
+                    "date": shown,
+                    "candidates": f" Candidates: {text}." if text else "",
+                },
+                shown={"service_date": shown or None},
+                expected={"candidates": text.split(", ")} if text else {},
+                actual={"code": shown_code(diagnosis.code)},
+            ),
         )
 
     def _line_code(self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str) -> Candidate | None:
@@ -269,9 +275,11 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             lines=(line,),
             place=place,
             facts={"code.subject": parameters.subject, "code.state": state, "code.pointer_exists": None},
-            params={"line_number": str(line.number), "code": code, "date": line.date_from.isoformat() if line.date_from else ""},
-            shown={"service_date": line.date_from.isoformat() if line.date_from else None},
-            actual={"code": shown_code(code)},
+            tell=lambda: Telling(
+                params={"line_number": str(line.number), "code": code, "date": line.date_from.isoformat() if line.date_from else ""},
+                shown={"service_date": line.date_from.isoformat() if line.date_from else None},
+                actual={"code": shown_code(code)},
+            ),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules_service.claim.locations import Place
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.rules.kinds.base import Candidate, NoParameters, RuleKind
+from rules_service.rules.kinds.base import Candidate, NoParameters, RuleKind, Telling
 from rules_service.rules.rule import RuleVersionContent
 
 
@@ -24,5 +24,5 @@ def condition_candidate(content: RuleVersionContent, view: ClaimView, line: Line
     at = content.finding.at if content.finding and content.finding.at else content.level
     if line is None:
         return Candidate(lines=view.lines, facts={}, place=Place(at), amount=view.total_at_risk)
-    params = {"line_number": str(line.number), "procedure_code": line.code or "without a code"}
-    return Candidate(lines=(line,), facts={}, place=Place(at, line.index, line.number), params=params)
+    telling = Telling(params={"line_number": str(line.number), "procedure_code": line.code or "without a code"})
+    return Candidate(lines=(line,), facts={}, place=Place(at, line.index, line.number), tell=lambda: telling)

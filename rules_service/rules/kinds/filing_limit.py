@@ -20,7 +20,7 @@ from rules_service.findings.finding import Fix
 from rules_service.primitives.dates import add_business_days, add_months, add_years, is_business_day, next_business_day
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
 from rules_service.rules.rule import Prediction
 
 LineAnchor = Literal["line_from", "line_through"]
@@ -268,31 +268,36 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             "filing.exception": state,
         }
         effective = extended if extended is not None and state == "proven" and extended > deadline else deadline
-        numbers = ", ".join(str(line.number) for line in lines[:MAX_NAMED]) + (
-            f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
-        )
+
+        def tell() -> Telling:
+            numbers = ", ".join(str(line.number) for line in lines[:MAX_NAMED]) + (
+                f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
+            )
+            return Telling(
+                params={
+                    "deadline": deadline.isoformat(),
+                    "extended": extended.isoformat() if extended else "",
+                    "days": str(remaining),
+                    "late_by": str(-remaining),
+                    "lines": numbers,
+                    "lines_text": f" for lines {numbers}" if some_lines else "",
+                    "exception": "filing_exception",
+                },
+                shown={
+                    "deadline": deadline.isoformat(),
+                    "days_remaining": remaining,
+                    "earliest_line_at_risk": min(lines, key=lambda line: (line.date_from or date.max, line.number)).number,
+                },
+                expected={"received_by": deadline.isoformat()},
+                actual={"counts_as_received_on": received.isoformat()},
+            )
+
         return Candidate(
             lines=lines,
             facts=facts,
             place=Place("claim.received_at"),
             deadline=(effective, (effective - received).days),
-            amount=sum(line.charge_at_risk for line in lines),
-            params={
-                "deadline": deadline.isoformat(),
-                "extended": extended.isoformat() if extended else "",
-                "days": str(remaining),
-                "late_by": str(-remaining),
-                "lines": numbers,
-                "lines_text": f" for lines {numbers}" if some_lines else "",
-                "exception": "filing_exception",
-            },
-            shown={
-                "deadline": deadline.isoformat(),
-                "days_remaining": remaining,
-                "earliest_line_at_risk": min(lines, key=lambda line: (line.date_from or date.max, line.number)).number,
-            },
-            expected={"received_by": deadline.isoformat()},
-            actual={"counts_as_received_on": received.isoformat()},
+            tell=tell,
         )
 
 

@@ -13,7 +13,7 @@ from rules_service.claim.parties import Provider
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix, PatchOperation
 from rules_service.primitives.codes import mbi_is_valid, npi_is_valid, without_punctuation
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
 from rules_service.rules.rule import Prediction
 
 ROLES = (
@@ -174,13 +174,15 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         return Candidate(
             lines=lines,
             place=place,
-            fixes=fixes,
             predicts=predicts,
-            params={"role": role.replace("_", " ")},
             facts={"identifier.present": True, "identifier.valid": False, "identifier.valid_without_punctuation": repairable},
-            shown={"role": role},
-            expected={"form": "10 digits, check digit over 80840 + NPI"},
-            actual={"length": len(npi)},
+            tell=lambda: Telling(
+                params={"role": role.replace("_", " ")},
+                shown={"role": role},
+                expected={"form": "10 digits, check digit over 80840 + NPI"},
+                actual={"length": len(npi)},
+                fixes=fixes,
+            ),
         )
 
     def _member_id(self, parameters: IdentifierParameters, view: ClaimView) -> Candidate:
@@ -196,16 +198,20 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         return Candidate(
             lines=view.lines,
             place=Place("claim.subscriber.member_id"),
-            fixes=fixes,
             facts={
                 "identifier.present": member_id is not None,
                 "identifier.valid": valid,
-                "identifier.valid_without_punctuation": _member_id_valid(parameters, bare),
+                "identifier.valid_without_punctuation": valid if bare == member_id else _member_id_valid(parameters, bare),
             },
-            expected={
-                "form": "MBI: 11 characters, no dashes, without S L O I B Z" if parameters.form == "mbi" else "the payer's member id form"
-            },
-            actual={"length": len(member_id or "")},
+            tell=lambda: Telling(
+                expected={
+                    "form": "MBI: 11 characters, no dashes, without S L O I B Z"
+                    if parameters.form == "mbi"
+                    else "the payer's member id form"
+                },
+                actual={"length": len(member_id or "")},
+                fixes=fixes,
+            ),
         )
 
 

@@ -24,6 +24,7 @@ from rules_service.rules.kinds.base import (
     Judged,
     Parameters,
     RuleKind,
+    Telling,
     fact_specs,
     history_provider,
     relevant_history,
@@ -272,30 +273,27 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             facts["units.excess_with_history"] = (
                 earlier if isinstance(earlier, Unknown) else billed + earlier - thousandths if earlier else None
             )
-        modifiers = {modifier for one in lines for modifier in one.modifiers}
-        hint = (
-            " For a bilateral service bill one line with modifier 50 and 1 unit."
-            if {"RT", "LT"} <= modifiers and "50" not in modifiers
-            else ""
-        )
-        total = billed + (earlier if isinstance(earlier, int) else 0)
-        shown = str(Quantity(total if facts["units.excess"] is not None and billed <= thousandths else billed))
-        return Candidate(
-            lines=tuple(lines),
-            facts=facts,
-            place=Place("line.unit_count", line.index, line.number),
-            params={
-                "line_number": str(line.number),
-                "code": line.code or "",
-                "billed": shown,
-                "limit": str(limit),
-                "mai": str(mai),
-                "hint": hint,
-            },
-            shown={"limit": limit, "mai": mai, "service_date": line.date_from.isoformat() if line.date_from else None},
-            expected={"units_at_most": limit},
-            actual={"units": shown},
-        )
+        counted = billed if billed > thousandths or isinstance(earlier, Unknown) else billed + earlier
+
+        def tell() -> Telling:
+            modifiers = {modifier for one in lines for modifier in one.modifiers}
+            is_bilateral = {"RT", "LT"} <= modifiers and "50" not in modifiers
+            shown = str(Quantity(counted))
+            return Telling(
+                params={
+                    "line_number": str(line.number),
+                    "code": line.code or "",
+                    "billed": shown,
+                    "limit": str(limit),
+                    "mai": str(mai),
+                    "hint": " For a bilateral service bill one line with modifier 50 and 1 unit." if is_bilateral else "",
+                },
+                shown={"limit": limit, "mai": mai, "service_date": line.date_from.isoformat() if line.date_from else None},
+                expected={"units_at_most": limit},
+                actual={"units": shown},
+            )
+
+        return Candidate(lines=tuple(lines), facts=facts, place=Place("line.unit_count", line.index, line.number), tell=tell)
 
 
 def _on(line: LineView, day: date) -> bool:
