@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from rules_service.claim.parties import ClaimStruct
@@ -140,6 +141,7 @@ _PLACES: dict[str, tuple[str, str | None, str | None, str | None, str | None, st
 KNOWN_PLACES = frozenset(_PLACES)
 
 
+@functools.lru_cache(maxsize=65_536)
 def locate(place: Place, claim_type: str) -> Location:
     """The four coordinates of a place. Fields without an entry are named by their JSON pointer alone."""
     entry = _PLACES.get(place.field)

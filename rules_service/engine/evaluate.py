@@ -110,25 +110,33 @@ def _by_day(basis: str, view: ClaimView) -> Iterable[tuple[date, list[LineView]]
 
 def _gather(policy: Policy, view: ClaimView, lookups: Lookups) -> _Gathered:
     gathered = _Gathered()
+    for current, index, lines in _parts(policy, view):
+        gathered.losers |= current.losers
+        gathered.indexes.append(index)
+        judged = Judged(view, lookups, lines)
+        for rule in index.kinds:
+            if view.submission_type != "void" or rule.kind.judges_void:
+                _derive(rule, current, judged, gathered)
+        _ask_conditions(current, index, view, lines, gathered)
+    return gathered
+
+
+def _parts(policy: Policy, view: ClaimView) -> Iterable[tuple[Slice, RuleIndex, list[LineView]]]:
+    """What to judge by what: all rules at once when no policy changes between the claim's dates, else basis by basis."""
+    whole = policy.slice_of_all(view.dates)
+    if whole is not None:
+        return [(whole, whole.everything, view.lines)]
+    found: list[tuple[Slice, RuleIndex, list[LineView]]] = []
     for basis in policy.bases:
         # Days of one slice are judged together: the same compiled rules, one pass over the lines.
         groups: dict[Slice, list[LineView]] = {}
         for day, lines in _by_day(basis, view):
             groups.setdefault(policy.slice(day), []).extend(lines)
         for current, lines in groups.items():
-            gathered.losers |= current.losers
             index = current.by_basis.get(basis)
-            if index is None:
-                continue
-            gathered.indexes.append(index)
-            if len(groups) > 1:
-                lines.sort(key=lambda line: line.number)
-            judged = Judged(view, lookups, lines)
-            for rule in index.kinds:
-                if view.submission_type != "void" or rule.kind.judges_void:
-                    _derive(rule, current, judged, gathered)
-            _ask_conditions(current, index, view, lines, gathered)
-    return gathered
+            if index is not None:
+                found.append((current, index, sorted(lines, key=lambda line: line.number)))
+    return found
 
 
 def _ask_conditions(current: Slice, index: RuleIndex, view: ClaimView, lines: list[LineView], gathered: _Gathered) -> None:

@@ -10,7 +10,7 @@ import functools
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, NamedTuple
@@ -105,6 +105,7 @@ class CompiledRule:
     branches: tuple[tuple[Branch, Program], ...]
     index_codes: frozenset[str] | None
     panel: Panel = field(init=False)
+    """Of a kind; conditions are asked in panels of their index."""
     reads_catalogue: bool = False
     """Its conditions read facts of the claim or line besides those of its kind."""
 
@@ -141,15 +142,30 @@ class Panel:
         self.rulings[facts] = ruled
 
 
-@dataclass(slots=True, eq=False)
 class RuleIndex:
-    """Rules of one policy-date basis: kinds, and panels of conditions by level; `by_code` those that pin procedure codes."""
+    """Some rules of a slice by how they are asked.
 
-    kinds: list[CompiledRule] = field(default_factory=list)
-    always: dict[str, Panel] = field(default_factory=dict)
-    by_code: dict[str, dict[str, Panel]] = field(default_factory=dict)
-    identities: frozenset[tuple[str, int]] = frozenset()
-    """(rule id, version) of the rules that concern every claim."""
+    `kinds` derive their own candidates; `always` holds the panel of conditions of each level that concern every claim, `by_code`
+    those that pin a procedure code; `identities` names (rule id, version) of the rules that concern every claim.
+    """
+
+    __slots__ = ("always", "by_code", "identities", "kinds")
+
+    def __init__(self, rules: Sequence[CompiledRule], shards: Mapping[Program, Sequence[ProgramShard]]) -> None:
+        self.kinds: list[CompiledRule] = []
+        conditions: dict[tuple[str | None, str], list[CompiledRule]] = {}
+        for rule in rules:
+            if rule.kind.name != "condition":
+                self.kinds.append(rule)
+                continue
+            for code in (None,) if rule.index_codes is None else sorted(rule.index_codes):
+                conditions.setdefault((code, rule.rule.content.level), []).append(rule)
+        self.always: dict[str, Panel] = {}
+        self.by_code: dict[str, dict[str, Panel]] = {}
+        for (code, level), members in conditions.items():
+            (self.always if code is None else self.by_code.setdefault(code, {}))[level] = Panel(members, shards)
+        everywhere = [*self.kinds, *(rule for panel in self.always.values() for rule in panel.rules)]
+        self.identities = frozenset((rule.rule.content.rule_id, rule.rule.version) for rule in everywhere)
 
 
 def index_codes(condition: Condition) -> frozenset[str] | None:
@@ -192,28 +208,14 @@ class Slice:
         fires = self._shards(True)
         for compiled in self.rules:
             compiled.reads_catalogue = any(name in CATALOGUE for _, program in compiled.branches for name in program.facts)
-        self.by_basis = self._index(fires)
-
-    def _index(self, fires: Mapping[Program, Sequence[ProgramShard]]) -> dict[str, RuleIndex]:
-        found: dict[str, RuleIndex] = {}
-        conditions: dict[tuple[str, str | None, str], list[CompiledRule]] = {}
-        for compiled in self.rules:
-            content = compiled.rule.content
-            basis = basis_of(content)
-            index = found.setdefault(basis, RuleIndex())
             if compiled.kind.name != "condition":
                 compiled.panel = Panel([compiled], fires)
-                index.kinds.append(compiled)
-                continue
-            for code in (None,) if compiled.index_codes is None else sorted(compiled.index_codes):
-                conditions.setdefault((basis, code, content.level), []).append(compiled)
-        for (basis, code, level), rules in conditions.items():
-            panels = found[basis].always if code is None else found[basis].by_code.setdefault(code, {})
-            panels[level] = Panel(rules, fires)
-        for index in found.values():
-            everywhere = [*index.kinds, *(rule for panel in index.always.values() for rule in panel.rules)]
-            index.identities = frozenset((rule.rule.content.rule_id, rule.rule.version) for rule in everywhere)
-        return found
+        by_basis: dict[str, list[CompiledRule]] = {}
+        for compiled in self.rules:
+            by_basis.setdefault(basis_of(compiled.rule.content), []).append(compiled)
+        self.by_basis = {basis: RuleIndex(members, fires) for basis, members in by_basis.items()}
+        self.everything = RuleIndex(self.rules, fires)
+        """All bases together, for a claim all of whose dates lie in this slice."""
 
     def _shards(self, positive: bool) -> dict[Program, tuple[ProgramShard, ...]]:
         indexed = {id(program) for rule in self.rules if rule.index_codes is not None for _, program in rule.branches}
@@ -300,6 +302,12 @@ class Policy:
         """Every policy-date basis any of its rules uses."""
         self._slices: dict[int, Slice] = {}
         self._identities: dict[tuple[RuleIndex, ...], frozenset[tuple[str, int]]] = {}
+
+    def slice_of_all(self, days: Iterable[date]) -> Slice | None:
+        """What is in force on all of these dates, when nothing changes between the first and the last of them."""
+        ordered = sorted(days)
+        first, last = (bisect_right(self._boundaries, day.toordinal()) for day in (ordered[0], ordered[-1]))
+        return self.slice(ordered[0]) if first == last else None
 
     def slice(self, day: date) -> Slice:
         """What is in force on a policy date."""

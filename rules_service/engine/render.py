@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from datetime import date
@@ -30,22 +31,28 @@ CODE_PARAMS = frozenset({"code", "code_one", "code_two", "procedure_code", "modi
 """Message parameters that hold codes as the claim gave them."""
 
 
+@functools.lru_cache(maxsize=4_096)
+def _template(text: str) -> tuple[str, ...]:
+    """Texts and placeholder names in turn, beginning and ending with a text."""
+    return tuple(PLACEHOLDER.split(text))
+
+
 def _fill(template: str, params: dict[str, str], fact: Callable[[str], FactValue]) -> str:
     """The message with its placeholders: the kind's parameters, or catalogue facts that are not PHI. Odd text is not shown."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
+    parts = list(_template(template))
+    for at in range(1, len(parts), 2):
+        name = parts[at]
         text: str | None
         if name in params:
-            text = params[name] if name not in CODE_PARAMS else ", ".join(map(shown_code, params[name].split(", ")))
+            text = params[name] if name not in CODE_PARAMS else ", ".join([shown_code(code) for code in params[name].split(", ")])
         else:
             known = CATALOGUE.get(name)
             text = None if known is None or known.spec.phi else format_value(known.spec.type, fact(name))
-        return text if text is not None and _SHOWABLE.match(text) else "(not shown)"
+        parts[at] = text if text is not None and _SHOWABLE.match(text) else "(not shown)"
+    return "".join(parts)
 
-    return PLACEHOLDER.sub(value, template)
 
-
+@functools.lru_cache(maxsize=1_024)
 def _predicted(prediction: Prediction | None) -> PredictedDenial | None:
     if prediction is None:
         return None

@@ -76,6 +76,8 @@ def _scalar_type(annotation: Any) -> FactType | None:
 
 
 def _plain(value: Any) -> FactValue:
+    if value.__class__ is str:
+        return typing.cast(FactValue, value or None)
     if isinstance(value, Money):
         return value.cents
     if isinstance(value, Quantity):
@@ -84,8 +86,6 @@ def _plain(value: Any) -> FactValue:
         return value.date().toordinal()
     if isinstance(value, date):
         return value.toordinal()
-    if value == "" or value is None:
-        return None
     return typing.cast(FactValue, value)
 
 
@@ -146,6 +146,10 @@ def _follow(view: Any, root: str, path: tuple[str, ...]) -> Any:
 
 
 def _path_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Getter:
+    if len(path) == 1 and not inner:
+        step = path[0]
+        return lambda view: _plain(getattr(getattr(view, root), step))
+
     def get(view: Any) -> FactValue:
         value = _follow(view, root, path)
         if isinstance(value, Unknown):

@@ -13,9 +13,31 @@ from rules_service.claim.service_lines import ServiceLine
 
 
 class LineView:
-    """One service line with the header's values where the line has none of its own (line over header precedence)."""
+    """One service line with the header's values where the line has none of its own (line over header precedence).
 
-    __slots__ = ("claim", "code", "date_from", "date_through", "facts", "index", "line", "modifiers", "number", "place_of_service", "view")
+    `first_day` and `last_day` are day numbers of the span, None without a date; `days_in_span` counts both ends, 1 when a date is
+    missing or the span runs backwards. `rendering` is 2420A, else 2310B, else billing. `charge_at_risk`: cents expected for the
+    line, or its charge where no expected amount is given.
+    """
+
+    __slots__ = (
+        "charge_at_risk",
+        "claim",
+        "code",
+        "date_from",
+        "date_through",
+        "days_in_span",
+        "facts",
+        "first_day",
+        "index",
+        "last_day",
+        "line",
+        "modifiers",
+        "number",
+        "place_of_service",
+        "rendering",
+        "view",
+    )
 
     def __init__(self, view: ClaimView, index: int, line: ServiceLine) -> None:
         claim = view.claim
@@ -30,28 +52,15 @@ class LineView:
         self.date_through = (
             line.service_through or line.service_from or (claim.institutional.statement_through if claim.institutional else None)
         )
+        self.first_day = self.last_day = None if self.date_from is None else self.date_from.toordinal()
+        if self.first_day is not None and self.date_through is not None and self.date_through != self.date_from:
+            self.last_day = max(self.first_day, self.date_through.toordinal())
+        self.days_in_span = 1 if self.first_day is None or self.last_day is None else self.last_day - self.first_day + 1
         self.place_of_service = line.place_of_service_code or claim.place_of_service_code
+        rendering = line.providers.rendering if line.providers is not None else None
+        self.rendering: Provider = rendering or claim.providers.rendering or claim.providers.billing
+        self.charge_at_risk = (line.expected_amount or line.charge_amount).cents
         self.facts: dict[str, Any] = {}
-
-    @property
-    def days_in_span(self) -> int:
-        """Days of service, both ends counted; 1 when a date is missing or the span runs backwards."""
-        if self.date_from is None or self.date_through is None:
-            return 1
-        return max(1, (self.date_through - self.date_from).days + 1)
-
-    @property
-    def rendering(self) -> Provider:
-        """2420A, else 2310B, else billing."""
-        if self.line.providers is not None and self.line.providers.rendering is not None:
-            return self.line.providers.rendering
-        return self.claim.providers.rendering or self.claim.providers.billing
-
-    @property
-    def charge_at_risk(self) -> int:
-        """Cents expected for the line, or its charge where no expected amount is given."""
-        amount = self.line.expected_amount or self.line.charge_amount
-        return amount.cents
 
     @property
     def authorization_number(self) -> str | None:
@@ -110,6 +119,14 @@ class ClaimView:
         if institutional is not None and institutional.statement_through is not None:
             return institutional.statement_through
         return max((line.date_through for line in self.lines if line.date_through), default=None)
+
+    @property
+    def dates(self) -> list[date]:
+        """Every date that can pick a policy: of the lines, of the claim, of receipt."""
+        found = [self.received_date, self.date_from, self.date_through]
+        for line in self.lines:
+            found += (line.date_from, line.date_through)
+        return [day for day in found if day is not None]
 
     @cached_property
     def received_date(self) -> date:

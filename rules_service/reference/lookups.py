@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.unknown import Unknown
@@ -16,6 +17,9 @@ from rules_service.reference.code_table import CodeTable
 from rules_service.reference.pair_table import PairTable
 
 Reader = CodeTable | PairTable
+MAX_REMEMBERED = 4_096
+"""Tables and days whose edition is remembered: claims are about a few weeks."""
+R = TypeVar("R", CodeTable, PairTable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,20 @@ class EditionCatalog:
 
     def __init__(self, editions: Iterable[Edition]) -> None:
         self._by_name: dict[str, list[Edition]] = {}
+        self._found: dict[tuple[str, date], Edition | Unknown] = {}
         for edition in sorted(editions, key=lambda item: (item.coverage.first, item.epoch), reverse=True):
             self._by_name.setdefault(edition.name, []).append(edition)
 
     def find(self, name: str, day: date) -> Edition | Unknown:
         """The edition answering for a day: of those that cover it, the one whose coverage starts last, published last."""
+        found = self._found.get((name, day))
+        if found is None:
+            if len(self._found) >= MAX_REMEMBERED:
+                self._found.clear()
+            found = self._found[name, day] = self._search(name, day)
+        return found
+
+    def _search(self, name: str, day: date) -> Edition | Unknown:
         editions = self._by_name.get(name)
         if not editions:
             return Unknown("reference_table_missing", f"reference table {name}")
@@ -59,6 +72,7 @@ class Lookups:
     def __init__(self, catalog: EditionCatalog) -> None:
         self._catalog = catalog
         self._found: dict[tuple[str, date], Edition | Unknown] = {}
+        self._readers: dict[tuple[str, date], Reader | Unknown] = {}
 
     def edition(self, name: str, day: date) -> Edition | Unknown:
         """The edition for a day, remembered as used."""
@@ -71,23 +85,21 @@ class Lookups:
 
     def codes(self, name: str, day: date) -> CodeTable | Unknown:
         """The code table for a day."""
-        edition = self.edition(name, day)
-        if isinstance(edition, Unknown):
-            return edition
-        reader = edition.open()
-        if not isinstance(reader, CodeTable):
-            raise TypeError(f"{name} is not a table of codes")
-        return reader
+        return self._read(name, day, CodeTable)
 
     def pairs(self, name: str, day: date) -> PairTable | Unknown:
         """The pair table for a day."""
-        edition = self.edition(name, day)
-        if isinstance(edition, Unknown):
-            return edition
-        reader = edition.open()
-        if not isinstance(reader, PairTable):
-            raise TypeError(f"{name} is not a table of pairs")
-        return reader
+        return self._read(name, day, PairTable)
+
+    def _read(self, name: str, day: date, kind: type[R]) -> R | Unknown:
+        key = (name, day)
+        found = self._readers.get(key)
+        if found is None:
+            edition = self.edition(name, day)
+            found = self._readers[key] = edition if isinstance(edition, Unknown) else edition.open()
+        if found.__class__ is not kind and not isinstance(found, Unknown):
+            raise TypeError(f"{name} is not a {kind.__name__}")
+        return found
 
     def used(self) -> tuple[Edition, ...]:
         """Editions looked at, each once, by name and edition."""

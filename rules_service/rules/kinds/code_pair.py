@@ -8,7 +8,7 @@ The deletion date is taken as the last active day, which CMS does not state in w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 from typing import Literal
 
@@ -470,15 +470,9 @@ def _unjudged(lines: list[LineView], reason: Unknown) -> Candidate:
 
 def _active_together(row: PairRow, one: LineView, two: LineView) -> bool:
     """True when on some day both lines were rendered and the row was active (date spans are compared day by day)."""
-    if one.date_from is None or two.date_from is None:
+    if one.first_day is None or two.first_day is None or one.last_day is None or two.last_day is None:
         return False
-    first = max(one.date_from.toordinal(), two.date_from.toordinal(), row.first_day)
-    last = min(
-        (one.date_from + timedelta(days=one.days_in_span - 1)).toordinal(),
-        (two.date_from + timedelta(days=two.days_in_span - 1)).toordinal(),
-        row.last_day,
-    )
-    return first <= last
+    return max(one.first_day, two.first_day, row.first_day) <= min(one.last_day, two.last_day, row.last_day)
 
 
 def _associated(parameters: CodePairParameters, line: LineView) -> list[str]:
@@ -526,8 +520,8 @@ def _unsure(lines: list[LineView], why: Unknown) -> Candidate:
 
 def _active_with(row: PairRow, line: LineView, earlier: HistoryLine) -> bool:
     """True when on some day both the line and the earlier one were rendered and the row was active."""
-    if line.date_from is None or earlier.service_from is None:
+    if line.first_day is None or line.last_day is None or earlier.service_from is None:
         return False
     through = earlier.service_through or earlier.service_from
-    first = max(line.date_from.toordinal(), earlier.service_from.toordinal(), row.first_day)
-    return first <= min(line.date_from.toordinal() + line.days_in_span - 1, through.toordinal(), row.last_day)
+    first = max(line.first_day, earlier.service_from.toordinal(), row.first_day)
+    return first <= min(line.last_day, through.toordinal(), row.last_day)

@@ -204,39 +204,37 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         view, good = judged.view, False
         for position, diagnosis in enumerate(view.claim.diagnoses):
             using = [line for line in view.lines if diagnosis.sequence in line.line.diagnosis_pointers] or view.lines
-            days: dict[date | None, list[LineView]] = {}
-            for line in using:
-                days.setdefault(_diagnosis_day(view, line), []).append(line)
-            for day, lines in days.items():
-                candidate = self._diagnosis(parameters, judged, position, lines, day)
-                if candidate is None:
+            for day in dict.fromkeys([_diagnosis_day(view, line) for line in using]):
+                state = self._diagnosis_state(parameters, judged, diagnosis.code, day)
+                if state == "valid":
                     good = True
-                else:
-                    yield candidate
+                    continue
+                lines = [line for line in using if _diagnosis_day(view, line) == day]
+                yield self._diagnosis(parameters, judged, position, lines, day, state)
         if good:
             yield Candidate(lines=view.lines, facts={"code.subject": "diagnosis", "code.state": "valid", "code.pointer_exists": None})
 
-    def _diagnosis(
-        self, parameters: CodeValidityParameters, judged: Judged, position: int, lines: list[LineView], day: date | None
-    ) -> Candidate | None:
-        """The diagnosis on a day; None when it is valid, which all valid ones say together."""
-        diagnosis = judged.view.claim.diagnoses[position]
-        state: FactValue
-        text = ""
+    def _diagnosis_state(self, parameters: CodeValidityParameters, judged: Judged, code: str, day: date | None) -> FactValue:
         if day is None:
-            state = Unknown("service_date_missing", "service_lines.service_from")
-        elif not diagnosis_shape_is_valid(diagnosis.code):
-            state = "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
-        else:
-            table = judged.lookups.codes(parameters.table or "", day)
-            if isinstance(table, Unknown):
-                state = table
-            else:
-                bare = diagnosis.code.replace(".", "")
-                state = _state(table, bare, day)
-                if state == "valid":
-                    return None
-                text = _candidates(table, bare, day)
+            return Unknown("service_date_missing", "service_lines.service_from")
+        if not diagnosis_shape_is_valid(code):
+            return "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
+        table = judged.lookups.codes(parameters.table or "", day)
+        return table if isinstance(table, Unknown) else _state(table, code.replace(".", ""), day)
+
+    def _diagnosis(
+        self,
+        parameters: CodeValidityParameters,
+        judged: Judged,
+        position: int,
+        lines: list[LineView],
+        day: date | None,
+        state: FactValue,
+    ) -> Candidate:
+        """A diagnosis that is not valid on a day; the valid ones have one candidate together."""
+        diagnosis = judged.view.claim.diagnoses[position]
+        table = judged.lookups.codes(parameters.table or "", day) if day is not None and state != "bad_shape" else None
+        text = _candidates(table, diagnosis.code.replace(".", ""), day) if isinstance(table, CodeTable) and day is not None else ""
         shown = day.isoformat() if day else ""
         return Candidate(
             lines=lines,
@@ -290,7 +288,7 @@ def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str
         found = line.modifiers
     else:
         found = (line.code,) if line.code else ()
-    return tuple(code for code in found if not parameters.starts_with or code.startswith(parameters.starts_with))
+    return tuple([code for code in found if code.startswith(parameters.starts_with)]) if parameters.starts_with else found
 
 
 def _diagnosis_day(view: ClaimView, line: LineView) -> date | None:

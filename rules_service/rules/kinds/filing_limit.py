@@ -213,8 +213,12 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         received = _filing_day(parameters, view)
         if all(anchor in LINE_ANCHORS for anchor in clock.anchors):
             groups: dict[tuple[bool, bool], list[tuple[date, LineView]]] = {}
+            deadlines: dict[tuple[date | None, date | None], date | Unknown] = {}
             for line in judged.lines:
-                deadline = self._deadline(parameters, clock, view, line)
+                days = (line.date_from, line.date_through)
+                deadline = deadlines.get(days)
+                if deadline is None:
+                    deadline = deadlines[days] = self._deadline(parameters, clock, view, line)
                 if isinstance(deadline, Unknown):
                     yield self._candidate(parameters, judged, received, deadline, [line], False, True)
                     continue

@@ -8,38 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
+
 from rules_service.claim.locations import Place
-from rules_service.claim.parties import Provider
+from rules_service.claim.parties import ClaimProviders, LineProviders, Provider
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix, PatchOperation
 from rules_service.primitives.codes import mbi_is_valid, npi_is_valid, without_punctuation
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
 from rules_service.rules.rule import Prediction
 
-ROLES = (
-    "billing",
-    "rendering",
-    "referring",
-    "ordering",
-    "supervising",
-    "attending",
-    "operating",
-    "other_operating",
-    "assistant_surgeon",
-    "purchased_service",
-    "service_facility",
-)
-_LINE_ROLES = (
-    "rendering",
-    "referring",
-    "ordering",
-    "supervising",
-    "operating",
-    "other_operating",
-    "assistant_surgeon",
-    "purchased_service",
-    "service_facility",
-)
 _ENTITY = {
     "billing": "85",
     "rendering": "82",
@@ -137,21 +115,12 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             lines=judged.view.lines,
             facts={"identifier.present": True, "identifier.valid": True, "identifier.valid_without_punctuation": True},
         )  # every valid NPI, together
-        for role in ROLES:
-            provider = getattr(providers, role)
-            if provider is not None and provider.npi is not None and not npi_is_valid(provider.npi):
-                yield self._npi(provider, role, judged.view.lines, Place(f"claim.providers.{role}.npi"), f"/providers/{role}/npi")
+        for role, provider in _invalid(providers):
+            yield self._npi(provider, role, judged.view.lines, Place(f"claim.providers.{role}.npi"), f"/providers/{role}/npi")
         for line in judged.view.lines:
-            for role in _LINE_ROLES if line.line.providers is not None else ():
-                provider = getattr(line.line.providers, role)
-                if provider is not None and provider.npi is not None and not npi_is_valid(provider.npi):
-                    yield self._npi(
-                        provider,
-                        role,
-                        [line],
-                        Place(f"line.providers.{role}.npi", line.index, line.number),
-                        f"/service_lines/{line.index}/providers/{role}/npi",
-                    )
+            for role, provider in _invalid(line.line.providers):
+                place = Place(f"line.providers.{role}.npi", line.index, line.number)
+                yield self._npi(provider, role, [line], place, f"/service_lines/{line.index}/providers/{role}/npi")
 
     def _npi(self, provider: Provider, role: str, lines: list[LineView], place: Place, pointer: str) -> Candidate:
         npi = provider.npi or ""
@@ -213,6 +182,16 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
                 fixes=fixes,
             ),
         )
+
+
+def _invalid(providers: ClaimProviders | LineProviders | None) -> list[tuple[str, Provider]]:
+    """(role, provider) of those whose NPI is given and wrong."""
+    named = [] if providers is None else [one for one in msgspec.structs.astuple(providers) if one is not None and one.npi is not None]
+    if all(npi_is_valid(one.npi) for one in named):
+        return []
+    roles = [field.name for field in msgspec.structs.fields(providers)]  # type: ignore[arg-type]
+    every = zip(roles, msgspec.structs.astuple(providers), strict=True)  # type: ignore[arg-type]
+    return [(role, one) for role, one in every if one is not None and one.npi is not None and not npi_is_valid(one.npi)]
 
 
 def _repair(pointer: str) -> Fix:

@@ -297,7 +297,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
 
 
 def _on(line: LineView, day: date) -> bool:
-    return line.date_from is not None and line.date_from <= day <= line.date_from + timedelta(days=line.days_in_span - 1)
+    return line.first_day is not None and line.last_day is not None and line.first_day <= day.toordinal() <= line.last_day
 
 
 def _per_day(parameters: UnitLimitParameters, line: LineView) -> int:
