@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+
+import msgspec
 
 from rules_service.claim.parties import ClaimStruct
 
@@ -17,8 +18,7 @@ class Location(ClaimStruct, frozen=True, omit_defaults=False):
     form: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A field of the claim (`line.procedure_code`), with the index of the line or of the repeated element."""
 
     field: str

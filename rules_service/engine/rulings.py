@@ -7,7 +7,8 @@ not remember (the oracle) is asked about every subject by itself, which is what 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from rules_service.engine.compile import FactReader
 from rules_service.engine.decide import Ask, Decider, Match
@@ -17,8 +18,7 @@ from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Candidate
 
 
-@dataclass(slots=True, eq=False)
-class Question:
+class Question(msgspec.Struct, eq=False):
     """A subject put before a panel: a kind's candidate, or, for conditions, a line or (None) the claim."""
 
     slice: Slice

@@ -258,21 +258,23 @@ CATALOGUE: dict[str, CatalogueFact] = _build()
 """Every fact a condition may name, by name."""
 
 
+_UNREAD = Unknown("context_not_supplied", "not read yet")
+
+
 def claim_fact(view: ClaimView, name: str) -> FactValue:
     """A claim-level fact, computed once per evaluation."""
-    try:
-        return typing.cast(FactValue, view.facts[name])
-    except KeyError:
-        value = view.facts[name] = CATALOGUE[name].get(view)
-        return value
+    value: FactValue = view.facts.get(name, _UNREAD)
+    if value is _UNREAD:
+        value = view.facts[name] = _getters[name](view)
+    return value
 
 
 def line_fact(line: LineView, name: str) -> FactValue:
     """A line-level fact, or the claim's when the name is a claim-level one."""
-    if name.startswith("claim."):
-        return claim_fact(line.view, name)
-    try:
-        return typing.cast(FactValue, line.facts[name])
-    except KeyError:
-        value = line.facts[name] = CATALOGUE[name].get(line)
-        return value
+    value: FactValue = line.facts.get(name, _UNREAD)
+    if value is _UNREAD:
+        value = line.facts[name] = claim_fact(line.view, name) if name.startswith("claim.") else _getters[name](line)
+    return value
+
+
+_getters = {name: fact.get for name, fact in CATALOGUE.items()}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -32,8 +31,7 @@ class _Header(msgspec.Struct, frozen=True):
     stride: int
 
 
-@dataclass(frozen=True, slots=True)
-class PairRow:
+class PairRow(msgspec.Struct, frozen=True):
     """One dated pair: column one is payable, column two is denied."""
 
     column_one: str
@@ -128,9 +126,12 @@ class PairTable:
 
     def pairs_among(self, codes: Iterable[str]) -> list[PairRow]:
         """Every dated row whose both codes are among these, ordered by codes and dates."""
-        known = sorted((index, code) for code in set(codes) if (index := self._index(code)) is not None)
+        known = sorted([(index, code) for code in set(codes) if (index := self._index(code)) is not None])
         if len(known) < _NUMPY_FROM:
-            hits = [(a, b, x, y) for a, x in known for b, y in known if self._bits[a * self._stride + (b >> 3)] >> (b & 7) & 1]
+            hits = []
+            for a, x in known:
+                start, bits = a * self._stride, self._bits
+                hits += [(a, b, x, y) for b, y in known if bits[start + (b >> 3)] >> (b & 7) & 1]
         else:
             indexes = np.array([index for index, _ in known])
             found = self._matrix[indexes[:, None], indexes[None, :] >> 3] >> (indexes[None, :] & 7) & 1

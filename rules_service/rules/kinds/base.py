@@ -6,7 +6,7 @@ A kind never decides: it does the joins, look-ups and arithmetic, and its branch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -51,22 +51,20 @@ class Branch:
     override_reasons: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Telling:
+class Telling(msgspec.Struct):
     """What a finding about a candidate says besides the branch's wording.
 
     `params` fill the message; `shown` are the facts the finding displays; `fixes` come before those of the branch.
     """
 
-    params: dict[str, str] = field(default_factory=dict)
-    shown: dict[str, Any] = field(default_factory=dict)
-    expected: dict[str, Any] = field(default_factory=dict)
-    actual: dict[str, Any] = field(default_factory=dict)
+    params: dict[str, str] = msgspec.field(default_factory=dict)
+    shown: dict[str, Any] = msgspec.field(default_factory=dict)
+    expected: dict[str, Any] = msgspec.field(default_factory=dict)
+    actual: dict[str, Any] = msgspec.field(default_factory=dict)
     fixes: tuple[Fix, ...] = ()
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, eq=False):
     """One subject a rule concerns, with the kind's facts about it.
 
     `lines` are those at stake (the first is where the finding points unless `place` says otherwise), `related` those it is

@@ -362,6 +362,8 @@ class CodePairKind(RuleKind[CodePairParameters]):
 
     def _history(self, parameters: CodePairParameters, judged: Judged, table: str, lines: list[LineView]) -> Iterator[Candidate]:
         history = relevant_history(judged.view)
+        if history == ():
+            return
         asked: list[LineView] = []
         by_code: dict[str, list[HistoryEntry]] = {}
         for entry in history if not isinstance(history, Unknown) else ():
