@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from rules_service.api import problems
+from rules_service.api.direct import DirectRoutes
 from rules_service.api.middleware import RequestMiddleware
 from rules_service.api.openapi import openapi_document
 from rules_service.api.routes import catalog, claims, evaluations, operations, reference, x12
@@ -33,10 +34,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.parts.close()
 
     app = FastAPI(title="Payer rules service", lifespan=lifespan, openapi_url=None, redirect_slashes=False, docs_url=None, redoc_url=None)
-    # The hot routes come first: routes are matched in order.
     for router in (claims.router, x12.router, evaluations.router, catalog.router, reference.router, operations.router):
         app.include_router(router)
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     problems.install(app)
+    app.add_middleware(DirectRoutes, router=claims.router, endpoints=frozenset([claims.validate_claim]))
     app.add_middleware(RequestMiddleware)
     return app

@@ -7,18 +7,26 @@ from fastapi import Request
 from rules_service.api.problems import ProblemError
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """The first value of a header (name in lower-case), read off the raw list: building a mapping of all of them costs more."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
 def media_type(request: Request) -> str:
     """The media type without its parameters, lower-case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (header(request, b"content-type") or "").partition(";")[0].strip().lower()
 
 
 async def read_body(request: Request, allowed: tuple[str, ...], limit: int) -> bytes:
     """The body; 415 for another media type or any content encoding, 413 once it is known to be too large."""
     if media_type(request) not in allowed:
         raise ProblemError("unsupported-media-type", f"Send {' or '.join(allowed)}.", headers={"Accept": ", ".join(allowed)})
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if (header(request, b"content-encoding") or "identity").lower() != "identity":
         raise ProblemError("unsupported-media-type", "Send the body without Content-Encoding.")
-    declared = request.headers.get("content-length")
+    declared = header(request, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise too_large(limit)
     parts: list[bytes] = []
@@ -42,6 +50,8 @@ def too_large(limit: int) -> ProblemError:
 
 def only_query(request: Request, *allowed: str) -> None:
     """400 for a query parameter nobody reads: a misspelt one must not be ignored."""
+    if not request.scope["query_string"]:
+        return
     for name in request.query_params:
         if name not in allowed:
             raise ProblemError("bad-request", f"An unknown query parameter was sent. Known here: {', '.join(allowed) or 'none'}.")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
-import uuid
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +33,7 @@ class RequestMiddleware:
         if "\x00" in scope["path"]:
             scope["path"] = "/"  # no resource has such a name, and PostgreSQL would not even take it
         given = next((value for name, value in scope["headers"] if name == b"request-id"), b"")
-        request_id = given if _REQUEST_ID.match(given) else uuid.uuid4().hex.encode()
+        request_id = given if _REQUEST_ID.match(given) else secrets.token_hex(16).encode()
         scope["request_id"] = request_id.decode()
         started = time.perf_counter()
         status = 500
@@ -56,5 +56,4 @@ class RequestMiddleware:
             metrics = scope["app"].state.parts.metrics if "app" in scope else None
             if metrics is not None:
                 route = getattr(scope.get("route"), "path", "unmatched")
-                metrics.requests.labels(route, str(status)).inc()
-                metrics.seconds.labels(route).observe(time.perf_counter() - started)
+                metrics.observe(route, status, time.perf_counter() - started)

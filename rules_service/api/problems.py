@@ -109,14 +109,22 @@ _BY_STATUS = {
 }
 
 
+def answer_to(request: Request, error: Exception) -> Response | None:
+    """The answer to an error raised while a request was handled; None for one nobody foresaw."""
+    if isinstance(error, ProblemError):
+        return problem_response(request, error)
+    if isinstance(error, RulesServiceError):
+        return problem_response(request, problem_of(error))
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody reads it
+    return None
+
+
 def install(app: FastAPI) -> None:
     """Answer every error with a problem document."""
 
-    async def on_problem(request: Request, error: Exception) -> Response:
-        return problem_response(request, error if isinstance(error, ProblemError) else ProblemError("internal"))
-
-    async def on_ours(request: Request, error: Exception) -> Response:
-        return problem_response(request, problem_of(error) if isinstance(error, RulesServiceError) else ProblemError("internal"))
+    async def on_error(request: Request, error: Exception) -> Response:
+        return answer_to(request, error) or problem_response(request, ProblemError("internal"))
 
     async def on_validation(request: Request, error: Exception) -> Response:
         faults = error.errors() if isinstance(error, RequestValidationError) else []
@@ -136,15 +144,7 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         return problem_response(request, ProblemError(_BY_STATUS.get(status, "internal"), headers=headers))
 
-    async def on_anything(request: Request, error: Exception) -> Response:
-        return problem_response(request, ProblemError("internal"))
-
-    async def on_disconnect(request: Request, error: Exception) -> Response:
-        return Response(status_code=400)  # nobody reads it
-
-    app.add_exception_handler(ClientDisconnect, on_disconnect)
-    app.add_exception_handler(ProblemError, on_problem)
-    app.add_exception_handler(RulesServiceError, on_ours)
+    for kind in (ClientDisconnect, ProblemError, RulesServiceError, Exception):
+        app.add_exception_handler(kind, on_error)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, on_anything)

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from fastapi import Request
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from rules_service.api.bodies import header
 from rules_service.api.problems import ProblemError
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import SnapshotRegistry
@@ -37,6 +38,15 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
         )
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer."""
+        children = self._children.get((route, status))
+        if children is None:
+            children = self._children[route, status] = self.requests.labels(route, str(status)), self.seconds.labels(route)
+        children[0].inc()
+        children[1].observe(seconds)
 
 
 @dataclass
@@ -106,7 +116,7 @@ def state_of(request: Request) -> AppState:
 
 def allowed(request: Request, scope: str) -> Principal:
     """The caller, when its credential has the scope; 401 or 403 otherwise."""
-    principal = state_of(request).principal(request.headers.get("authorization"))
+    principal = state_of(request).principal(header(request, b"authorization"))
     if scope not in principal.scopes:
         raise ProblemError(
             "insufficient-scope",

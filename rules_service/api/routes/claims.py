@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from rules_service.api.bodies import media_type, only_query, read_body
+from rules_service.api.bodies import header, media_type, only_query, read_body
 from rules_service.api.openapi import json_answer, json_body, problems
 from rules_service.api.problems import ProblemError, problem_document, problem_of
 from rules_service.api.state import allowed, state_of
@@ -40,7 +40,7 @@ async def validate_claim(request: Request) -> Response:
     principal = allowed(request, "claims:validate")
     state = state_of(request)
     only_query(request, "mode")
-    mode = request.query_params.get("mode", "live")
+    mode = request.query_params.get("mode", "live") if request.scope["query_string"] else "live"
     if mode not in ("live", "dry_run"):
         raise ProblemError("bad-request", "mode is live or dry_run.")
     body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
@@ -59,7 +59,7 @@ async def validate_claim(request: Request) -> Response:
 
 
 def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
+    key = header(request, b"idempotency-key")
     if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise ProblemError("bad-request", f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
     return key
