@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import tables as t
+from rules_service.storage.bulk import BulkInsert
 from rules_service.storage.cipher import Sealed
 
 _evaluation = t.core(t.Evaluation)
@@ -17,6 +18,9 @@ _claim_body = t.core(t.ClaimBody)
 _pin_set = t.core(t.PinSet)
 _idempotency_record = t.core(t.IdempotencyRecord)
 _tenant = t.core(t.Tenant)
+_insert_evaluations = BulkInsert(_evaluation)
+_insert_bodies = BulkInsert(_claim_body)
+_insert_keys = BulkInsert(_idempotency_record)
 
 
 @dataclass(slots=True)
@@ -54,45 +58,22 @@ class StoredEvaluation:
 
 
 def insert_rows(connection: Connection, rows: list[EvaluationRow], known_pins: set[tuple[str, str]]) -> None:
-    """Store a batch in the caller's transaction, with one statement a table."""
+    """Store a batch in the caller's transaction, with few statements a table."""
     new_pins = {(row.tenant_id, row.pins_sha256): row.pins for row in rows if (row.tenant_id, row.pins_sha256) not in known_pins}
     for (tenant_id, sha256), body in sorted(new_pins.items()):
         known = select(_pin_set.c.sha256).where(_pin_set.c.tenant_id == tenant_id, _pin_set.c.sha256 == sha256)
         if connection.execute(known).first() is None:
             connection.execute(insert(_pin_set).values(tenant_id=tenant_id, sha256=sha256, body=body))
-    connection.execute(
-        insert(_evaluation),
-        [
-            {
-                "tenant_id": row.tenant_id, "evaluation_id": row.evaluation_id, "lineage_id": row.lineage_id, "evaluated_at": row.evaluated_at,
-                "client_id": row.client_id, "payer_id": row.payer_id, "claim_type": row.claim_type, "outcome": row.outcome,
-                "catalog_epoch": row.catalog_epoch, "input_sha256": row.input_sha256, "pins_sha256": row.pins_sha256, "body": row.body, "preview": row.preview,
-            }
-            for row in rows
-        ],
-    )  # fmt: skip
-    connection.execute(
-        insert(_claim_body),
-        [
-            {
-                "tenant_id": row.tenant_id, "evaluation_id": row.evaluation_id, "key_id": row.sealed.key_id, "nonce": row.sealed.nonce,
-                "ciphertext": row.sealed.ciphertext,
-            }
-            for row in rows
-        ],
-    )  # fmt: skip
+    _insert_evaluations(connection, [[getattr(row, name) for name in _insert_evaluations.columns] for row in rows])
+    _insert_bodies(
+        connection, [(row.tenant_id, row.evaluation_id, row.sealed.key_id, row.sealed.nonce, row.sealed.ciphertext) for row in rows]
+    )
     keyed = [row for row in rows if row.idempotency_key is not None]
     if keyed:
-        connection.execute(
-            insert(_idempotency_record),
-            [
-                {
-                    "tenant_id": row.tenant_id, "client_id": row.client_id, "key": row.idempotency_key, "fingerprint": row.fingerprint,
-                    "evaluation_id": row.evaluation_id, "created_at": row.evaluated_at,
-                }
-                for row in keyed
-            ],
-        )  # fmt: skip
+        _insert_keys(
+            connection,
+            [(row.tenant_id, row.client_id, row.idempotency_key, row.fingerprint, row.evaluation_id, row.evaluated_at) for row in keyed],
+        )
 
 
 def epochs(connection: Connection, tenant_ids: set[str]) -> dict[str, int]:
