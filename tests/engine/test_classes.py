@@ -45,7 +45,7 @@ def test_subjects_of_one_class_have_one_verdict_of_every_condition(seed: int) ->
 @pytest.mark.parametrize(
     ("op", "value", "same", "other"),
     [
-        ("at_least", "100.00", (10_000, 99_999), 9_999),
+        ("at_least", "100.00", (10_001, 99_999), 9_999),
         ("more_than", "100.00", (10_001, 99_999), 10_000),
         ("is", "100.00", (10_001, 10_002), 10_000),
         ("in", ["1.00", "2.00"], (101, 199), 100),
