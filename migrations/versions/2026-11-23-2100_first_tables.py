@@ -236,12 +236,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "rule_set_id", "number", "rule_id", "effective_from", name=op.f("pk_publication_window")),
     )
     op.create_index("ix_publication_window_rule", "publication_window", ["tenant_id", "rule_id"], unique=False)
-    for statement in create_statements(op.get_bind().dialect.name, IMMUTABLE, ERASABLE):
+    for statement in create_statements(op.get_bind().dialect.name, IMMUTABLE, ERASABLE, first=True):
         op.execute(statement)
 
 
 def downgrade() -> None:
-    for statement in drop_statements(op.get_bind().dialect.name, IMMUTABLE, ERASABLE):
+    for statement in drop_statements(op.get_bind().dialect.name, IMMUTABLE, ERASABLE, first=True):
         op.execute(statement)
     op.drop_index("ix_publication_window_rule", table_name="publication_window")
     op.drop_table("publication_window")

@@ -13,8 +13,8 @@ from rules_service.claim.canonical import canonical_claim
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value
 from rules_service.engine.decide import Decider, engine_decider
-from rules_service.engine.evaluate import judge
-from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.engine.evaluate import asked, judge
+from rules_service.engine.policy import Policy, Publication, SliceCache, complete_branches
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
 from rules_service.findings.finding import Finding
@@ -24,6 +24,7 @@ from rules_service.packs.read import Pack, RuleFolder
 from rules_service.primitives.errors import InputError, Issue, PackFault
 from rules_service.primitives.money import Money
 from rules_service.reference.lookups import Edition, EditionCatalog, Lookups
+from rules_service.rules.matching import truth
 from rules_service.rules.rule import Manifest
 
 HOLD = frozenset({"reject", "deny_hard", "deny_soft"})
@@ -54,7 +55,12 @@ def merge(base: Any, change: Any) -> Any:
 
 def case_claim(root: Path, base: str, case: CaseFile) -> Claim:
     """The base claim with the case's changes; `lines` change the base's lines by position and add further ones like the first."""
-    text = (root / base).read_text(encoding="utf-8")
+    path = (root / base).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise PackFault(
+            "The base claim is outside the pack", [Issue("case-failed", base, "A base claim is a file of its pack.", "Move it there.")]
+        )
+    text = path.read_text(encoding="utf-8")
     data, _ = yaml_text.load(text, base)
     data = merge(data, case.claim)
     if case.received_at is not None:
@@ -122,8 +128,37 @@ def judge_alone(publication: Publication, claim: Claim, catalog: EditionCatalog,
     }
     staged = Publication(publication.rule_set_id, publication.number, publication.sha256, publication.manifest, contents)
     policy = Policy([staged], claim.claim_type, SliceCache(8))
+    return judge(policy, _view(publication, claim), Lookups(catalog), HOLD, decide).judgement
+
+
+def _view(publication: Publication, claim: Claim) -> ClaimView:
+    """The claim as one of the pack's first payer."""
     payers = publication.manifest.scope.payer_ids
-    return judge(policy, ClaimView(claim, payers[0] if payers else claim.payer.payer_id), Lookups(catalog), HOLD, decide).judgement
+    return ClaimView(claim, payers[0] if payers else claim.payer.payer_id)
+
+
+def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(conditions no case made true, conditions no case made false), as `rule id, finding code`: what the cases do not show."""
+    publication = pack.publication()
+    catalog = EditionCatalog([*editions, *pack.editions()])
+    seen: dict[str, set[bool | None]] = {}
+    cache = SliceCache()
+    for rule in pack.rules:
+        alone = only(publication, rule.file.id)
+        for content in alone.contents.values():
+            if content.rule_id == rule.file.id:
+                seen.update({f"{rule.file.id} {branch.code}": set() for branch in complete_branches(content)})
+        for case in rule.cases.cases if rule.cases is not None else ():
+            try:
+                claim = case_claim(pack.root, rule.cases.base if rule.cases is not None else "", case)
+            except (InputError, msgspec.ValidationError, OSError, KeyError):
+                continue  # told as a failed case
+            for compiled, question in asked(Policy([alone], claim.claim_type, cache), _view(publication, claim), Lookups(catalog)):
+                for branch, program in compiled.branches:
+                    seen.setdefault(f"{rule.file.id} {branch.code}", set()).add(truth(program.condition, question.fact))
+    never_true = tuple(sorted(name for name, verdicts in seen.items() if True not in verdicts))
+    never_false = tuple(sorted(name for name, verdicts in seen.items() if False not in verdicts))
+    return never_true, never_false
 
 
 def _compare(rule: RuleFolder, case: CaseFile, judgement: Judgement) -> Iterator[str]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+
+import msgspec
 
 from rules_service.engine.compile import FactReader, Program, build_shards
 from rules_service.engine.durable_host import MAX_PATTERNS
 from rules_service.engine.policy import Policy, SliceCache
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactValue
-from rules_service.packs.cases import fault_of, run_cases
+from rules_service.packs.cases import run_cases, untested
 from rules_service.packs.read import Pack, read_pack
 from rules_service.packs.samples import sample_editions
 from rules_service.primitives.errors import InputError, Issue, PackFault
@@ -29,8 +32,35 @@ RANDOM_FACTS = 20
 SEED = 20_260_101
 
 
+class Trial(msgspec.Struct, frozen=True):
+    """What a pack came to in the throw-away process. `never_true` and `never_false` name conditions no case made so."""
+
+    cases: int
+    failed: tuple[dict[str, str], ...]
+    engine_differs: tuple[str, ...]
+    never_true: tuple[str, ...]
+    never_false: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every case as expected, engine and oracle of one mind."""
+        return not self.failed and not self.engine_differs
+
+
 def run_gate(pack_folder: Path, samples: Path) -> None:
     """Run the gate in another process; PackFault with its reasons when the pack does not pass."""
+    trial = run_trial(pack_folder, samples)
+    if not trial.passed:
+        issues = [Issue("case-failed", fault["where"], fault["message"], "Mend the rule or the case.") for fault in trial.failed]
+        issues += [
+            Issue("gate", pack_folder.name, f"{what}: engine and oracle differ.", "Report the engine fault.")
+            for what in trial.engine_differs
+        ]
+        raise PackFault("The publish gate refused the pack: nothing was published", issues)
+
+
+def run_trial(pack_folder: Path, samples: Path) -> Trial:
+    """Compile and run a pack in another process; PackFault when that process crashes, hangs or cannot read the pack."""
     command = [sys.executable, "-m", "rules_service.packs.gate", str(pack_folder), str(samples)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603  our own module
@@ -40,6 +70,7 @@ def run_gate(pack_folder: Path, samples: Path) -> None:
         raise _refused(pack_folder, "The engine crashed while it compiled or ran the pack.")
     if done.returncode != 0:
         raise _refused(pack_folder, done.stdout.strip() or done.stderr.strip()[-2_000:])
+    return msgspec.json.decode(done.stdout, type=Trial)
 
 
 def _refused(folder: Path, why: str) -> PackFault:
@@ -49,8 +80,20 @@ def _refused(folder: Path, why: str) -> PackFault:
     )
 
 
-def check_in_process(pack: Pack, samples: Path) -> None:
+def try_in_process(pack: Pack, samples: Path) -> Trial:
     """Compile every slice, compare engine and oracle on random facts for every condition, and run every case."""
+    editions = sample_editions(samples)
+    results = list(run_cases(pack, editions))
+    failed = tuple(
+        {"rule_id": result.rule_id, "case": result.name, "where": result.where, "message": f"{result.rule_id} {result.name!r}: {fault}."}
+        for result in results
+        for fault in result.faults
+    )
+    never_true, never_false = untested(pack, editions)
+    return Trial(len(results), failed, tuple(_engine_differences(pack)), never_true, never_false)
+
+
+def _engine_differences(pack: Pack) -> Iterator[str]:
     publication = pack.publication()
     cache = SliceCache(1024)
     checked: set[str] = set()
@@ -65,10 +108,7 @@ def check_in_process(pack: Pack, samples: Path) -> None:
                     checked.add(rule.rule.sha256)
                     for branch, program in rule.branches:
                         if not engine_agrees(program, draw):
-                            raise _refused(pack.root, f"{rule.rule.content.rule_id} {branch.code}: engine and oracle differ.")
-    fault = fault_of(list(run_cases(pack, sample_editions(samples))))
-    if fault is not None:
-        raise fault
+                            yield f"{rule.rule.content.rule_id} {branch.code}"
 
 
 def engine_agrees(program: Program, draw: random.Random) -> bool:
@@ -113,12 +153,13 @@ def _kind_of(name: str) -> str:
 
 
 def main() -> int:
-    """0 when the pack passes; prints why it does not."""
+    """Prints the trial as JSON; 1, with the reason, when the pack cannot be tried."""
     try:
-        check_in_process(read_pack(Path(sys.argv[1])), Path(sys.argv[2]))
+        trial = try_in_process(read_pack(Path(sys.argv[1])), Path(sys.argv[2]))
     except InputError as error:
-        print(error)  # noqa: T201  read by run_gate
+        print(error)  # noqa: T201  read by run_trial
         return 1
+    print(msgspec.json.encode(trial).decode())  # noqa: T201  read by run_trial
     return 0
 
 

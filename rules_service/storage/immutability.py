@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def create_statements(dialect: str, immutable: Sequence[str], erasable: Sequence[str]) -> list[str]:
-    """DDL that protects tables: `immutable` ones take no update, delete or truncate, `erasable` ones no update."""
+def create_statements(dialect: str, immutable: Sequence[str], erasable: Sequence[str], first: bool = False) -> list[str]:
+    """DDL that protects tables: `immutable` ones take no update, delete or truncate, `erasable` ones no update. The `first`
+    migration also makes the function PostgreSQL's triggers call."""
     tables: list[tuple[str, tuple[str, ...]]] = [(table, ("UPDATE", "DELETE")) for table in immutable] + [
         (table, ("UPDATE",)) for table in erasable
     ]
     statements: list[str] = []
-    if dialect == "postgresql":
+    if dialect == "postgresql" and first:
         statements.append(
             "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation'; END $$"
@@ -33,7 +34,7 @@ def create_statements(dialect: str, immutable: Sequence[str], erasable: Sequence
     return statements
 
 
-def drop_statements(dialect: str, immutable: Sequence[str], erasable: Sequence[str]) -> list[str]:
+def drop_statements(dialect: str, immutable: Sequence[str], erasable: Sequence[str], first: bool = False) -> list[str]:
     """DDL that takes the protection away, for a downgrade."""
     statements: list[str] = []
     for table in (*immutable, *erasable):
@@ -43,6 +44,6 @@ def drop_statements(dialect: str, immutable: Sequence[str], erasable: Sequence[s
                 statements.append(f"DROP TRIGGER {table}_no_{verb} ON {table}")
             elif verb != "truncate":
                 statements.append(f"DROP TRIGGER {table}_no_{verb}")
-    if dialect == "postgresql":
+    if dialect == "postgresql" and first:
         statements.append("DROP FUNCTION refuse_change()")
     return statements

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import Column, DateTime, ForeignKeyConstraint, Index, LargeBinary, MetaData, Table, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 from sqlmodel import Field, SQLModel
 
 NAMING = {
@@ -17,7 +28,8 @@ NAMING = {
 SQLModel.metadata.naming_convention = MetaData(naming_convention=NAMING).naming_convention
 
 
-def _instant(**options: object) -> Column[datetime]:
+def instant(**options: object) -> Column[datetime]:
+    """A column of instants with their zone."""
     return Column(DateTime(timezone=True), **options)  # type: ignore[arg-type]
 
 
@@ -27,13 +39,15 @@ def core(model: type[SQLModel]) -> Table:
 
 
 class Tenant(SQLModel, table=True):
-    """A tenant and the catalog epoch its latest publication raised."""
+    """A tenant, the catalog epoch its latest publication raised, and the head of its audit chain."""
 
     __tablename__ = "tenant"
     tenant_id: str = Field(primary_key=True, max_length=64)
     name: str
     catalog_epoch: int = 0
-    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    created_at: datetime = Field(sa_column=instant(nullable=False))
+    audit_seq: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    audit_hash: str = Field(default="0" * 64, sa_column=Column(String(64), nullable=False, server_default="0" * 64))
 
 
 class CatalogEpoch(SQLModel, table=True):
@@ -43,7 +57,7 @@ class CatalogEpoch(SQLModel, table=True):
     __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
     tenant_id: str = Field(primary_key=True, max_length=64)
     epoch: int = Field(primary_key=True)
-    known_at: datetime = Field(sa_column=_instant(nullable=False))
+    known_at: datetime = Field(sa_column=instant(nullable=False))
     published_by: str
     reason: str
 
@@ -80,7 +94,7 @@ class RuleSet(SQLModel, table=True):
     __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
     tenant_id: str = Field(primary_key=True, max_length=64)
     rule_set_id: str = Field(primary_key=True, max_length=80)
-    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    created_at: datetime = Field(sa_column=instant(nullable=False))
 
 
 class RuleVersion(SQLModel, table=True):
@@ -92,7 +106,7 @@ class RuleVersion(SQLModel, table=True):
     sha256: str = Field(primary_key=True, max_length=64)
     rule_id: str = Field(max_length=80)
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    created_at: datetime = Field(sa_column=instant(nullable=False))
 
 
 class Publication(SQLModel, table=True):
@@ -111,7 +125,7 @@ class Publication(SQLModel, table=True):
     sha256: str = Field(max_length=64)
     manifest: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     source_sha256: str = Field(max_length=64)
-    published_at: datetime = Field(sa_column=_instant(nullable=False))
+    published_at: datetime = Field(sa_column=instant(nullable=False))
     published_by: str
 
 
@@ -164,7 +178,7 @@ class ReferenceEdition(SQLModel, table=True):
     coverage_through: date | None = None
     rows: int
     sources: str
-    loaded_at: datetime = Field(sa_column=_instant(nullable=False))
+    loaded_at: datetime = Field(sa_column=instant(nullable=False))
     loaded_by: str
 
 
@@ -189,7 +203,7 @@ class Evaluation(SQLModel, table=True):
     tenant_id: str = Field(primary_key=True, max_length=64)
     evaluation_id: str = Field(primary_key=True, max_length=40)
     lineage_id: str = Field(max_length=40)
-    evaluated_at: datetime = Field(sa_column=_instant(nullable=False))
+    evaluated_at: datetime = Field(sa_column=instant(nullable=False))
     client_id: str
     payer_id: str
     claim_type: str
@@ -223,7 +237,7 @@ class IdempotencyRecord(SQLModel, table=True):
     key: str = Field(primary_key=True, max_length=255)
     fingerprint: str = Field(max_length=64)
     evaluation_id: str = Field(max_length=40)
-    created_at: datetime = Field(sa_column=_instant(nullable=False))
+    created_at: datetime = Field(sa_column=instant(nullable=False))
 
 
 class ApiClient(SQLModel, table=True):
@@ -236,5 +250,5 @@ class ApiClient(SQLModel, table=True):
     name: str
     key_sha256: str = Field(max_length=64)
     scopes: str
-    created_at: datetime = Field(sa_column=_instant(nullable=False))
-    revoked_at: datetime | None = Field(default=None, sa_column=_instant())
+    created_at: datetime = Field(sa_column=instant(nullable=False))
+    revoked_at: datetime | None = Field(default=None, sa_column=instant())

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
-from rules_service.storage.database import Database
+from rules_service.storage.database import Database, migration_config
 
 GUARD = Path(__file__).resolve().parents[2] / "migrations" / "guard.json"
 
@@ -34,15 +36,39 @@ def live(database: Database) -> dict[str, list[str]]:
         return {"triggers": sorted(triggers), "constraints": sorted(one for one in constraints if not one.startswith("alembic_version"))}
 
 
-def test_the_live_schema_is_the_guarded_one(database: Database) -> None:
-    assert live(database) == json.loads(GUARD.read_text())[database.dialect]
+def guarded(database: Database) -> dict[str, dict[str, list[str]]]:
+    """Triggers and constraints by revision, as they were checked in."""
+    found: dict[str, dict[str, list[str]]] = json.loads(GUARD.read_text())[database.dialect]
+    return found
 
 
-def test_down_to_nothing_and_up_again_leaves_the_guarded_schema(database: Database) -> None:
-    database.migrate("base")
+def move(database: Database, revision: str) -> None:
+    """Bring the schema up or down to a revision."""
+    config = migration_config(database.url)
+    with database.engine.connect() as connection:
+        config.attributes["connection"] = connection
+        now = MigrationContext.configure(connection).get_current_revision()
+        connection.rollback()
+        (command.downgrade if revision == "base" or (now or "") > revision else command.upgrade)(config, revision)
+        connection.commit()
+
+
+def test_triggers_and_constraints_are_the_guarded_ones_after_every_step_down_and_up(database: Database) -> None:
+    revisions = sorted(guarded(database))
+    assert live(database) == guarded(database)[revisions[-1]]
+    for revision in reversed(revisions[:-1]):
+        move(database, revision)
+        assert live(database) == guarded(database)[revision], f"down to {revision}"
+    move(database, "base")
     assert live(database) == {"triggers": [], "constraints": []}
-    database.migrate("head")
-    assert live(database) == json.loads(GUARD.read_text())[database.dialect]
+    for revision in revisions:
+        move(database, revision)
+        assert live(database) == guarded(database)[revision], f"up to {revision}"
+
+
+def test_every_revision_is_guarded(database: Database) -> None:
+    scripts = ScriptDirectory.from_config(migration_config(database.url))
+    assert sorted(script.revision for script in scripts.walk_revisions()) == sorted(guarded(database))
 
 
 def test_models_and_migrations_agree(database: Database) -> None:

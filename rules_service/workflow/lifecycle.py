@@ -1,0 +1,51 @@
+"""The lifecycle of a change request: which action leads from which state to which.
+
+draft -> in_review -> approved -> scheduled -> published, with changes_requested, rejected, withdrawn and publish_failed.
+An edit of the content leads back to draft and begins a new review cycle, so that every approval given before is void.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+State = Literal["draft", "in_review", "changes_requested", "approved", "scheduled", "published", "rejected", "withdrawn", "publish_failed"]
+Action = Literal["edit", "submit", "approve", "request_changes", "reject", "schedule", "unschedule", "publish", "fail", "withdraw"]
+Verdict = Literal["approve", "request_changes", "reject"]
+
+OPEN: frozenset[State] = frozenset({"draft", "in_review", "changes_requested", "approved", "scheduled", "publish_failed"})
+"""States in which a change request still stands; a rule set has at most one in these."""
+
+_FROM: dict[Action, frozenset[State]] = {
+    "edit": OPEN,
+    "submit": frozenset({"draft", "changes_requested", "publish_failed"}),
+    "approve": frozenset({"in_review"}),
+    "request_changes": frozenset({"in_review"}),
+    "reject": frozenset({"in_review"}),
+    "schedule": frozenset({"approved", "scheduled"}),
+    "unschedule": frozenset({"scheduled"}),
+    "publish": frozenset({"approved", "scheduled"}),
+    "fail": frozenset({"approved", "scheduled"}),
+    "withdraw": OPEN,
+}
+_TO: dict[Action, State] = {
+    "edit": "draft",
+    "submit": "in_review",
+    "approve": "approved",
+    "request_changes": "changes_requested",
+    "reject": "rejected",
+    "schedule": "scheduled",
+    "unschedule": "approved",
+    "publish": "published",
+    "fail": "publish_failed",
+    "withdraw": "withdrawn",
+}
+
+
+def after(state: State, action: Action) -> State | None:
+    """The state an action leads to; None when the state refuses it."""
+    return _TO[action] if state in _FROM[action] else None
+
+
+def allowed(state: State) -> tuple[Action, ...]:
+    """The actions a state takes, in the order of the lifecycle."""
+    return tuple(action for action, states in _FROM.items() if state in states)
