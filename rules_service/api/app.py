@@ -13,7 +13,7 @@ from rules_service.api import problems
 from rules_service.api.direct import DirectRoutes
 from rules_service.api.middleware import RequestMiddleware
 from rules_service.api.openapi import openapi_document
-from rules_service.api.routes import catalog, claims, evaluations, operations, reference, x12
+from rules_service.api.routes import audit, catalog, change_requests, claims, drafts, evaluations, history, operations, reference, x12
 from rules_service.api.state import AppState
 from rules_service.services.settings import Settings, load_settings
 
@@ -36,8 +36,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.parts.close()
 
     app = FastAPI(title="Payer rules service", lifespan=lifespan, openapi_url=None, redirect_slashes=False, docs_url=None, redoc_url=None)
-    for router in (claims.router, x12.router, evaluations.router, catalog.router, reference.router, operations.router):
-        app.include_router(router)
+    for subject in (claims, x12, evaluations, catalog, drafts, change_requests, history, audit, reference, operations):
+        app.include_router(subject.router)
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(DirectRoutes, router=claims.router, endpoints=frozenset([claims.validate_claim]))

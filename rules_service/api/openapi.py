@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from rules_service import __version__
 from rules_service.api.problems import TITLES
+from rules_service.api.requests import BODIES
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import schema_value
 from rules_service.findings.evaluation import Evaluation
@@ -43,7 +45,7 @@ PROBLEM: dict[str, Any] = {
 def core_schemas() -> dict[str, Any]:
     """JSON Schemas of the claim, the evaluation, rule version and manifest, and of the answers built from them."""
     _, components = msgspec.json.schema_components(
-        [Claim, Evaluation, RuleVersionContent, Manifest], schema_hook=schema_value, ref_template=_REF
+        [Claim, Evaluation, RuleVersionContent, Manifest, *BODIES], schema_hook=schema_value, ref_template=_REF
     )
     result = {
         "type": "object",
@@ -140,6 +142,18 @@ def json_body(
     return scoped(scope, requestBody={"required": True, "content": content}, parameters=parameters)
 
 
+def body_of(kind: type[msgspec.Struct], scope: str, parameters: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """An operation whose body is one of the structures of requests.py."""
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=kind.__name__)}}}
+    return scoped(scope, requestBody={"required": True, "content": content}, parameters=parameters or [])
+
+
+def query(name: str, description: str, values: Sequence[str] = (), required: bool = False) -> dict[str, Any]:
+    """A query parameter."""
+    schema: dict[str, Any] = {"type": "string", "enum": list(values)} if values else {"type": "string"}
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": description}
+
+
 def raw_body(media: str, scope: str, description: str, parameters: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """An operation whose body is not JSON."""
     body = {"required": True, "description": description, "content": {media: {"schema": {"type": "string", "format": "binary"}}}}
@@ -153,7 +167,7 @@ def json_answer(schema: str, description: str, status: int = 200) -> dict[int | 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Problem answers."""
-    titles = dict(TITLES.values())
+    titles = dict(reversed(TITLES.values()))
     return {
         status: {"description": titles[status], "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}}}
         for status in statuses
@@ -166,7 +180,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "catalog", "reference", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "catalog", "drafts", "change control", "history", "audit", "reference", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})

@@ -19,6 +19,7 @@ from rules_service.primitives.errors import (
     Issue,
     MalformedBody,
     NotFound,
+    Refused,
     RulesServiceError,
     StateConflict,
     StorageUnavailable,
@@ -34,6 +35,16 @@ TITLES: dict[str, tuple[int, str]] = {
     "not-found": (404, "There is no such thing here"),
     "method-not-allowed": (405, "The method is not allowed here"),
     "state-conflict": (409, "The state refuses this"),
+    "approvals-missing": (409, "Approvals are missing"),
+    "base-stale": (409, "Another publication came first"),
+    "checks-failed": (409, "The content has no passed checks"),
+    "change-request-open": (409, "Another change request stands"),
+    "published-version-changed": (409, "A published version was edited"),
+    "self-approval-forbidden": (403, "Nobody reviews their own work"),
+    "effective-range-conflict": (422, "Windows of one rule overlap"),
+    "content-invalid": (422, "The content cannot be published"),
+    "precondition-failed": (412, "The draft is not the one you read"),
+    "precondition-required": (428, "Say which draft you read"),
     "idempotency-in-progress": (409, "Another request holds this idempotency key"),
     "payload-too-large": (413, "The body is too large"),
     "unsupported-media-type": (415, "The media type is not supported here"),
@@ -85,6 +96,8 @@ def problem_of(error: RulesServiceError) -> ProblemError:
         return ProblemError("idempotency-key-reused")
     if isinstance(error, KeyTaken):
         return ProblemError("idempotency-in-progress", headers={"Retry-After": RETRY_AFTER_SECONDS})
+    if isinstance(error, Refused):
+        return ProblemError(error.code, error.detail, error.issues)
     if isinstance(error, StateConflict):
         return ProblemError("state-conflict")
     if isinstance(error, StorageUnavailable):

@@ -13,6 +13,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from rules_service.api.bodies import header
 from rules_service.api.problems import ProblemError
+from rules_service.services.acting import Actor
+from rules_service.services.audit import AuditTrail, signing_key
+from rules_service.services.change_control import ChangeControl
+from rules_service.services.drafts import Drafts
+from rules_service.services.history import History
+from rules_service.services.replay import Replays
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ClaimValidator, open_validator
@@ -58,6 +64,11 @@ class AppState:
     snapshots: SnapshotRegistry
     writer: EvaluationWriter
     validator: ClaimValidator
+    drafts: Drafts
+    change_control: ChangeControl
+    history: History
+    replays: Replays
+    audit: AuditTrail
     metrics: Metrics = field(default_factory=Metrics)
     _pool: ProcessPoolExecutor | None = None
     _credentials: dict[str, tuple[float, Principal]] = field(default_factory=dict)
@@ -66,7 +77,20 @@ class AppState:
     def build(cls, settings: Settings) -> AppState:
         """Open everything a process needs."""
         database = Database(settings.database_url)
-        return cls(settings, database, *open_validator(settings, database))
+        registry, writer, validator = open_validator(settings, database)
+        drafts = Drafts(database, registry, settings.reference_samples)
+        return cls(
+            settings,
+            database,
+            registry,
+            writer,
+            validator,
+            drafts,
+            ChangeControl(database, drafts, settings.time_zone),
+            History(database),
+            Replays(database, registry, validator.cipher, frozenset(settings.hold_severities)),
+            AuditTrail(database, signing_key(settings.data_dir / "audit.key")),
+        )
 
     @property
     def pool(self) -> ProcessPoolExecutor:
@@ -124,6 +148,11 @@ def allowed(request: Request, scope: str) -> Principal:
             headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{scope}"'},
         )
     return principal
+
+
+def actor_of(request: Request, principal: Principal) -> Actor:
+    """The principal with the request it acts in."""
+    return Actor(principal.tenant_id, principal.client_id, principal.scopes, request.scope.get("request_id"))
 
 
 def needs(scope: str) -> Callable[[Request], Principal]:

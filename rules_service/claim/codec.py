@@ -96,8 +96,9 @@ def _safe_reason(what: str) -> tuple[str, str, str]:
 class StrictDecoder:
     """Decodes one JSON text into one type, strictly. Safe to share between threads."""
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, noun: str = "claim") -> None:
         self._decoder = msgspec.json.Decoder(kind, dec_hook=decode_value)
+        self._title = f"The body is not a {noun}"
 
     def decode(self, body: bytes) -> Any:
         """The decoded value; MalformedBody when it is not strict JSON, InvalidClaim when it is not of the type."""
@@ -106,7 +107,7 @@ class StrictDecoder:
         except msgspec.ValidationError as error:
             what, pointer = _pointer(str(error))
             code, message, mend = _safe_reason(what)
-            raise InvalidClaim("The body is not a claim", [Issue(code, pointer, message, mend)]) from None
+            raise InvalidClaim(self._title, [Issue(code, pointer, message, mend)]) from None
         except UnicodeDecodeError as error:
             raise MalformedBody(
                 "The body is not UTF-8", [Issue("not_utf8", f"byte {error.start}", "This byte is not UTF-8.", "Encode the body as UTF-8.")]

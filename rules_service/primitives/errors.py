@@ -10,6 +10,7 @@ RulesServiceError
 │   └── ReferenceFault    a reference-table file with at least one bad row: nothing of it is loaded
 ├── NotFound              no such object for this tenant
 ├── StateConflict         the transition is refused by the state the object is in
+├── Refused               an act that governance does not allow now: a stable code, the state it is in, what is missing
 ├── EngineFault           the engine could not judge the claim whole: an error, never "clean"
 └── StorageUnavailable    the database is locked, full or away: try again (HTTP 503)
 
@@ -82,6 +83,16 @@ class NotFound(RulesServiceError):
 
 class StateConflict(RulesServiceError):
     """The object's state refuses this."""
+
+
+class Refused(RulesServiceError):
+    """An act that is not allowed now. `code` is the slug of its problem type; the issues say what is missing."""
+
+    def __init__(self, code: str, detail: str, issues: Sequence[Issue] = ()) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.issues = tuple(issues)
 
 
 class EngineFault(RulesServiceError):

@@ -61,6 +61,10 @@ class EditionCatalog:
                 return edition
         return Unknown("reference_edition_out_of_range", f"an edition of {name} for that date")
 
+    def with_editions(self, editions: Iterable[Edition]) -> EditionCatalog:
+        """The same catalog with further editions; of those of one table and coverage, the further ones answer."""
+        return EditionCatalog([*editions, *(edition for known in self._by_name.values() for edition in known)])
+
     def names(self) -> tuple[str, ...]:
         """Names of the tables that have an edition."""
         return tuple(sorted(self._by_name))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 from sqlalchemy import Connection
 
 from rules_service.packs.check import check_packs
@@ -58,13 +58,7 @@ def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: st
                 unchanged.append(pack.file.id)
                 continue
             content.publications.append((publication, pack.tables, files))
-            for payer in pack.file.payers:
-                aliases = dict.fromkeys(payer.aliases, "alias") | {
-                    identifier: house for house, identifier in payer.clearinghouse_ids.items()
-                }
-                record = catalog.PayerRecord(payer.payer_id, payer.name, payer.line_of_business, payer.parent, aliases)
-                if known_payers.get(payer.payer_id) != record:
-                    content.payers.append(record)
+            content.payers.extend(_changed_payers(pack, known_payers))
         if not content.publications:
             return LoadedPacks(None, (), tuple(unchanged))
         names = tuple(publication.rule_set_id for publication, _, _ in content.publications)
@@ -72,9 +66,24 @@ def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: st
     return LoadedPacks(published, names, tuple(unchanged))
 
 
+def pack_content(connection: Connection, tenant_id: str, pack: Pack, files: Mapping[str, bytes]) -> catalog.EpochContent:
+    """What an epoch publishes of one pack: the pack, and the payers it adds or changes."""
+    known = {payer.payer_id: payer for payer in catalog.payers(connection, tenant_id, catalog.current_epoch(connection, tenant_id))}
+    return catalog.EpochContent(publications=[(pack.publication(), pack.tables, files)], payers=_changed_payers(pack, known))
+
+
+def _changed_payers(pack: Pack, known: Mapping[str, catalog.PayerRecord]) -> list[catalog.PayerRecord]:
+    found = []
+    for payer in pack.file.payers:
+        aliases = dict.fromkeys(payer.aliases, "alias") | {identifier: house for house, identifier in payer.clearinghouse_ids.items()}
+        record = catalog.PayerRecord(payer.payer_id, payer.name, payer.line_of_business, payer.parent, aliases)
+        if known.get(payer.payer_id) != record:
+            found.append(record)
+    return found
+
+
 def _sources(connection: Connection, tenant_id: str, record: catalog.PublicationRecord) -> dict[str, bytes]:
-    stored = msgspec.json.decode(catalog.blob(connection, tenant_id, record.source_sha256), type=dict[str, str])
-    return {path: text.encode() for path, text in stored.items()}
+    return {path: text.encode() for path, text in catalog.source_files(connection, tenant_id, record.source_sha256).items()}
 
 
 def export_pack(database: Database, tenant_id: str, rule_set_id: str, target: Path) -> int:

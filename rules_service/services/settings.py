@@ -19,6 +19,8 @@ class Settings(BaseSettings):
     port: int = 8000
     host: str = "127.0.0.1"
     workers: int = 1
+    reference_samples: Path = Path("payer_rules/reference_samples")
+    """Synthetic editions the cases of rules are judged with."""
     tenant_id: str = "default"
     """Tenant that command-line loads write to."""
     hold_severities: tuple[str, ...] = ("reject", "deny_hard", "deny_soft")

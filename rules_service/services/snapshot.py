@@ -51,16 +51,16 @@ class Snapshot:
         self,
         epoch: int,
         publications: list[Publication],
-        editions: list[Edition],
+        editions: EditionCatalog,
         records: list[EditionRecord],
-        payers: list[PayerRecord],
+        payers: PayerDirectory,
         cache: SliceCache,
     ) -> None:
         self.epoch = epoch
         self.publications = publications
-        self.editions = EditionCatalog(editions)
+        self.editions = editions
         self.edition_records = records
-        self.payers = PayerDirectory(payers)
+        self.payers = payers
         self._cache = cache
         self._policies: dict[ScopeKey, Policy] = {}
 
@@ -79,6 +79,12 @@ class Snapshot:
                 self._policies.clear()  # the compiled slices stay in the shared cache; only their index is rebuilt
             policy = self._policies[key] = Policy(chosen, claim.claim_type, self._cache)
         return policy, key.payer_id
+
+    def with_publication(self, publication: Publication, tables: list[Edition]) -> Snapshot:
+        """The same catalog with one rule set as it would be published; for trying, never for answering."""
+        others = [one for one in self.publications if one.rule_set_id != publication.rule_set_id]
+        editions = self.editions.with_editions(tables)
+        return Snapshot(self.epoch, [*others, publication], editions, self.edition_records, self.payers, SliceCache(64))
 
 
 class SnapshotRegistry:
@@ -121,7 +127,7 @@ class SnapshotRegistry:
                 found.append(
                     Edition(pin.name, pin.sha256[:12], pin.sha256, EffectivePeriod(date.min), 0, self._opener(tenant_id, pin.sha256))
                 )
-        return Snapshot(epoch, publications, found, records, payers, self._cache)
+        return Snapshot(epoch, publications, EditionCatalog(found), records, PayerDirectory(payers), self._cache)
 
     def _opener(self, tenant_id: str, sha256: str) -> Callable[[], Reader]:
         return self._files.opener(sha256, partial(self._fetch, tenant_id, sha256))

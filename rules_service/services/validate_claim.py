@@ -68,7 +68,7 @@ class ClaimValidator:
         self._database = database
         self._registry = registry
         self._writer = writer
-        self._cipher = cipher
+        self.cipher = cipher
         self._hold = hold
         self._zone = ZoneInfo(time_zone)
 
@@ -100,11 +100,11 @@ class ClaimValidator:
     async def dry_run(self, claim: Claim, principal: Principal) -> Answered:
         """Judge without storing; the answer has no id."""
         snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
-        evaluation, _, _, _ = self._judge(self._received(claim), principal, snapshot, None)
+        evaluation, _, _, _ = self._judge(self.received(claim), principal, snapshot, None)
         return Answered(encode_json(evaluation), snapshot.epoch, None)
 
     async def _validate_all(self, claims: list[Claim], principal: Principal, idempotency: tuple[str, str] | None) -> list[Answered]:
-        claims = [self._received(claim) for claim in claims]
+        claims = [self.received(claim) for claim in claims]
         snapshot = self._registry.current(principal.tenant_id)
         for _ in range(MAX_STALE_RETRIES):
             if max((len(claim.service_lines) for claim in claims), default=0) > LARGE_CLAIM_LINES:
@@ -133,7 +133,7 @@ class ClaimValidator:
             tenant_id=principal.tenant_id, evaluation_id=evaluation_id, lineage_id=evaluation.lineage_id, evaluated_at=evaluation.evaluated_at,
             client_id=principal.client_id, payer_id=payer_id, claim_type=claim.claim_type, outcome=evaluation.outcome, catalog_epoch=snapshot.epoch,
             input_sha256=evaluation.pins.input_sha256, pins_sha256=sha256_hex(pins), pins=pins, body=encode_json(evaluation), preview=preview,
-            sealed=self._cipher.seal(input_bytes, principal.tenant_id, evaluation_id),
+            sealed=self.cipher.seal(input_bytes, principal.tenant_id, evaluation_id),
             idempotency_key=idempotency[0] if idempotency else None, fingerprint=idempotency[1] if idempotency else None,
         )  # fmt: skip
 
@@ -142,7 +142,7 @@ class ClaimValidator:
     ) -> tuple[Evaluation, bytes, str, bytes | None]:
         answer, payer_id, pins, input_bytes = judge_claim(claim, snapshot, self._hold)
         judgement = answer.judgement
-        lineage = self._cipher.lineage(
+        lineage = self.cipher.lineage(
             principal.tenant_id, payer_id or claim.payer.payer_id, claim.providers.billing.npi or "", claim.patient_control_number
         )
         evaluation = Evaluation(
@@ -153,7 +153,7 @@ class ClaimValidator:
         )  # fmt: skip
         return evaluation, input_bytes, payer_id, encode_json(answer.preview) if answer.preview else None
 
-    def _received(self, claim: Claim) -> Claim:
+    def received(self, claim: Claim) -> Claim:
         """The claim with the instant of its receipt, which becomes part of the stored input."""
         if claim.received_at is not None:
             return claim
@@ -181,7 +181,7 @@ class ClaimValidator:
             stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
         if stored.sealed is None:
             raise NotFound("the claim of this evaluation was erased")
-        claim = msgspec.json.decode(self._cipher.open(stored.sealed, tenant_id, evaluation_id), type=Claim, dec_hook=decode_value)
+        claim = msgspec.json.decode(self.cipher.open(stored.sealed, tenant_id, evaluation_id), type=Claim, dec_hook=decode_value)
         current = self._registry.current(tenant_id)
         snapshot = current if current.epoch == stored.catalog_epoch else self._registry.at(tenant_id, stored.catalog_epoch)
         policy, payer_id = snapshot.policy_for(claim)

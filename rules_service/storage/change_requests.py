@@ -119,6 +119,17 @@ def listed(connection: Connection, tenant_id: str, state: str | None, rule_set_i
     return [_record(row) for row in connection.execute(query.order_by(table.change_request_id.desc()).limit(limit))]
 
 
+def of_publication(connection: Connection, tenant_id: str, rule_set_id: str, number: int) -> ChangeRequestRecord | None:
+    """The change request a publication came from; None for one loaded or rolled back to."""
+    table = _change_request.c
+    row = connection.execute(
+        select(_change_request).where(
+            table.tenant_id == tenant_id, table.rule_set_id == rule_set_id, table.state == "published", table.published_number == number
+        )
+    ).first()
+    return None if row is None else _record(row)
+
+
 def due(connection: Connection, now: datetime) -> list[tuple[str, str]]:
     """(tenant, change request) of all that are scheduled for now or earlier."""
     table = _change_request.c

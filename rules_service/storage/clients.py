@@ -21,8 +21,24 @@ SCOPES: dict[str, str] = {
     "rules:read": "Read payers, rule sets, publications, kinds and facts",
     "reference:read": "Read reference-table editions",
     "reference:write": "Load reference-table editions",
+    "rules:write": "Edit drafts, run their checks, open and withdraw change requests",
+    "rules:review": "Review change requests of others",
+    "rules:publish": "Publish approved change requests, schedule them, roll back",
+    "rules:publish_retroactive": "Publish windows that begin in the past",
+    "audit:read": "Read the audit log and the history of rules",
+    "audit:verify": "Verify the audit log and replay evaluations",
     "metrics:read": "Read metrics",
 }
+ROLES: dict[str, tuple[str, ...]] = {
+    "ehr_client": ("claims:validate", "evaluations:read"),
+    "rule_author": ("rules:read", "rules:write", "reference:read", "evaluations:read", "claims:validate"),
+    "reviewer": ("rules:read", "rules:review", "reference:read", "evaluations:read"),
+    "publisher": ("rules:read", "rules:publish", "rules:publish_retroactive", "reference:read", "reference:write"),
+    "auditor": ("rules:read", "reference:read", "evaluations:read", "audit:read", "audit:verify"),
+    "operator": ("metrics:read", "reference:read", "rules:read"),
+}
+"""Scopes by role. An auditor reads everything and changes nothing. Author and publisher may be one person; author and reviewer
+of one change may not, which the database holds."""
 
 
 @dataclass(frozen=True, slots=True)

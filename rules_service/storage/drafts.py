@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from rules_service.primitives.canonical import canonical_bytes
 from rules_service.storage import governance_tables as g
@@ -81,6 +81,11 @@ def save_draft(connection: Connection, tenant_id: str, record: DraftRecord) -> N
     key = (_draft.c.tenant_id == tenant_id, _draft.c.rule_set_id == record.rule_set_id)
     if connection.execute(update(_draft).where(*key).values(**values)).rowcount == 0:
         connection.execute(insert(_draft).values(tenant_id=tenant_id, rule_set_id=record.rule_set_id, **values))
+
+
+def remove_draft(connection: Connection, tenant_id: str, rule_set_id: str) -> None:
+    """Forget a draft: it was published."""
+    connection.execute(delete(_draft).where(_draft.c.tenant_id == tenant_id, _draft.c.rule_set_id == rule_set_id))
 
 
 def add_check_run(

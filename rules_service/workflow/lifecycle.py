@@ -6,12 +6,13 @@ An edit of the content leads back to draft and begins a new review cycle, so tha
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 State = Literal["draft", "in_review", "changes_requested", "approved", "scheduled", "published", "rejected", "withdrawn", "publish_failed"]
 Action = Literal["edit", "submit", "approve", "request_changes", "reject", "schedule", "unschedule", "publish", "fail", "withdraw"]
 Verdict = Literal["approve", "request_changes", "reject"]
 
+STATES: tuple[State, ...] = get_args(State)
 OPEN: frozenset[State] = frozenset({"draft", "in_review", "changes_requested", "approved", "scheduled", "publish_failed"})
 """States in which a change request still stands; a rule set has at most one in these."""
 

@@ -1,0 +1,229 @@
+"""Answers of the governance routes."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from rules_service.api.schemas import Answer
+
+
+class IssueAnswer(Answer):
+    """One fault: where, what, how to mend it."""
+
+    pointer: str
+    code: str
+    message: str
+    mend: str
+
+
+class DraftAnswer(Answer):
+    """A working copy. `saved` is false when it is the live publication's files, unsaved; `valid` when it has no fault."""
+
+    rule_set_id: str
+    base_number: int
+    lock_version: int
+    saved: bool
+    content_sha256: str
+    editors: list[str]
+    updated_at: datetime
+    valid: bool
+    issues: list[IssueAnswer]
+    files: dict[str, str]
+
+
+class CheckAnswer(Answer):
+    """Checks of one content. Cases run only when there is no fault."""
+
+    check_run_id: str
+    content_sha256: str
+    passed: bool
+    issues: list[IssueAnswer]
+
+
+class CaseRunAnswer(CheckAnswer):
+    """The cases of one content, with the conditions no case made true, or made false."""
+
+    cases: int
+    failed: list[dict[str, str]]
+    engine_differs: list[str]
+    never_true: list[str]
+    never_false: list[str]
+
+
+class TriedAnswer(Answer):
+    """A claim judged by the draft and by what is live; ids of the findings only one of them has."""
+
+    draft: dict[str, Any]
+    live: dict[str, Any]
+    added: list[str]
+    removed: list[str]
+
+
+class ReviewAnswer(Answer):
+    """One verdict."""
+
+    review_cycle: int
+    reviewer: str
+    verdict: str
+    content_sha256: str
+    comment: str | None
+    reviewed_at: datetime
+
+
+class ChangeRequestAnswer(Answer):
+    """A change request. `actions` are those its state takes."""
+
+    change_request_id: str
+    rule_set_id: str
+    kind: str
+    title: str
+    reason: str
+    state: str
+    review_cycle: int
+    content_sha256: str
+    base_number: int
+    required_approvals: int
+    retroactive_from: date | None
+    scheduled_for: datetime | None
+    failure_reason: str | None
+    published_number: int | None
+    published_epoch: int | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    authors: list[str]
+    reviews: list[ReviewAnswer]
+    actions: list[str]
+
+
+class ChangeRequestList(Answer):
+    """Change requests, newest first."""
+
+    data: list[ChangeRequestAnswer]
+
+
+class PublishedAnswer(Answer):
+    """What a publication came to. `retroactive_from`: the first past policy date on which something else applies now."""
+
+    rule_set_id: str
+    number: int
+    catalog_epoch: int
+    retroactive_from: date | None
+
+
+class ApprovalsAnswer(Answer):
+    """How many approvals a change of the rule set needs."""
+
+    rule_set_id: str
+    required_approvals: int
+
+
+class ResolvedAnswer(Answer):
+    """A rule version that applies."""
+
+    rule_id: str
+    version: int
+    sha256: str
+    publication: int
+    effective_from: date
+    effective_through: date | None
+
+
+class ResolutionAnswer(Answer):
+    """Which versions apply on a policy date, as known at an epoch."""
+
+    rule_set_id: str
+    policy_date: date
+    catalog_epoch: int
+    data: list[ResolvedAnswer]
+
+
+class ChangeAnswer(Answer):
+    """One difference, in words and as data."""
+
+    rule_id: str | None
+    what: str
+    member: str
+    before: str | None
+    after: str | None
+    text: str
+
+
+class DifferenceAnswer(Answer):
+    """What one state of a rule set says otherwise than another."""
+
+    rule_set_id: str
+    changes: list[ChangeAnswer]
+    text_diff: str
+
+
+class RuleHistoryEntry(Answer):
+    """A publication that changed what is said of a rule."""
+
+    rule_set_id: str
+    number: int
+    catalog_epoch: int
+    published_at: datetime
+    published_by: str
+    change_request_id: str | None
+    authors: list[str]
+    approved_by: list[str]
+    windows: list[dict[str, Any]]
+
+
+class RuleHistory(Answer):
+    """A rule's history, oldest first."""
+
+    rule_id: str
+    data: list[RuleHistoryEntry]
+
+
+class ReplayAnswer(Answer):
+    """What judging a stored claim again came to."""
+
+    evaluation_id: str
+    mode: str
+    verdict: str
+    reason: str | None
+    catalog_epoch: int | None
+    engine_then: str
+    engine_now: str
+    difference: dict[str, Any] | None
+
+
+class AuditEventAnswer(Answer):
+    """One event with its place in the chain."""
+
+    seq: int
+    prev_hash: str
+    hash: str
+    event: dict[str, Any]
+
+
+class AuditPage(Answer):
+    """Events newest first; ask for those before `next_before` for the following page."""
+
+    data: list[AuditEventAnswer]
+    next_before: int | None
+
+
+class VerificationAnswer(Answer):
+    """Whether the chain holds; the first event that is not what was written."""
+
+    holds: bool
+    events: int
+    head_hash: str
+    broken_at: int | None
+    why: str | None
+
+
+class CheckpointAnswer(Answer):
+    """The log's head, signed with Ed25519 over the documented text."""
+
+    tenant_id: str
+    seq: int
+    hash: str
+    at: datetime
+    public_key: str
+    signature: str

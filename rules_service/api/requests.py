@@ -1,0 +1,111 @@
+"""Bodies of the governance routes. Decoded strictly, as claims are: unknown fields, duplicate keys, NaN and NUL are refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from fastapi import Request
+
+from rules_service.api.bodies import read_body
+from rules_service.claim.codec import StrictDecoder
+from rules_service.workflow.lifecycle import Verdict
+
+MAX_DOCUMENT = 8 << 20
+MAX_SMALL = 64 << 10
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the bodies."""
+
+
+class DraftBody(Body, frozen=True):
+    """The files of a rule set by their paths: pack.yaml, rules/*/rule.yaml, cases.yaml, rule.md, tables, base claims."""
+
+    files: dict[str, str]
+
+
+class ChangeRequestBody(Body, frozen=True):
+    """A request to publish the draft of a rule set."""
+
+    rule_set_id: Text
+    title: Text
+    reason: Text
+
+
+class ReviewBody(Body, frozen=True):
+    """A verdict on the content the reviewer saw, named by its hash."""
+
+    verdict: Verdict
+    content_sha256: Sha256
+    comment: Text | None = None
+
+
+class ReasonBody(Body, frozen=True):
+    """Why."""
+
+    reason: Text
+
+
+class ScheduleBody(Body, frozen=True):
+    """When to publish, as an instant with its offset."""
+
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class RollbackBody(Body, frozen=True):
+    """The publication whose content is published again."""
+
+    to: Annotated[int, msgspec.Meta(ge=1)]
+    reason: Text
+
+
+class ApprovalsBody(Body, frozen=True):
+    """How many approvals a change of the rule set needs."""
+
+    required_approvals: Annotated[int, msgspec.Meta(ge=1, le=5)]
+    reason: Text
+
+
+class ReplayBody(Body, frozen=True):
+    """How to judge a stored claim again; `known_at` for as_known_at."""
+
+    mode: Literal["reproduce", "as_known_at", "as_known_now"] = "reproduce"
+    known_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class CheckpointBody(Body, frozen=True):
+    """An event's number and hash as an auditor kept them."""
+
+    seq: Annotated[int, msgspec.Meta(ge=1)]
+    hash: Sha256
+
+
+class VerifyBody(Body, frozen=True):
+    """Checkpoints kept outside, which the log must still hold."""
+
+    checkpoints: tuple[CheckpointBody, ...] = ()
+
+
+B = TypeVar("B", bound="Body")
+BODIES: tuple[type[Body], ...] = (
+    DraftBody,
+    ChangeRequestBody,
+    ReviewBody,
+    ReasonBody,
+    ScheduleBody,
+    RollbackBody,
+    ApprovalsBody,
+    ReplayBody,
+    VerifyBody,
+)
+_decoders = {kind: StrictDecoder(kind, "request") for kind in BODIES}
+
+
+async def read_struct(request: Request, kind: type[B], limit: int = MAX_SMALL) -> B:
+    """The body as a structure; 4xx with pointer and mend otherwise."""
+    return _decoders[kind].decode(await read_body(request, ("application/json",), limit))  # type: ignore[no-any-return]

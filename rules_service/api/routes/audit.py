@@ -1,0 +1,73 @@
+"""The audit log: read, verify, checkpoint, export."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+
+from rules_service.api import governance_schemas as g
+from rules_service.api.bodies import only_query
+from rules_service.api.openapi import body_of, problems, query, scoped
+from rules_service.api.problems import ProblemError
+from rules_service.api.requests import VerifyBody, read_struct
+from rules_service.api.state import actor_of, needs, state_of
+from rules_service.storage.clients import Principal
+
+router = APIRouter(tags=["audit"], responses=problems(401, 403))
+Auditor = Annotated[Principal, Depends(needs("audit:read"))]
+Verifier = Annotated[Principal, Depends(needs("audit:verify"))]
+_FILTERS = ("actor", "action", "object_type", "object_id")
+PAGE, MAX_PAGE = 50, 200
+
+
+def _whole(request: Request, name: str, highest: int) -> int | None:
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and 1 <= int(text) <= highest):
+        raise ProblemError("bad-request", f"{name} is a whole number from 1 to {highest}.")
+    return int(text)
+
+
+@router.get("/v1/audit-events", operation_id="listAuditEvents", responses=problems(400), openapi_extra=scoped("audit:read", parameters=[query("before", "Events below this number"), query("limit", "How many, 50 unless given, at most 200"), *(query(name, f"Those with this {name}") for name in _FILTERS)]))  # fmt: skip
+def list_events(request: Request, caller: Auditor) -> g.AuditPage:
+    """Who did what to which object, when and why; newest first."""
+    only_query(request, "before", "limit", *_FILTERS)
+    limit = _whole(request, "limit", MAX_PAGE) or PAGE
+    filters = {name: request.query_params.get(name) for name in _FILTERS}
+    found = state_of(request).audit.events(actor_of(request, caller), _whole(request, "before", 10**11), limit, filters)
+    data = [g.AuditEventAnswer(seq=one.seq, prev_hash=one.prev_hash, hash=one.hash, event=msgspec.json.decode(one.body)) for one in found]
+    return g.AuditPage(data=data, next_before=found[-1].seq if len(found) == limit else None)
+
+
+@router.post("/v1/audit/verify", operation_id="verifyAuditLog", responses=problems(400, 413, 415, 422), openapi_extra=body_of(VerifyBody, "audit:verify"))  # fmt: skip
+async def verify(request: Request, caller: Verifier) -> g.VerificationAnswer:
+    """Read the whole chain and name the first event that is not what was written; checkpoints kept outside find a log that was cut or made anew."""
+    body = await read_struct(request, VerifyBody)
+    kept = {one.seq: one.hash for one in body.checkpoints}
+    found = await asyncio.to_thread(state_of(request).audit.verify, actor_of(request, caller), kept)
+    broken = found.broken
+    return g.VerificationAnswer(
+        holds=broken is None,
+        events=found.events,
+        head_hash=found.head_hash,
+        broken_at=broken.seq if broken else None,
+        why=broken.why if broken else None,
+    )
+
+
+@router.get("/v1/audit/checkpoint", operation_id="getAuditCheckpoint", openapi_extra=scoped("audit:verify"))
+def checkpoint(request: Request, caller: Verifier) -> g.CheckpointAnswer:
+    """The log's head, signed: keep it outside, and hold the log to it later."""
+    found = state_of(request).audit.checkpoint(actor_of(request, caller))
+    return g.CheckpointAnswer(**{name: getattr(found, name) for name in g.CheckpointAnswer.model_fields})
+
+
+@router.get("/v1/audit/export", operation_id="exportAuditLog", response_class=StreamingResponse, responses={200: {"description": "One event a line, then a line that counts them", "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}, openapi_extra=scoped("audit:read"))  # fmt: skip
+def export(request: Request, caller: Auditor) -> StreamingResponse:
+    """Every event, to be verified offline; the last line counts them, so that a cut file is seen."""
+    return StreamingResponse(state_of(request).audit.export(actor_of(request, caller)), media_type="application/x-ndjson")

@@ -1,0 +1,110 @@
+"""Reading, verifying, signing and exporting the audit log."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from rules_service.services.acting import Actor, now_utc
+from rules_service.storage import audit_log
+from rules_service.storage.database import Database
+from rules_service.workflow.audit_chain import Break, Event, Link, first_break
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How far the chain was read, its head, and the first place where it does not hold."""
+
+    events: int
+    head_hash: str
+    broken: Break | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The log's head at an instant, signed: an auditor keeps it and holds the log to it later."""
+
+    tenant_id: str
+    seq: int
+    hash: str
+    at: datetime
+    public_key: str
+    signature: str
+
+
+def checkpoint_text(tenant_id: str, seq: int, hashed: str, at: datetime) -> bytes:
+    """The bytes that are signed."""
+    return f"payer rules service audit checkpoint\n{tenant_id}\n{seq}\n{hashed}\n{at.isoformat(timespec='microseconds')}\n".encode()
+
+
+class AuditTrail:
+    """The audit log as its readers use it. Each use is itself an event."""
+
+    def __init__(self, database: Database, key: Ed25519PrivateKey) -> None:
+        self._database = database
+        self._key = key
+
+    def record(self, tenant_id: str, event: Event) -> None:
+        """Write an event that tells of no change of data, such as a read of what is protected."""
+        with self._database.writing() as connection:
+            audit_log.append(connection, tenant_id, now_utc(), event)
+
+    def events(self, actor: Actor, before: int | None, limit: int, filters: Mapping[str, str | None]) -> list[Link]:
+        """Events newest first."""
+        with self._database.reading() as connection:
+            return audit_log.events(connection, actor.tenant_id, before, limit, **filters)
+
+    def verify(self, actor: Actor, checkpoints: Mapping[int, str]) -> Verification:
+        """Read the whole chain and hold it to its head and to the checkpoints; the first break is named."""
+        with self._database.reading() as connection:
+            seq, hashed = audit_log.head(connection, actor.tenant_id)
+            broken = first_break(audit_log.links(connection, actor.tenant_id), seq, hashed, checkpoints)
+        event = actor.event("audit.verified", "audit_log", actor.tenant_id, events=seq, broken_at=broken.seq if broken else None)
+        self.record(actor.tenant_id, event)
+        return Verification(seq, hashed, broken)
+
+    def checkpoint(self, actor: Actor) -> Checkpoint:
+        """The head as it stands, signed with Ed25519."""
+        with self._database.reading() as connection:
+            seq, hashed = audit_log.head(connection, actor.tenant_id)
+        at = now_utc()
+        signature = self._key.sign(checkpoint_text(actor.tenant_id, seq, hashed, at))
+        public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return Checkpoint(actor.tenant_id, seq, hashed, at, base64.b64encode(public).decode(), base64.b64encode(signature).decode())
+
+    def export(self, actor: Actor) -> Iterator[bytes]:
+        """Every event as a line of JSON, and a last line that counts them and names the head, so that a cut file is seen."""
+        self.record(actor.tenant_id, actor.event("audit.exported", "audit_log", actor.tenant_id))
+        with self._database.reading() as connection:
+            seq, hashed = audit_log.head(connection, actor.tenant_id)
+            for link in audit_log.links(connection, actor.tenant_id):
+                if link.seq > seq:
+                    break
+                line = {"seq": link.seq, "prev_hash": link.prev_hash, "hash": link.hash, "body": link.body.decode()}
+                yield msgspec.json.encode(line) + b"\n"
+        yield msgspec.json.encode({"events": seq, "head_hash": hashed}) + b"\n"
+
+
+def signing_key(path: Path) -> Ed25519PrivateKey:
+    """The Ed25519 key of a file, made the first time; two processes that make it at once agree on one."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(Ed25519PrivateKey.generate().private_bytes_raw())
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        temporary.unlink()
+    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
