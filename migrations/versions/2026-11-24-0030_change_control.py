@@ -204,6 +204,15 @@ def upgrade() -> None:
         _tenant("outbox"),
         _key("outbox_id", table="outbox"),
     )
+    op.create_table(
+        "lease",
+        _text("tenant_id", 64),
+        _text("name", 40),
+        _text("owner", 80),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        _tenant("lease"),
+        _key("name", table="lease"),
+    )
     dialect = op.get_bind().dialect.name
     for statement in [*create_statements(dialect, IMMUTABLE, ()), *_guards(dialect)]:
         op.execute(statement)
@@ -221,7 +230,17 @@ def downgrade() -> None:
     if dialect == "postgresql":
         for function in ("refuse_review", "refuse_transition", "refuse_birth"):
             op.execute(f"DROP FUNCTION {function}()")
-    for table in ("outbox", "check_run", "review", "change_request_author", "change_request", "rule_set_control", "draft", "audit_event"):
+    for table in (
+        "lease",
+        "outbox",
+        "check_run",
+        "review",
+        "change_request_author",
+        "change_request",
+        "rule_set_control",
+        "draft",
+        "audit_event",
+    ):
         op.drop_table(table)
     op.drop_column("tenant", "audit_hash")
     op.drop_column("tenant", "audit_seq")

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from rules_service.api.bodies import header
 from rules_service.api.problems import ProblemError
-from rules_service.services.acting import Actor
+from rules_service.services.acting import Actor, now_utc
 from rules_service.services.audit import AuditTrail, signing_key
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
@@ -21,6 +21,7 @@ from rules_service.services.history import History
 from rules_service.services.replay import Replays
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import SnapshotRegistry
+from rules_service.services.ticker import Ticker
 from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.storage.clients import Principal, find_principal, hash_key
 from rules_service.storage.database import Database
@@ -69,6 +70,7 @@ class AppState:
     history: History
     replays: Replays
     audit: AuditTrail
+    ticker: Ticker
     metrics: Metrics = field(default_factory=Metrics)
     _pool: ProcessPoolExecutor | None = None
     _credentials: dict[str, tuple[float, Principal]] = field(default_factory=dict)
@@ -79,6 +81,7 @@ class AppState:
         database = Database(settings.database_url)
         registry, writer, validator = open_validator(settings, database)
         drafts = Drafts(database, registry, settings.reference_samples)
+        change_control = ChangeControl(database, drafts, settings.time_zone)
         return cls(
             settings,
             database,
@@ -86,10 +89,11 @@ class AppState:
             writer,
             validator,
             drafts,
-            ChangeControl(database, drafts, settings.time_zone),
+            change_control,
             History(database),
             Replays(database, registry, validator.cipher, frozenset(settings.hold_severities)),
             AuditTrail(database, signing_key(settings.data_dir / "audit.key")),
+            Ticker(settings.schedule_seconds, lambda: change_control.publish_due(now_utc())),
         )
 
     @property
@@ -105,6 +109,7 @@ class AppState:
 
     def close(self) -> None:
         """Store what waits, then close."""
+        self.ticker.close()
         self.writer.close()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)

@@ -17,13 +17,15 @@ from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.drafts import Drafts, current_draft, live_files, published_versions
 from rules_service.services.load_packs import pack_content
 from rules_service.services.validate_claim import ENGINE_VERSION
-from rules_service.storage import audit_log, catalog, change_requests, drafts
+from rules_service.storage import audit_log, catalog, change_requests, drafts, leases
 from rules_service.storage.catalog import PublicationRecord
 from rules_service.storage.change_requests import ChangeRequestRecord, ReviewRecord
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
 from rules_service.workflow.difference import first_difference
 from rules_service.workflow.lifecycle import Action, State, Verdict, after, allowed
+
+LEASE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class ChangeControl:
         self._database = database
         self._drafts = draft_service
         self._zone = ZoneInfo(time_zone)
+        self._owner = new_id("process")
 
     def read(self, actor: Actor, change_request_id: str) -> ChangeRequestView:
         """One change request."""
@@ -72,7 +75,8 @@ class ChangeControl:
             audited_refusal(self._database, actor, "change_request.opened", "rule_set", rule_set_id),
             self._database.writing() as connection,
         ):
-            draft, saved = current_draft(connection, actor.tenant_id, rule_set_id, lock=True)
+            catalog.lock_tenant(connection, actor.tenant_id)
+            draft, saved = current_draft(connection, actor.tenant_id, rule_set_id)
             if not saved:
                 raise Refused("state-conflict", "The rule set has no draft: save one before asking for its publication.")
             standing = change_requests.find_open(connection, actor.tenant_id, rule_set_id)
@@ -236,22 +240,29 @@ class ChangeControl:
             due = change_requests.due(connection, now)
         published = []
         for tenant_id, change_request_id in due:
-            actor = Actor(tenant_id, "schedule", frozenset({"rules:publish", "rules:publish_retroactive"}))
-            try:
-                published.append(self.publish(actor, change_request_id))
-            except (Refused, InputError) as refusal:
-                reason = refusal.code if isinstance(refusal, Refused) else "content-invalid"
-                self._simple(
-                    actor,
-                    change_request_id,
-                    "fail",
-                    "change_request.publish_failed",
-                    reason,
-                    {"failure_reason": reason, "scheduled_for": None},
-                )
-            except NotFound:
-                continue
+            if self._leased(tenant_id, now):
+                published += self._publish_scheduled(tenant_id, change_request_id)
+        for tenant_id in dict.fromkeys(tenant_id for tenant_id, _ in due):
+            with self._database.writing() as connection:
+                leases.give_back(connection, tenant_id, "schedule", self._owner)
         return published
+
+    def _leased(self, tenant_id: str, now: datetime) -> bool:
+        with self._database.writing() as connection:
+            return leases.take(connection, tenant_id, "schedule", self._owner, now, LEASE_SECONDS)
+
+    def _publish_scheduled(self, tenant_id: str, change_request_id: str) -> list[Published]:
+        actor = Actor(tenant_id, "schedule", frozenset({"rules:publish", "rules:publish_retroactive"}))
+        with self._database.reading() as connection:
+            if change_requests.find(connection, tenant_id, change_request_id).state != "scheduled":
+                return []  # another process was faster
+        try:
+            return [self.publish(actor, change_request_id)]
+        except (Refused, InputError) as refusal:
+            reason = refusal.code if isinstance(refusal, Refused) else "content-invalid"
+            values = {"failure_reason": reason, "scheduled_for": None}
+            self._simple(actor, change_request_id, "fail", "change_request.publish_failed", reason, values)
+            return []
 
     def roll_back(self, actor: Actor, rule_set_id: str, number: int, reason: str) -> Published:
         """Publish the content of an earlier publication again, under a new number. Its approvals were given when it was first published."""

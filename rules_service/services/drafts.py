@@ -94,7 +94,7 @@ class Drafts:
             raise InputError("These cannot be a rule set's files", unfit)
         now, sha256 = now_utc(), files_sha256(files)
         with self._database.writing() as connection:
-            catalog.ensure_tenant(connection, actor.tenant_id, actor.tenant_id, now)
+            catalog.lock_tenant(connection, actor.tenant_id)
             try:
                 before, saved = current_draft(connection, actor.tenant_id, rule_set_id, lock=True)
                 tag, number, editors, base = before.etag, before.lock_version, before.editors if saved else (), before.base_number
@@ -109,6 +109,22 @@ class Drafts:
             audit_log.append(connection, actor.tenant_id, now, event)
             others = live_files(connection, actor.tenant_id)
         return DraftView(record, True, tuple(_faults(rule_set_id, files, others)))
+
+    def discard(self, actor: Actor, rule_set_id: str, if_match: str) -> None:
+        """Forget the draft, so that the next one begins from what is live. Refused while a change request stands."""
+        now = now_utc()
+        with self._database.writing() as connection:
+            record = drafts.read_draft(connection, actor.tenant_id, rule_set_id, lock=True)
+            if record is None:
+                raise NotFound("no draft")
+            if if_match != record.etag:
+                raise Refused("precondition-failed", "The draft was saved by somebody since you read it; read it again.")
+            standing = change_requests.find_open(connection, actor.tenant_id, rule_set_id)
+            if standing is not None:
+                raise Refused("change-request-open", f"{standing.change_request_id} stands for this draft: withdraw it first.")
+            drafts.remove_draft(connection, actor.tenant_id, rule_set_id)
+            event = actor.event("draft.discarded", "rule_set", rule_set_id, content_sha256=record.content_sha256)
+            audit_log.append(connection, actor.tenant_id, now, event)
 
     def _void_approvals(self, connection: Connection, actor: Actor, draft: DraftRecord, now: datetime) -> None:
         standing = change_requests.find_open(connection, actor.tenant_id, draft.rule_set_id, lock=True)
@@ -143,12 +159,13 @@ class Drafts:
             pack, issues = inspect(folder)
             if pack is not None:
                 issues += edited_versions(pack, published)
+            sha256 = files_sha256(files)
             if pack is not None and not issues:
                 try:
-                    trial = run_trial(folder, self._samples.resolve())
+                    trial = self._known_trial(actor, rule_set_id, sha256) or run_trial(folder, self._samples.resolve())
                 except PackFault as fault:
                     issues = list(fault.issues)
-        sha256, passed = files_sha256(files), trial is not None and trial.passed and not issues
+        passed = trial is not None and trial.passed and not issues
         report: dict[str, Any] = {
             "issues": [issue.plain() for issue in issues],
             "trial": None if trial is None else msgspec.to_builtins(trial),
@@ -159,6 +176,14 @@ class Drafts:
             event = actor.event("draft.checked", "rule_set", rule_set_id, content_sha256=sha256, passed=passed, check_run_id=run_id)
             audit_log.append(connection, actor.tenant_id, now, event)
         return CheckReport(run_id, sha256, tuple(issues), trial)
+
+    def _known_trial(self, actor: Actor, rule_set_id: str, sha256: str) -> Trial | None:
+        """The trial of exactly this content under this engine, when there was one: it would come to the same."""
+        with self._database.reading() as connection:
+            run = drafts.last_check_run(connection, actor.tenant_id, rule_set_id, sha256)
+        if run is None or run.engine_version != ENGINE_VERSION or run.report.get("trial") is None:
+            return None
+        return msgspec.convert(run.report["trial"], Trial)
 
     def evaluate(self, actor: Actor, rule_set_id: str, claim: Claim, hold: frozenset[str]) -> Tried:
         """Judge a claim by the draft in the place of its live publication, and by what is live. Nothing is stored.

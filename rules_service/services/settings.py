@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     workers: int = 1
     reference_samples: Path = Path("payer_rules/reference_samples")
     """Synthetic editions the cases of rules are judged with."""
+    schedule_seconds: float = 1.0
+    """How often a process looks for scheduled publications that are due."""
     tenant_id: str = "default"
     """Tenant that command-line loads write to."""
     hold_severities: tuple[str, ...] = ("reject", "deny_hard", "deny_soft")

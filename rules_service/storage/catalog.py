@@ -106,6 +106,11 @@ def ensure_tenant(connection: Connection, tenant_id: str, name: str, now: dateti
         connection.execute(insert(_tenant).values(tenant_id=tenant_id, name=name, catalog_epoch=0, created_at=now))
 
 
+def lock_tenant(connection: Connection, tenant_id: str) -> None:
+    """Hold the tenant's row until the transaction ends: others who change its catalog wait. (SQLite has one writer anyway.)"""
+    connection.execute(select(_tenant.c.tenant_id).where(_tenant.c.tenant_id == tenant_id).with_for_update())
+
+
 def current_epoch(connection: Connection, tenant_id: str) -> int:
     """The tenant's latest epoch; 0 before its first publication."""
     epoch = connection.execute(select(_tenant.c.catalog_epoch).where(_tenant.c.tenant_id == tenant_id)).scalar()

@@ -154,3 +154,14 @@ class Outbox(SQLModel, table=True):
     payload: str
     created_at: datetime = Field(sa_column=instant(nullable=False))
     delivered_at: datetime | None = Field(default=None, sa_column=instant())
+
+
+class Lease(SQLModel, table=True):
+    """Who does a recurring work of a tenant now; whoever finds it run out takes it over."""
+
+    __tablename__ = "lease"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
+    tenant_id: str = Field(primary_key=True, max_length=64)
+    name: str = Field(primary_key=True, max_length=40)
+    owner: str = Field(max_length=80)
+    until: datetime = Field(sa_column=instant(nullable=False))

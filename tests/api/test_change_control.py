@@ -1,7 +1,9 @@
 """Policy changes over real HTTP, on both databases: draft, review, publication, rollback, and every refusal."""
 
 import threading
+import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -196,6 +198,21 @@ def test_a_publication_that_came_between_makes_the_base_stale(tenant: Tenant) ->
     assert tenant["publisher"].post(f"/v1/rule-sets/{RULE_SET}/rollback", json={"to": 1, "reason": "Back"}).status_code == 201
     refused(tenant.act("publisher", approved, "publication"), 409, "base-stale")
     assert tenant["author"].get(f"/v1/change-requests/{approved['change_request_id']}").json()["state"] == "approved"
+
+
+def test_a_stale_draft_is_discarded_and_the_next_begins_from_what_is_live(tenant: Tenant) -> None:
+    tenant.edit(future_change())
+    request = tenant.open()
+    draft = f"/v1/rule-sets/{RULE_SET}/draft"
+    tag = tenant.files()[1]
+    refused(tenant["author"].delete(draft, headers={"If-Match": tag}), 409, "change-request-open")
+    tenant.act("author", request, "withdrawal", reason="Stale")
+    refused(tenant["author"].delete(draft, headers={"If-Match": '"9-0"'}), 412, "precondition-failed")
+    assert tenant["author"].delete(draft, headers={"If-Match": tag}).status_code == 204
+    again = tenant["author"].get(draft).json()
+    assert (again["saved"], again["base_number"]) == (False, 1)
+    assert "version: 3" not in again["files"][f"{FILING}/rule.yaml"]
+    refused(tenant["author"].delete(draft, headers={"If-Match": tag}), 404, "not-found")
 
 
 def test_a_rule_set_has_one_change_request_that_stands(tenant: Tenant) -> None:
@@ -429,6 +446,39 @@ def test_a_scheduled_change_is_published_when_its_instant_comes_and_not_before(t
     assert codes(validate(tenant, **LATE)) == ["tf.at_risk"]
     assert tenant["publisher"].delete(path).json()["state"] == "approved"
     refused(tenant["publisher"].delete(path), 409, "state-conflict")
+
+
+def test_a_scheduled_change_is_published_by_the_service_at_its_instant(tenant: Tenant) -> None:
+    tenant.edit(past_change())
+    approved = tenant.approved()
+    at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    path = f"/v1/change-requests/{approved['change_request_id']}"
+    assert tenant["publisher"].put(f"{path}/schedule", json={"at": at}).status_code == 200
+    deadline = time.monotonic() + 60
+    while tenant["author"].get(path).json()["state"] == "scheduled" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    done = tenant["author"].get(path).json()
+    assert (done["state"], done["published_number"], done["scheduled_for"]) == ("published", 2, None)
+    assert codes(validate(tenant, **LATE)) == ["tf.expired"]
+    events = tenant.events(object_id=approved["change_request_id"])
+    assert [event["action"] for event in events][-2:] == ["change_request.scheduled", "change_request.published"]
+    assert (events[-1]["actor"], events[-1]["at"] >= at.replace("+00:00", "")) == ("schedule", True)
+
+
+def test_a_scheduled_change_whose_base_is_stale_fails_with_its_reason(tenant: Tenant) -> None:
+    tenant.edit(future_change())
+    tenant.published()
+    tenant.edit({"pack.yaml": ("\ntitle: ", "\ntitle: New ")})
+    approved = tenant.approved()
+    path = f"/v1/change-requests/{approved['change_request_id']}"
+    at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+    assert tenant["publisher"].put(f"{path}/schedule", json={"at": at}).status_code == 200
+    assert tenant["publisher"].post(f"/v1/rule-sets/{RULE_SET}/rollback", json={"to": 1, "reason": "Back"}).status_code == 201
+    deadline = time.monotonic() + 60
+    while tenant["author"].get(path).json()["state"] == "scheduled" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    done = tenant["author"].get(path).json()
+    assert (done["state"], done["failure_reason"]) == ("publish_failed", "base-stale")
 
 
 @pytest.mark.parametrize("table", ["drafts", "change_requests", "publications"])

@@ -58,11 +58,23 @@ def get_draft(rule_set_id: str, request: Request, caller: Reader) -> Response:
 @router.put(_PATH, operation_id="saveDraft", response_model=g.DraftAnswer, responses=problems(400, 412, 413, 415, 422, 428), openapi_extra=body_of(DraftBody, "rules:write", [_IF_MATCH]))  # fmt: skip
 async def save_draft(rule_set_id: str, request: Request, caller: Writer) -> Response:
     """Save the working copy, also when it has faults: then `valid` is false and they are listed."""
+    tag = _tag(request)
+    body = await read_struct(request, DraftBody, MAX_DOCUMENT)
+    return _draft(await asyncio.to_thread(state_of(request).drafts.save, actor_of(request, caller), rule_set_id, body.files, tag))
+
+
+@router.delete(_PATH, operation_id="discardDraft", status_code=204, responses=problems(409, 412, 428), openapi_extra=scoped("rules:write", parameters=[_IF_MATCH]))  # fmt: skip
+def discard_draft(rule_set_id: str, request: Request, caller: Writer) -> Response:
+    """Forget the draft; the next one begins from what is live then. This is how a stale base is left behind."""
+    state_of(request).drafts.discard(actor_of(request, caller), rule_set_id, _tag(request))
+    return Response(status_code=204)
+
+
+def _tag(request: Request) -> str:
     tag = header(request, b"if-match")
     if tag is None:
         raise ProblemError("precondition-required", "Send If-Match with the ETag of the draft you read.")
-    body = await read_struct(request, DraftBody, MAX_DOCUMENT)
-    return _draft(await asyncio.to_thread(state_of(request).drafts.save, actor_of(request, caller), rule_set_id, body.files, tag))
+    return tag
 
 
 @router.post(f"{_PATH}/checks", operation_id="checkDraft", openapi_extra=scoped("rules:write"))

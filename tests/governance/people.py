@@ -1,0 +1,61 @@
+"""Change control in process: a tenant on a database, and its people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rules_service.packs.read import read_pack
+from rules_service.services.acting import Actor
+from rules_service.services.change_control import ChangeControl
+from rules_service.services.drafts import Drafts
+from rules_service.services.load_packs import publish_packs
+from rules_service.services.snapshot import SnapshotRegistry
+from rules_service.storage.clients import ROLES
+from rules_service.storage.database import Database
+from rules_service.storage.editions import EditionFiles
+from tests.support.governance import RULE_SET
+from tests.support.server import PACKS
+
+TENANT = "t"
+
+
+def actor(name: str, role: str) -> Actor:
+    """A person in a role."""
+    return Actor(TENANT, name, frozenset(ROLES[role]))
+
+
+AUTHOR, OTHER_AUTHOR = actor("author", "rule_author"), actor("other author", "rule_author")
+REVIEWER, OTHER_REVIEWER = actor("reviewer", "reviewer"), actor("other reviewer", "reviewer")
+PUBLISHER = actor("publisher", "publisher")
+
+
+@dataclass
+class Office:
+    """The services over one database with one pack published."""
+
+    database: Database
+    drafts: Drafts
+    control: ChangeControl
+
+    @classmethod
+    def open(cls, database: Database, folder: Path) -> Office:
+        """With the example pack as publication 1."""
+        publish_packs(database, TENANT, [read_pack(PACKS / RULE_SET)], "tests")
+        drafts = Drafts(database, SnapshotRegistry(database, EditionFiles(folder)), PACKS / "reference_samples")
+        return cls(database, drafts, ChangeControl(database, drafts, "America/New_York"))
+
+    def edit(self, who: Actor, changes: dict[str, object]) -> str:
+        """Save the draft with changes as tests.support.governance gives them; its content hash."""
+        view = self.drafts.read(who, RULE_SET)
+        files = dict(view.record.files)
+        for path, what in changes.items():
+            files[path] = files[path].replace(*what) if isinstance(what, tuple) else str(what)
+        return self.drafts.save(who, RULE_SET, files, view.record.etag).record.content_sha256
+
+    def approved(self) -> str:
+        """A change request of the author's draft, approved; its id."""
+        request = self.control.open(AUTHOR, RULE_SET, "A change", "Because").record.change_request_id
+        submitted = self.control.submit(AUTHOR, request).record
+        assert self.control.review(REVIEWER, request, "approve", submitted.content_sha256, None).record.state == "approved"
+        return request
