@@ -22,7 +22,17 @@ def state_of(database: Database) -> dict[str, object]:
     with database.reading() as connection:
         counted = {
             table: connection.execute(text(f"SELECT count(*) FROM {table}")).scalar()
-            for table in ("publication", "publication_window", "rule_version", "catalog_epoch", "blob", "outbox", "audit_event", "draft", "payer")
+            for table in (
+                "publication",
+                "publication_window",
+                "rule_version",
+                "catalog_epoch",
+                "blob",
+                "outbox",
+                "audit_event",
+                "draft",
+                "payer",
+            )
         }
         request = connection.execute(text("SELECT state, published_epoch, lock_version FROM change_request")).all()
         tenant = connection.execute(text("SELECT catalog_epoch, audit_seq, audit_hash FROM tenant")).all()
@@ -44,7 +54,7 @@ def test_a_publication_killed_at_any_statement_changes_nothing(database: Databas
 
     event.listen(database.engine, "before_cursor_execute", count)
     try:
-        for dies_at in range(1, 500):  # noqa: B007  read by the listener
+        for dies_at in range(1, 500):
             statements.clear()
             try:
                 office.control.publish(PUBLISHER, request)
