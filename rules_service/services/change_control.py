@@ -161,14 +161,11 @@ class ChangeControl:
 
     def schedule(self, actor: Actor, change_request_id: str, at: datetime) -> ChangeRequestView:
         """Publish an approved change request at an instant to come."""
-        with audited_refusal(self._database, actor, "change_request.scheduled", "change_request", change_request_id):
-            if at <= now_utc():
-                raise InputError(
-                    "The instant has passed", [Issue("in_the_past", "/at", "The instant lies in the past.", "Name one to come.")]
-                )
-            return self._simple(
-                actor, change_request_id, "schedule", "change_request.scheduled", None, {"scheduled_for": at}, at=at.isoformat()
-            )
+        if at <= now_utc():
+            raise InputError("The instant has passed", [Issue("in_the_past", "/at", "The instant lies in the past.", "Name one to come.")])
+        return self._simple(
+            actor, change_request_id, "schedule", "change_request.scheduled", None, {"scheduled_for": at}, at=at.isoformat()
+        )
 
     def unschedule(self, actor: Actor, change_request_id: str) -> ChangeRequestView:
         """Take an approved change request off its schedule."""

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Verify an exported audit log offline: python3 verify_audit_log.py EXPORT.ndjson [CHECKPOINT.json ...]
+
+EXPORT is the answer of GET /v1/audit/export, a CHECKPOINT one of GET /v1/audit/checkpoint that was kept earlier. The script shares
+no code with the service. It needs nothing but Python; with the package `cryptography` it also verifies the checkpoints' signatures,
+and without it says that it did not. Exit code 0: the log holds; 1: it does not, and the first fault is named.
+"""
+
+import base64
+import hashlib
+import json
+import sys
+
+
+def fail(message):
+    """Name the first fault and leave."""
+    print(f"BROKEN: {message}")
+    sys.exit(1)
+
+
+def read(path):
+    """(events, the last line that counts them) of an export."""
+    with open(path, encoding="utf-8") as file:
+        lines = [json.loads(line) for line in file if line.strip()]
+    if not lines or "events" not in lines[-1]:
+        fail("the export was cut: its last line, which counts the events, is missing")
+    return lines[:-1], lines[-1]
+
+
+def verify_chain(events, trailer):
+    """Hash every event anew; the hashes by number."""
+    hashes, last = {}, "0" * 64
+    for place, event in enumerate(events, 1):
+        if event["seq"] != place or json.loads(event["body"])["seq"] != place:
+            fail(f"event {place} is missing or out of its place")
+        if event["prev_hash"] != last:
+            fail(f"event {place} does not follow the one before it")
+        last = hashlib.sha256(last.encode() + b"\n" + event["body"].encode()).hexdigest()
+        if event["hash"] != last:
+            fail(f"event {place} is not what its hash covers")
+        hashes[place] = last
+    if trailer["events"] != len(events) or trailer["head_hash"] != last:
+        fail(f"the export ends at event {len(events)}, and its last line says {trailer['events']}")
+    return hashes
+
+
+def verify_checkpoint(path, hashes):
+    """Hold the log to a checkpoint; whether its signature was verified too."""
+    with open(path, encoding="utf-8") as file:
+        kept = json.load(file)
+    if kept["seq"] and hashes.get(kept["seq"]) != kept["hash"]:
+        fail(f"event {kept['seq']} is missing or differs from the checkpoint in {path}")
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError:
+        return False
+    at = kept["at"].replace("Z", "+00:00")
+    if "." not in at:
+        at = at[:19] + ".000000" + at[19:]
+    signed = f"payer rules service audit checkpoint\n{kept['tenant_id']}\n{kept['seq']}\n{kept['hash']}\n{at}\n"
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(kept["public_key"])).verify(
+            base64.b64decode(kept["signature"]), signed.encode()
+        )
+    except InvalidSignature:
+        fail(f"the signature of the checkpoint in {path} is not its own")
+    return True
+
+
+def main(arguments):
+    """Verify the export named first against the checkpoints named after it."""
+    if not arguments:
+        print(__doc__)
+        return 2
+    events, trailer = read(arguments[0])
+    hashes = verify_chain(events, trailer)
+    signed = [verify_checkpoint(path, hashes) for path in arguments[1:]]
+    print(f"{len(events)} events hold; {len(signed)} checkpoints, signatures verified of {sum(signed)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
