@@ -12,7 +12,7 @@ from rules_service.claim.locations import Place, locate
 from rules_service.engine.compile import Program
 from rules_service.engine.policy import CompiledRule
 from rules_service.facts.catalogue import CATALOGUE
-from rules_service.facts.values import FactValue, format_value
+from rules_service.facts.values import FactValue, shown_value
 from rules_service.facts.view import ClaimView
 from rules_service.findings.finding import Finding, PredictedDenial
 from rules_service.primitives.canonical import content_hash
@@ -47,7 +47,7 @@ def _fill(template: str, params: dict[str, str], fact: Callable[[str], FactValue
             text = params[name] if name not in CODE_PARAMS else ", ".join([shown_code(code) for code in params[name].split(", ")])
         else:
             known = CATALOGUE.get(name)
-            text = None if known is None or known.spec.phi else format_value(known.spec.type, fact(name))
+            text = None if known is None or known.spec.phi else shown_value(known.spec, fact(name))
         parts[at] = text if text is not None and _SHOWABLE.match(text) else "(not shown)"
     return "".join(parts)
 
@@ -76,8 +76,7 @@ def _shown_facts(rule: CompiledRule, program: Program, told: Telling, fact: Call
         spec = CATALOGUE[leaf.fact].spec
         value = fact(leaf.fact)
         if not spec.phi and not isinstance(value, Unknown):
-            text = format_value(spec.type, value)
-            shown[leaf.fact] = text if text is None or _SHOWABLE.match(text) else "(not shown)"
+            shown[leaf.fact] = shown_value(spec, value, leaf.value if isinstance(leaf.value, tuple) else (leaf.value,))
     return shown
 
 

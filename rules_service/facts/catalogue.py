@@ -47,6 +47,16 @@ _PHI_PARTS = {
     "days_birth_after_service",
     "patient_age_days",
     "prescription_number",
+    "payer_claim_control_number",
+    "prior_authorization_number",
+    "prior_authorization_numbers",
+    "referral_number",
+    "predetermination_id",
+    "control_number",
+    "claim_id",
+    "number",
+    "link_number",
+    "group_number",
     "tax_id",
 }
 

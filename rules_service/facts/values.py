@@ -5,10 +5,12 @@ Known values are `int` (counts, cents, thousandths, day numbers), `str`, `bool` 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from rules_service.primitives.codes import shown_code
 from rules_service.primitives.money import Money, Quantity
 from rules_service.primitives.unknown import Unknown
 
@@ -70,6 +72,25 @@ def format_value(kind: FactType, value: FactValue) -> str | None:
     if kind == "quantity":
         return str(Quantity(int(value)))
     return str(value)
+
+
+NOT_SHOWN = "present, not shown"
+
+
+def shown_value(spec: FactSpec, value: FactValue, literals: Iterable[object] = ()) -> str | None:
+    """A fact as a finding, message or explanation may show it; None when absent or unknown.
+
+    PHI is never shown. Text a sender could have typed anything into is shown only when it is shaped like a code, or is one of the
+    literals the rule's author wrote.
+    """
+    if spec.phi:
+        return None if value is None or value == () or isinstance(value, Unknown) else NOT_SHOWN
+    if isinstance(value, (str, tuple)):
+        known = set(literals)
+        texts = value if isinstance(value, tuple) else (value,)
+        if not all(text in known or shown_code(text) == text for text in texts):
+            return NOT_SHOWN
+    return format_value(spec.type, value)
 
 
 UNSAFE_TEXT = "~"

@@ -59,7 +59,8 @@ class Judgement(FindingStruct, frozen=True):
 
 
 class Evaluation(FindingStruct, frozen=True):
-    """A judgement with its identity, its time and its pins. Without id and lineage when it was a dry run."""
+    """A judgement with its identity, its time and its pins. Without an id when it was a dry run; without the control number when
+    the claim was erased since."""
 
     evaluation_id: str | None
     lineage_id: str
@@ -68,7 +69,7 @@ class Evaluation(FindingStruct, frozen=True):
     highest_severity: Severity | None
     total_amount_at_risk: Money
     earliest_fix_by: date | None
-    patient_control_number: str
+    patient_control_number: str | None
     evaluated_at: datetime
     findings: tuple[Finding, ...]
     bypassed: tuple[Bypassed, ...]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rules_service.facts.values import FactSpec, FactValue, format_value
+from rules_service.facts.values import FactSpec, FactValue, format_value, shown_value
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.condition import All, AnyOf, Condition, Leaf, Not
 
@@ -92,10 +92,8 @@ def explain(condition: Condition, fact: Callable[[str], FactValue], spec: Callab
         text = f"{condition.fact} {condition.op} {', '.join(shown)}" + (" ..." if len(wanted) > 20 else "")
         if isinstance(value, Unknown):
             return Explained(text, None, None, value.reason)
-        if known is not None and known.phi:
-            seen: str | None = "present, not shown" if value else "absent"
-        else:
-            seen = format_value(kind, value) if value not in (None, ()) else "absent"
+        seen = shown_value(known, value, wanted) if known is not None and value not in (None, ()) else None
+        seen = seen or "absent"
         return Explained(text, leaf_truth(condition, value), seen)
     if isinstance(condition, Not):
         inner = explain(condition.part, fact, spec)

@@ -117,7 +117,10 @@ class ClaimValidator:
             except StaleCatalog:
                 snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
                 continue
-            return [Answered(row.body, row.catalog_epoch, row.evaluation_id) for row in rows]
+            return [
+                Answered(with_control_number(row.body, claim.patient_control_number), row.catalog_epoch, row.evaluation_id)
+                for row, claim in zip(rows, claims, strict=True)
+            ]
         raise StorageUnavailable("the catalog is being published faster than this claim can be judged")
 
     def _rows(
@@ -132,7 +135,7 @@ class ClaimValidator:
         return EvaluationRow(
             tenant_id=principal.tenant_id, evaluation_id=evaluation_id, lineage_id=evaluation.lineage_id, evaluated_at=evaluation.evaluated_at,
             client_id=principal.client_id, payer_id=payer_id, claim_type=claim.claim_type, outcome=evaluation.outcome, catalog_epoch=snapshot.epoch,
-            input_sha256=evaluation.pins.input_sha256, pins_sha256=sha256_hex(pins), pins=pins, body=encode_json(evaluation), preview=preview,
+            input_sha256=evaluation.pins.input_sha256, pins_sha256=sha256_hex(pins), pins=pins, body=encode_json(msgspec.structs.replace(evaluation, patient_control_number="")), preview=preview,
             sealed=self.cipher.seal(input_bytes, principal.tenant_id, evaluation_id),
             idempotency_key=idempotency[0] if idempotency else None, fingerprint=idempotency[1] if idempotency else None,
         )  # fmt: skip
@@ -167,13 +170,20 @@ class ClaimValidator:
             if found[0] != fingerprint:
                 raise IdempotencyMismatch("this idempotency key was used with another body")
             stored = evaluations.read_evaluation(connection, principal.tenant_id, found[1])
-        return Answered(stored.body, stored.catalog_epoch, stored.evaluation_id, replayed=True)
+        return Answered(self._whole(stored, principal.tenant_id), stored.catalog_epoch, stored.evaluation_id, replayed=True)
 
     def read(self, tenant_id: str, evaluation_id: str) -> Answered:
         """A stored evaluation, byte for byte."""
         with self._database.reading() as connection:
             stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
-        return Answered(stored.body, stored.catalog_epoch, stored.evaluation_id)
+        return Answered(self._whole(stored, tenant_id), stored.catalog_epoch, stored.evaluation_id)
+
+    def _whole(self, stored: evaluations.StoredEvaluation, tenant_id: str) -> bytes:
+        """The bytes that were answered: the control number is kept with the encrypted claim, and goes when that is erased."""
+        if stored.sealed is None:
+            return with_control_number(stored.body, None)
+        claim = self.cipher.open(stored.sealed, tenant_id, stored.evaluation_id)
+        return with_control_number(stored.body, _control_number.decode(claim).patient_control_number)
 
     def explain(self, tenant_id: str, evaluation_id: str) -> bytes:
         """Each condition of each rule that concerned the claim, true, false or unknown, with the facts seen (never PHI)."""
@@ -216,6 +226,19 @@ def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple
         input_sha256=sha256_hex(input_bytes),
     )
     return answer, payer_id, pins, input_bytes
+
+
+class _ControlNumber(msgspec.Struct):
+    patient_control_number: str
+
+
+_control_number = msgspec.json.Decoder(_ControlNumber)
+_NO_NUMBER = b'"patient_control_number":""'
+
+
+def with_control_number(stored: bytes, number: str | None) -> bytes:
+    """The bytes of an evaluation as answered, from those stored, which hold no control number."""
+    return stored.replace(_NO_NUMBER, b'"patient_control_number":' + encode_json(number), 1)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -48,7 +48,7 @@ class EvaluationRow:
 
 @dataclass(frozen=True, slots=True)
 class StoredEvaluation:
-    """An evaluation as stored."""
+    """An evaluation as stored: without the control number, which is PHI and stands in the sealed claim."""
 
     evaluation_id: str
     catalog_epoch: int

@@ -442,7 +442,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                     "by": "modifier_" + "_".join(bypassing).lower() if bypassing else "",
                     "hint": "",
                 },
-                shown={"modifier_indicator": row.indicator, "prior_payer_claim_control_number": entry.payer_claim_control_number},
+                shown={"modifier_indicator": row.indicator, "history_index": _place_in_history(line, entry)},
                 actual={"modifiers": list(map(shown_code, line.modifiers))},
             ),
         )
@@ -511,6 +511,12 @@ def _valid_on(parameters: CodePairParameters, lookups: Lookups, modifier: str, l
     if modifier == "91":
         return kind == "laboratory"
     return kind != "evaluation" if modifier in ("58", "59", "78", "79") else True
+
+
+def _place_in_history(line: LineView, entry: HistoryEntry) -> int | None:
+    """The index of an earlier line in `context.history`: it names the line without its control number, which is PHI."""
+    history = line.claim.context.history if line.claim.context is not None else None
+    return next((index for index, one in enumerate(history or ()) if one is entry), None)
 
 
 def _unsure(lines: list[LineView], why: Unknown) -> Candidate:
