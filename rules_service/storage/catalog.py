@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from rules_service.engine.policy import Publication
 from rules_service.primitives.canonical import canonical_bytes, sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
-from rules_service.primitives.errors import NotFound
+from rules_service.primitives.errors import InputError, Issue, NotFound
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.storage import tables as t
 
@@ -139,6 +139,7 @@ def publish(connection: Connection, tenant_id: str, content: EpochContent, who: 
     if content.payers:
         directory = {payer.payer_id: payer for payer in payers(connection, tenant_id, epoch - 1)}
         directory.update({payer.payer_id: payer for payer in content.payers})
+        _one_owner_a_name(directory)
         _store_payers(connection, tenant_id, epoch, directory)
     return epoch
 
@@ -194,6 +195,15 @@ def _store_publication(
                 sha256=window.sha256, effective_from=window.effective_from, effective_through=window.effective_through,
             )
         )  # fmt: skip
+
+
+def _one_owner_a_name(directory: Mapping[str, PayerRecord]) -> None:
+    owners: dict[str, str] = {}
+    for payer in directory.values():
+        for alias in payer.aliases:
+            if owners.setdefault(alias, payer.payer_id) != payer.payer_id:
+                message = f"A name of {payer.payer_id} is a name of {owners[alias]} too."
+                raise InputError("Two payers have one name", [Issue("PK021", "/payers", message, "Give each payer names of its own.")])
 
 
 def _store_payers(connection: Connection, tenant_id: str, epoch: int, directory: Mapping[str, PayerRecord]) -> None:

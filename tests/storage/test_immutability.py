@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from rules_service.packs.read import read_pack
+from rules_service.primitives.errors import InputError
 from rules_service.services.load_packs import load_samples, publish_packs
 from rules_service.storage import catalog
 from rules_service.storage.cipher import Sealed
@@ -74,6 +75,17 @@ def test_a_publication_is_all_or_nothing(filled: Database) -> None:
     with filled.reading() as connection:
         assert catalog.current_epoch(connection, "t") == before
         assert catalog.publications(connection, "t", 10_000, "national_baseline") == []
+
+
+def test_a_name_that_would_lead_to_two_payers_is_refused_and_nothing_is_published(filled: Database) -> None:
+    with filled.reading() as connection:
+        before = catalog.current_epoch(connection, "t")
+        taken = next(iter(catalog.payers(connection, "t", before)[0].aliases))
+    content = catalog.EpochContent(payers=[catalog.PayerRecord("P", "P", aliases={taken: "alias"})])
+    with pytest.raises(InputError, match="Two payers have one name"), filled.writing() as connection:
+        catalog.publish(connection, "t", content, "tests", "test", NOW)
+    with filled.reading() as connection:
+        assert catalog.current_epoch(connection, "t") == before
 
 
 def test_known_at_rises_with_every_epoch_even_when_the_clock_does_not(filled: Database) -> None:

@@ -94,6 +94,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
 
     name = "code_pair"
+    semantics = 2  # findings name an earlier line by its place in the history, no longer by its control number
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
     judges_void = False
