@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from rules_service.cli.common import opened
-from rules_service.storage import catalog
-from rules_service.storage.clients import ROLES, SCOPES, create_client
+from rules_service.services.add_client import add_client
+from rules_service.storage.clients import ROLES, SCOPES
 
 app = typer.Typer(help="API clients.", no_args_is_help=True)
 
@@ -28,8 +27,6 @@ def create(
     unknown = sorted(set(chosen) - set(SCOPES))
     if unknown:
         raise typer.BadParameter(f"No such scope: {', '.join(unknown)}. Known: {', '.join(sorted(SCOPES))}.")
-    with opened() as (settings, database), database.writing() as connection:
-        now = datetime.now(UTC)
-        catalog.ensure_tenant(connection, settings.tenant_id, settings.tenant_id, now)
-        client_id, key = create_client(connection, settings.tenant_id, name, chosen, now)
+    with opened() as (settings, database):
+        client_id, key = add_client(database, settings.tenant_id, name, chosen, "command line")
     print(f"client {client_id}\nkey    {key}")

@@ -13,10 +13,10 @@ import typer
 from rules_service.cli.common import opened
 from rules_service.packs.read import find_packs
 from rules_service.primitives.dates import EffectivePeriod
+from rules_service.services.add_client import add_client
 from rules_service.services.load_packs import load_packs, load_samples
 from rules_service.services.load_reference import load_icd10_package
-from rules_service.storage import catalog
-from rules_service.storage.clients import SCOPES, create_client, find_principal, hash_key
+from rules_service.storage.clients import SCOPES, find_principal, hash_key
 
 ICD10_LABEL = "2026-04-package"
 LEFT_OUT = frozenset({"icd10cm", "hcpcs_level_ii"})
@@ -30,7 +30,7 @@ def demo(
     """Migrate, load what ships with the project, keep a demo credential, and print a curl that validates a sample claim."""
     with opened() as (settings, database):
         database.migrate()
-        tenant, now = settings.tenant_id, datetime.now(UTC)
+        tenant = settings.tenant_id
         load_samples(database, tenant, root / "reference_samples", "demo", leave_out=LEFT_OUT)
         # The package holds one release (April 2026); the demo lets it answer for every date since ICD-10-CM began.
         load_icd10_package(
@@ -38,11 +38,11 @@ def demo(
         )
         loaded = load_packs(database, tenant, find_packs(root), root / "reference_samples", "demo")
         base_url = f"http://{settings.host}:{settings.port}"
-        with database.writing() as connection:
-            catalog.ensure_tenant(connection, tenant, tenant, now)
-            key = _kept_key(credentials)
-            if key is None or find_principal(connection, hash_key(key)) is None:
-                _, key = create_client(connection, tenant, "demo", sorted(SCOPES), now)
+        key = _kept_key(credentials)
+        with database.reading() as connection:
+            known = find_principal(connection, hash_key(key)) if key is not None else None
+        if key is None or known is None or known.scopes != frozenset(SCOPES):  # none yet, or one of a release with fewer scopes
+            _, key = add_client(database, tenant, "demo", SCOPES, "demo")
         _keep(credentials, {"base_url": base_url, "api_key": key})
     state = f"published under epoch {loaded.epoch}" if loaded.epoch is not None else "unchanged"
     print(f"Rule packs: {', '.join(loaded.published or loaded.unchanged)} ({state}).")

@@ -17,8 +17,9 @@ from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import NotFound, PackFault
 from rules_service.reference.publishers import parse_table
 from rules_service.services.load_reference import load_parsed
-from rules_service.storage import catalog
+from rules_service.storage import audit_log, catalog
 from rules_service.storage.database import Database
+from rules_service.workflow.audit_chain import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,11 @@ def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: st
             return LoadedPacks(None, (), tuple(unchanged))
         names = tuple(publication.rule_set_id for publication, _, _ in content.publications)
         published = catalog.publish(connection, tenant_id, content, who, f"packs {', '.join(names)}", now)
+        for publication, _, _ in content.publications:
+            details = {"sha256": publication.sha256, "catalog_epoch": published}
+            audit_log.append(
+                connection, tenant_id, now, Event(who, "rule_set.loaded", "rule_set", publication.rule_set_id, details=details)
+            )
     return LoadedPacks(published, names, tuple(unchanged))
 
 

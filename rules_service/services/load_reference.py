@@ -9,8 +9,9 @@ from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import Issue, ReferenceFault
 from rules_service.reference.publishers import ParsedTable, SourceFile, census_issue, icd10cm_rows, parse_table
-from rules_service.storage import catalog
+from rules_service.storage import audit_log, catalog
 from rules_service.storage.database import Database
+from rules_service.workflow.audit_chain import Event
 
 ICD10_PACKAGE = "simple-icd-10-cm"
 
@@ -87,6 +88,8 @@ def load_parsed(
         sources = [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data)} for file in files]
         content.editions.append((name, label, coverage, parsed.blob, parsed.rows, sources))
         epoch = catalog.publish(connection, tenant_id, content, who, f"reference edition {name} {label}", now)
+        details = {"edition": label, "sha256": sha256, "rows": parsed.rows, "rows_before": before, "accepted_census": issue is not None, "catalog_epoch": epoch}  # fmt: skip
+        audit_log.append(connection, tenant_id, now, Event(who, "reference_edition.published", "reference_table", name, details=details))
     return LoadedEdition(name, label, epoch, sha256, parsed.rows, before)
 
 

@@ -76,7 +76,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.required = self.needed = 1
         self.live = self.base = 1
         self.numbers = {1}
-        self.events = 0
+        self.events = 1  # the pack was loaded
 
     def actor(self, name: str) -> Actor:
         return Actor(self.tenant, name, frozenset(SCOPES))
