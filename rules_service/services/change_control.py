@@ -188,6 +188,11 @@ class ChangeControl:
         with audited_refusal(self._database, actor, "change_request.published", "change_request", change_request_id):
             with self._database.reading() as connection:
                 record = change_requests.find(connection, actor.tenant_id, change_request_id)
+                if record.state in ("draft", "in_review", "changes_requested"):
+                    given = change_requests.reviews(connection, actor.tenant_id, change_request_id)
+                    count = sum(_counts(one, record) and one.verdict == "approve" for one in given)
+                    detail = f"The change request is in state {record.state} and has {count} of {record.required_approvals} approvals."
+                    raise Refused("approvals-missing", detail)
                 _require(record, "publish")
                 draft, _ = current_draft(connection, actor.tenant_id, record.rule_set_id)
             with laid_out(record.rule_set_id, draft.files, {}) as folder:

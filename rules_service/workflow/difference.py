@@ -120,7 +120,7 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
     """Members by dotted path; a list of texts stays one value, so that its change reads as one."""
     if isinstance(value, dict):
         return {name: item for key, inner in value.items() for name, item in _flat(inner, f"{path}.{key}" if path else key).items()}
-    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (dict, list, tuple)) for item in value):
         return {name: item for index, inner in enumerate(value) for name, item in _flat(inner, f"{path}[{index}]").items()}
     return {path: value}
 

@@ -85,7 +85,7 @@ def test_an_edit_voids_the_approvals_given(tenant: Tenant) -> None:
     after = tenant["author"].get(f"/v1/change-requests/{approved['change_request_id']}").json()
     assert (after["state"], after["review_cycle"]) == ("draft", 2)
     assert len(after["authors"]) == 2
-    refused(tenant.act("publisher", approved, "publication"), 409, "state-conflict")
+    refused(tenant.act("publisher", approved, "publication"), 409, "approvals-missing")
     tenant.act("author", approved, "submission")
     # The verdict must name what is under review now, and one of the cycle before does not count.
     stale = tenant.act("reviewer", approved, "reviews", verdict="approve", content_sha256=approved["content_sha256"])
@@ -174,7 +174,8 @@ def test_two_approvals_are_needed_where_two_are_set_and_one_person_counts_once(t
     first = tenant.act("reviewer", request, "reviews", verdict="approve", content_sha256=sha256)
     assert first.json()["state"] == "in_review"
     refused(tenant.act("reviewer", request, "reviews", verdict="approve", content_sha256=sha256), 409, "state-conflict")
-    refused(tenant.act("publisher", request, "publication"), 409, "state-conflict")
+    problem = refused(tenant.act("publisher", request, "publication"), 409, "approvals-missing")
+    assert problem["detail"] == "The change request is in state in_review and has 1 of 2 approvals."
     second = tenant.act("other reviewer", request, "reviews", verdict="approve", content_sha256=sha256)
     assert second.json()["state"] == "approved"
     assert tenant.act("publisher", request, "publication").status_code == 201
@@ -348,6 +349,8 @@ def test_the_difference_is_told_in_words_and_as_text(tenant: Tenant) -> None:
     assert "Rule EX1-TF-001: version 3 applies from 2040-01-01." in texts
     assert "Rule EX1-TF-001: version 2 applies from 2026-07-01 through 2039-12-31; before, from 2026-07-01." in texts
     assert "Rule EX1-TF-001: parameters.clocks[0].limit.value 90 -> 60." in texts
+    assert "Rule EX1-TF-001: citations[0].effective_from 2026-07-01 -> 2040-01-01." in texts
+    assert len(texts) == 4
     assert f"+++ b/{FILING}/rule.yaml" in diff["text_diff"]
     tenant.published()
     again = tenant["auditor"].get(f"/v1/rule-sets/{RULE_SET}/diff", params={"from": 1, "to": 2}).json()
