@@ -14,10 +14,11 @@ from rules_service.primitives.errors import InputError, Issue, NotFound
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.services.acting import Actor
 from rules_service.services.drafts import current_draft
-from rules_service.storage import catalog, change_requests
-from rules_service.storage.catalog import PublicationRecord, ResolvedWindow
+from rules_service.storage import catalog, change_requests, publication_history
+from rules_service.storage.catalog import PublicationRecord
 from rules_service.storage.change_requests import ReviewRecord
 from rules_service.storage.database import Database
+from rules_service.storage.publication_history import ResolvedWindow
 from rules_service.workflow.difference import Change, differences
 
 MAX_TEXT_LINES = 5_000
@@ -59,7 +60,7 @@ class History:
             known = self._epoch(connection, actor.tenant_id, known_at, epoch)
             if not catalog.publications(connection, actor.tenant_id, catalog.current_epoch(connection, actor.tenant_id), rule_set_id):
                 raise NotFound("no such rule set")
-            return known, catalog.resolve(connection, actor.tenant_id, rule_set_id, policy_date, known)
+            return known, publication_history.resolve(connection, actor.tenant_id, rule_set_id, policy_date, known)
 
     def _epoch(self, connection: Connection, tenant_id: str, known_at: datetime | None, epoch: int | None) -> int:
         current = catalog.current_epoch(connection, tenant_id)
@@ -67,7 +68,7 @@ class History:
             if not 0 <= epoch <= current:
                 raise InputError("No such epoch", [Issue("epoch", "/epoch", f"Epochs run from 0 to {current}.", "Name one of these.")])
             return epoch
-        return current if known_at is None else catalog.epoch_at(connection, tenant_id, known_at)
+        return current if known_at is None else publication_history.epoch_at(connection, tenant_id, known_at)
 
     def difference(self, actor: Actor, rule_set_id: str, start: int | None, end: int | None) -> Difference:
         """From one publication (none: from nothing) to another (none: to the draft)."""
@@ -102,7 +103,7 @@ class History:
         """Every publication that says something of a rule otherwise than the one before it, oldest first."""
         with self._database.reading() as connection:
             epoch = catalog.current_epoch(connection, actor.tenant_id)
-            windows = catalog.windows_of_rule(connection, actor.tenant_id, rule_id)
+            windows = publication_history.windows_of_rule(connection, actor.tenant_id, rule_id)
             if not windows:
                 raise NotFound("no such rule")
             contents = catalog.contents(connection, actor.tenant_id, {window.sha256 for window in windows})

@@ -19,7 +19,7 @@ from rules_service.reference.lookups import Lookups
 from rules_service.services.acting import Actor, now_utc
 from rules_service.services.snapshot import Snapshot, SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
-from rules_service.storage import audit_log, catalog, evaluations
+from rules_service.storage import audit_log, catalog, evaluations, publication_history
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
 
@@ -67,7 +67,7 @@ class Replays:
             if mode == "as_known_now":
                 epoch = catalog.current_epoch(connection, tenant_id)
             elif mode == "as_known_at" and known_at is not None:
-                epoch = catalog.epoch_at(connection, tenant_id, known_at)
+                epoch = publication_history.epoch_at(connection, tenant_id, known_at)
         pins = msgspec.json.decode(stored.body)["pins"]
         engine_then = str(pins["engine_version"])
 

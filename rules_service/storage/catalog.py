@@ -5,11 +5,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from rules_service.engine.policy import Publication
 from rules_service.primitives.canonical import canonical_bytes, sha256_hex
@@ -68,19 +68,6 @@ class PublicationRecord:
     source_sha256: str
     published_at: datetime
     published_by: str
-
-
-@dataclass(frozen=True, slots=True)
-class ResolvedWindow:
-    """A window of a publication."""
-
-    rule_set_id: str
-    number: int
-    rule_id: str
-    version: int
-    sha256: str
-    effective_from: date
-    effective_through: date | None
 
 
 @dataclass(slots=True)
@@ -336,47 +323,6 @@ def blob(connection: Connection, tenant_id: str, sha256: str) -> bytes:
     if sha256_hex(data) != sha256:
         raise ValueError(f"the stored content {sha256} is damaged")
     return data
-
-
-def epoch_at(connection: Connection, tenant_id: str, known_at: datetime) -> int:
-    """The latest epoch published at an instant or before it; 0 before the first."""
-    query = select(func.max(_catalog_epoch.c.epoch)).where(
-        _catalog_epoch.c.tenant_id == tenant_id, _catalog_epoch.c.known_at <= known_at.astimezone(UTC)
-    )
-    return connection.execute(query).scalar() or 0
-
-
-def resolve(connection: Connection, tenant_id: str, rule_set_id: str, policy_date: date, epoch: int) -> list[ResolvedWindow]:
-    """The rule versions a rule set applies on a policy date, as known at an epoch, by rule id."""
-    window = _publication_window.c
-    number = (
-        select(func.max(_publication.c.number))
-        .where(_publication.c.tenant_id == tenant_id, _publication.c.rule_set_id == rule_set_id, _publication.c.epoch <= epoch)
-        .scalar_subquery()
-    )
-    query = (
-        select(_publication_window)
-        .where(
-            window.tenant_id == tenant_id,
-            window.rule_set_id == rule_set_id,
-            window.number == number,
-            window.effective_from <= policy_date,
-            or_(window.effective_through.is_(None), window.effective_through >= policy_date),
-        )
-        .order_by(window.rule_id)
-    )
-    return [_resolved(row) for row in connection.execute(query)]
-
-
-def windows_of_rule(connection: Connection, tenant_id: str, rule_id: str) -> list[ResolvedWindow]:
-    """Every window of a rule in every publication."""
-    window = _publication_window.c
-    query = select(_publication_window).where(window.tenant_id == tenant_id, window.rule_id == rule_id)
-    return [_resolved(row) for row in connection.execute(query.order_by(window.rule_set_id, window.number, window.effective_from))]
-
-
-def _resolved(row: Any) -> ResolvedWindow:
-    return ResolvedWindow(row.rule_set_id, row.number, row.rule_id, row.version, row.sha256, row.effective_from, row.effective_through)
 
 
 def contents(connection: Connection, tenant_id: str, hashes: set[str]) -> dict[str, RuleVersionContent]:

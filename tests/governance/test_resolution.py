@@ -7,7 +7,7 @@ import pytest
 
 from rules_service.engine.policy import Publication
 from rules_service.rules.rule import FindingTemplate, Manifest, RuleSetScope, RuleVersionContent, Window
-from rules_service.storage import catalog
+from rules_service.storage import catalog, publication_history
 from rules_service.storage.catalog import EpochContent
 from rules_service.storage.database import Database
 from rules_service.workflow.difference import first_difference
@@ -63,7 +63,7 @@ def model(spans: Spans, day: date) -> dict[str, int]:
 
 
 def look_up(connection: object, rule_set: str, day: date, epoch: int) -> dict[str, int]:
-    return {one.rule_id: one.version for one in catalog.resolve(connection, TENANT, rule_set, day, epoch)}  # type: ignore[arg-type]
+    return {one.rule_id: one.version for one in publication_history.resolve(connection, TENANT, rule_set, day, epoch)}  # type: ignore[arg-type]
 
 
 def some_days(draw: random.Random, spans: Spans, count: int) -> list[date]:
@@ -141,6 +141,6 @@ def test_an_instant_is_answered_by_the_epoch_known_then(database: Database) -> N
         for moment in moments:
             catalog.publish(connection, TENANT, EpochContent(), "tests", "test", moment)
     with database.reading() as connection:
-        assert [catalog.epoch_at(connection, TENANT, moment) for moment in moments] == [1, 2, 3]
-        assert catalog.epoch_at(connection, TENANT, moments[1] - timedelta(microseconds=1)) == 1
-        assert catalog.epoch_at(connection, TENANT, datetime(2025, 12, 31, tzinfo=UTC)) == 0
+        assert [publication_history.epoch_at(connection, TENANT, moment) for moment in moments] == [1, 2, 3]
+        assert publication_history.epoch_at(connection, TENANT, moments[1] - timedelta(microseconds=1)) == 1
+        assert publication_history.epoch_at(connection, TENANT, datetime(2025, 12, 31, tzinfo=UTC)) == 0
