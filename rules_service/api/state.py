@@ -18,6 +18,7 @@ from rules_service.services.audit import AuditTrail, signing_key
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
 from rules_service.services.history import History
+from rules_service.services.publishing import Publishing
 from rules_service.services.replay import Replays
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import SnapshotRegistry
@@ -67,6 +68,7 @@ class AppState:
     validator: ClaimValidator
     drafts: Drafts
     change_control: ChangeControl
+    publishing: Publishing
     history: History
     replays: Replays
     audit: AuditTrail
@@ -82,6 +84,7 @@ class AppState:
         registry, writer, validator = open_validator(settings, database)
         drafts = Drafts(database, registry, settings.reference_samples)
         change_control = ChangeControl(database, drafts, settings.time_zone)
+        publishing = Publishing(database, change_control, settings.time_zone)
         return cls(
             settings,
             database,
@@ -90,10 +93,11 @@ class AppState:
             validator,
             drafts,
             change_control,
+            publishing,
             History(database),
             Replays(database, registry, validator.cipher, frozenset(settings.hold_severities)),
             AuditTrail(database, signing_key(settings.data_dir / "audit.key")),
-            Ticker(settings.schedule_seconds, lambda: change_control.publish_due(now_utc())),
+            Ticker(settings.schedule_seconds, lambda: publishing.publish_due(now_utc())),
         )
 
     @property

@@ -51,7 +51,15 @@ class _Gathered:
     indexes: list[RuleIndex] = field(default_factory=list)
     pinned: set[tuple[str, int]] = field(default_factory=set)
     """Condition rules that pin a procedure code of the claim."""
-    has_losers: bool = False
+    losers: dict[str, Loser] = field(default_factory=dict)
+
+    def asked(self) -> Iterable[tuple[CompiledRule, Question]]:
+        """Every rule with each subject it is asked of."""
+        return [(rule, question) for question in self.questions for rule in question.panel.rules]
+
+    def lost(self) -> tuple[Loser, ...]:
+        """The rules that would apply but for more specific ones, by rule id."""
+        return tuple(self.losers[rule_id] for rule_id in sorted(self.losers))
 
 
 @dataclass(slots=True)
@@ -85,9 +93,7 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
         raise _too_much(f"more than {MAX_FINDINGS} findings")
     concerned = policy.identities(tuple(gathered.indexes))
     count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
-    return Answer(
-        _judgement(policy, view, count, draft), _numbered(draft.preview, "p"), tuple(losers(policy, view)) if gathered.has_losers else ()
-    )
+    return Answer(_judgement(policy, view, count, draft), _numbered(draft.preview, "p"), gathered.lost())
 
 
 def _policy_day(basis: str, view: ClaimView) -> date:
@@ -112,7 +118,7 @@ def _by_day(basis: str, view: ClaimView) -> Iterable[tuple[date, list[LineView]]
 def _gather(policy: Policy, view: ClaimView, lookups: Lookups) -> _Gathered:
     gathered = _Gathered()
     for current, index, lines in _parts(policy, view):
-        gathered.has_losers = gathered.has_losers or bool(current.losers)
+        gathered.losers |= current.losers
         gathered.indexes.append(index)
         judged = Judged(view, lookups, lines)
         for rule in index.kinds:
@@ -311,25 +317,16 @@ def _at_risk(view: ClaimView, findings: list[Finding]) -> Money:
     return Money(sum(line.charge_at_risk for line in view.lines if line.number in lines))
 
 
-def losers(policy: Policy, view: ClaimView) -> list[Loser]:
-    """The rules that would apply to the claim but for more specific ones, by rule id."""
-    found: dict[str, Loser] = {}
-    for current, _, _ in _parts(policy, view):
-        found |= current.losers
-    return [found[rule_id] for rule_id in sorted(found)]
-
-
 def asked(policy: Policy, view: ClaimView, lookups: Lookups) -> Iterable[tuple[CompiledRule, Question]]:
     """Every rule that concerned the claim with each subject it was asked of."""
-    for question in _gather(policy, view, lookups).questions:
-        for rule in question.panel.rules:
-            yield rule, question
+    return _gather(policy, view, lookups).asked()
 
 
 def explanation(policy: Policy, view: ClaimView, lookups: Lookups) -> list[dict[str, Any]]:
     """Every rule that concerned the claim: each branch's conditions with true, false or unknown and the facts seen; then the losers."""
+    gathered = _gather(policy, view, lookups)
     told: list[dict[str, Any]] = []
-    for rule, question in asked(policy, view, lookups):
+    for rule, question in gathered.asked():
         content = rule.rule.content
         branches = []
         for branch, program in rule.branches:
@@ -350,4 +347,4 @@ def explanation(policy: Policy, view: ClaimView, lookups: Lookups) -> list[dict[
             }
         )
     told.sort(key=lambda one: (one["rule_id"], one["line_numbers"], one["related_line_numbers"]))
-    return told + [{"rule_id": loser.rule_id, "lost_to": loser.by, "how": loser.how} for loser in losers(policy, view)]
+    return told + [{"rule_id": loser.rule_id, "lost_to": loser.by, "how": loser.how} for loser in gathered.lost()]

@@ -64,6 +64,14 @@ def laid_out(rule_set_id: str, files: Mapping[str, str], others: Mapping[str, Ma
         yield root / rule_set_id
 
 
+def readable(folder: Path) -> Pack:
+    """The pack, whatever the linter says of it; InputError with its faults of form when it cannot be read."""
+    try:
+        return read_pack(folder)
+    except PackFault as fault:
+        raise InputError("The content cannot be read as a pack", fault.issues) from None
+
+
 def inspect(folder: Path) -> tuple[Pack | None, list[Issue]]:
     """(the pack, unless it cannot be read; its faults as `packs check` finds them among the packs beside it)."""
     try:

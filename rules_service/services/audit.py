@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rules_service.services.acting import Actor, now_utc
 from rules_service.storage import audit_log
 from rules_service.storage.database import Database
+from rules_service.storage.key_file import kept_secret
 from rules_service.workflow.audit_chain import Break, Event, Link, first_break
 
 
@@ -95,16 +94,5 @@ class AuditTrail:
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The Ed25519 key of a file, made the first time; two processes that make it at once agree on one."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(Ed25519PrivateKey.generate().private_bytes_raw())
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(temporary, path)
-        temporary.unlink()
-    return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
+    """The Ed25519 key of a file, made the first time."""
+    return Ed25519PrivateKey.from_private_bytes(kept_secret(path, Ed25519PrivateKey.generate().private_bytes_raw))

@@ -50,6 +50,8 @@ class CheckReport:
     content_sha256: str
     issues: tuple[Issue, ...]
     trial: Trial | None
+    pack: Pack | None
+    """The content, when it can be read."""
 
     @property
     def passed(self) -> bool:
@@ -175,7 +177,7 @@ class Drafts:
             run_id = drafts.add_check_run(connection, actor.tenant_id, rule_set_id, sha256, ENGINE_VERSION, report, passed, actor.name, now)
             event = actor.event("draft.checked", "rule_set", rule_set_id, content_sha256=sha256, passed=passed, check_run_id=run_id)
             audit_log.append(connection, actor.tenant_id, now, event)
-        return CheckReport(run_id, sha256, tuple(issues), trial)
+        return CheckReport(run_id, sha256, tuple(issues), trial, pack)
 
     def _known_trial(self, actor: Actor, rule_set_id: str, sha256: str) -> Trial | None:
         """The trial of exactly this content under this engine, when there was one: it would come to the same."""
@@ -224,7 +226,7 @@ def current_draft(connection: Connection, tenant_id: str, rule_set_id: str, lock
     found = drafts.read_draft(connection, tenant_id, rule_set_id, lock)
     if found is not None:
         return found, True
-    records = catalog.publications(connection, tenant_id, catalog.current_epoch(connection, tenant_id), rule_set_id)
+    records = catalog.publications_of(connection, tenant_id, rule_set_id)
     if not records:
         raise NotFound("no such rule set")
     live = records[-1]
@@ -243,10 +245,9 @@ def live_files(connection: Connection, tenant_id: str) -> dict[str, dict[str, st
 
 def published_versions(connection: Connection, tenant_id: str, rule_set_id: str) -> dict[tuple[str, int], str]:
     """The content hash of every (rule id, version) ever published in a rule set."""
-    epoch = catalog.current_epoch(connection, tenant_id)
     return {
         (window.rule_id, window.version): window.sha256
-        for record in catalog.publications(connection, tenant_id, epoch, rule_set_id)
+        for record in catalog.publications_of(connection, tenant_id, rule_set_id)
         for window in record.manifest.windows
     }
 

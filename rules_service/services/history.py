@@ -9,7 +9,7 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
-from rules_service.packs.workspace import inspect, laid_out
+from rules_service.packs.workspace import laid_out, readable
 from rules_service.primitives.errors import InputError, Issue, NotFound
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.services.acting import Actor
@@ -58,7 +58,7 @@ class History:
         """(epoch, rule versions that apply on a policy date, as known then)."""
         with self._database.reading() as connection:
             known = self._epoch(connection, actor.tenant_id, known_at, epoch)
-            if not catalog.publications(connection, actor.tenant_id, catalog.current_epoch(connection, actor.tenant_id), rule_set_id):
+            if not catalog.publications_of(connection, actor.tenant_id, rule_set_id):
                 raise NotFound("no such rule set")
             return known, publication_history.resolve(connection, actor.tenant_id, rule_set_id, policy_date, known)
 
@@ -73,12 +73,7 @@ class History:
     def difference(self, actor: Actor, rule_set_id: str, start: int | None, end: int | None) -> Difference:
         """From one publication (none: from nothing) to another (none: to the draft)."""
         with self._database.reading() as connection:
-            records = {
-                record.number: record
-                for record in catalog.publications(
-                    connection, actor.tenant_id, catalog.current_epoch(connection, actor.tenant_id), rule_set_id
-                )
-            }
+            records = {record.number: record for record in catalog.publications_of(connection, actor.tenant_id, rule_set_id)}
             before = self._state(connection, actor.tenant_id, rule_set_id, records, start) if start is not None else (None, {}, {})
             if end is not None:
                 after = self._state(connection, actor.tenant_id, rule_set_id, records, end)
@@ -138,10 +133,7 @@ class History:
 
 def _draft_state(rule_set_id: str, files: Mapping[str, str]) -> tuple[Manifest | None, Mapping[str, RuleVersionContent], Mapping[str, str]]:
     with laid_out(rule_set_id, files, {}) as folder:
-        pack, issues = inspect(folder)
-    if pack is None:
-        raise InputError("The draft cannot be read as a pack", issues)
-    publication = pack.publication()
+        publication = readable(folder).publication()
     return publication.manifest, publication.contents, files
 
 

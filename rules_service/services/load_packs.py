@@ -95,7 +95,7 @@ def _sources(connection: Connection, tenant_id: str, record: catalog.Publication
 def export_pack(database: Database, tenant_id: str, rule_set_id: str, target: Path) -> int:
     """Write the files of the latest publication of a rule set, byte for byte as they were loaded; how many."""
     with database.reading() as connection:
-        found = catalog.publications(connection, tenant_id, catalog.current_epoch(connection, tenant_id), rule_set_id)
+        found = catalog.publications_of(connection, tenant_id, rule_set_id)
         if not found:
             raise NotFound(f"no publication of {rule_set_id}")
         files = _sources(connection, tenant_id, found[-1])

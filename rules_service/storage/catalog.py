@@ -257,6 +257,11 @@ def publications(connection: Connection, tenant_id: str, epoch: int, rule_set_id
     ]
 
 
+def publications_of(connection: Connection, tenant_id: str, rule_set_id: str) -> list[PublicationRecord]:
+    """Every publication of a rule set, oldest first: the last one is live."""
+    return publications(connection, tenant_id, current_epoch(connection, tenant_id), rule_set_id)
+
+
 def latest_publications(connection: Connection, tenant_id: str, epoch: int) -> list[PublicationRecord]:
     """The latest publication of every rule set as of an epoch, by rule set id."""
     return list({record.rule_set_id: record for record in publications(connection, tenant_id, epoch)}.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
 import os
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from rules_service.storage.key_file import kept_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +39,7 @@ class ClaimCipher:
         """The key given as base64, else the one in a file, made once with owner-only permission."""
         if text:
             return cls(base64.b64decode(text, validate=True))
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "wb") as file:
-                file.write(base64.b64encode(os.urandom(32)))
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # another process made it first, and its key stands
-                os.link(temporary, path)
-            temporary.unlink()
-        return cls(base64.b64decode(path.read_bytes(), validate=True))
+        return cls(base64.b64decode(kept_secret(path, lambda: base64.b64encode(os.urandom(32))), validate=True))
 
     def seal(self, body: bytes, tenant_id: str, evaluation_id: str) -> Sealed:
         """Encrypt a claim body."""

@@ -10,6 +10,7 @@ from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
 from rules_service.services.load_packs import publish_packs
+from rules_service.services.publishing import Publishing
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.storage.clients import ROLES
 from rules_service.storage.database import Database
@@ -37,13 +38,15 @@ class Office:
     database: Database
     drafts: Drafts
     control: ChangeControl
+    publishing: Publishing
 
     @classmethod
     def open(cls, database: Database, folder: Path) -> Office:
         """With the example pack as publication 1."""
         publish_packs(database, TENANT, [read_pack(PACKS / RULE_SET)], "tests")
         drafts = Drafts(database, SnapshotRegistry(database, EditionFiles(folder)), PACKS / "reference_samples")
-        return cls(database, drafts, ChangeControl(database, drafts, "America/New_York"))
+        control = ChangeControl(database, drafts, "America/New_York")
+        return cls(database, drafts, control, Publishing(database, control, "America/New_York"))
 
     def edit(self, who: Actor, changes: dict[str, object]) -> str:
         """Save the draft with changes as tests.support.governance gives them; its content hash."""

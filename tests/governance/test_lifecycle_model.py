@@ -23,6 +23,7 @@ from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
 from rules_service.services.load_packs import publish_packs
+from rules_service.services.publishing import Publishing
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import audit_log, catalog, change_requests, drafts
@@ -60,6 +61,7 @@ class Lifecycle(RuleBasedStateMachine):
         publish_packs(database, self.tenant, [read_pack(PACKS / RULE_SET)], "tests")
         self.service = Drafts(database, SnapshotRegistry(database, EditionFiles(Path("/nonexistent"))), PACKS / "reference_samples")
         self.control = ChangeControl(database, self.service, "America/New_York")
+        self.publishing = Publishing(database, self.control, "America/New_York")
         with database.writing() as connection:  # the trials of these contents are known; running them again would only be slow
             for title, report in type(self).reports.items():
                 sha256 = files_sha256(CONTENTS[title])
@@ -154,7 +156,7 @@ class Lifecycle(RuleBasedStateMachine):
     def publish(self, who: str) -> None:
         if self.request:
             may = self.state in ("approved", "scheduled") and self.base == self.live
-            published = self.attempt(self.control.publish, self.actor(who), self.request)
+            published = self.attempt(self.publishing.publish, self.actor(who), self.request)
             assert (published is not None) == may
             if published is not None:
                 self.was_published(published.number)
@@ -176,7 +178,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def the_day_comes(self) -> None:
-        due = self.control.publish_due(datetime.now(UTC) + timedelta(days=2))
+        due = self.publishing.publish_due(datetime.now(UTC) + timedelta(days=2))
         mine = [one for one in due if self.state == "scheduled"]
         if self.state == "scheduled":
             self.events += 1
@@ -196,7 +198,7 @@ class Lifecycle(RuleBasedStateMachine):
     @rule(who=st.sampled_from(PEOPLE), number=st.integers(1, 4))
     def roll_back(self, who: str, number: int) -> None:
         if number in self.numbers:
-            rolled = self.attempt(self.control.roll_back, self.actor(who), RULE_SET, number, "Back")
+            rolled = self.attempt(self.publishing.roll_back, self.actor(who), RULE_SET, number, "Back")
             assert (rolled is not None) == (number != self.live)
             if rolled is not None:
                 self.live = rolled.number

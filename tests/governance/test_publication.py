@@ -57,7 +57,7 @@ def test_a_publication_killed_at_any_statement_changes_nothing(database: Databas
         for dies_at in range(1, 500):
             statements.clear()
             try:
-                office.control.publish(PUBLISHER, request)
+                office.publishing.publish(PUBLISHER, request)
             except PowerCutError:
                 event.remove(database.engine, "before_cursor_execute", count)
                 assert state_of(database) == before, f"dying at statement {dies_at} left something behind"

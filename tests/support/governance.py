@@ -13,6 +13,7 @@ from rules_service.packs.read import read_pack
 from rules_service.services.load_packs import load_samples, publish_packs
 from rules_service.storage.clients import ROLES, SCOPES
 from rules_service.storage.database import Database
+from tests.support.builders import claim_bytes
 from tests.support.server import PACKS, Server, new_key
 
 RULE_SET = "example_commercial_ppo"
@@ -177,3 +178,28 @@ def future_change() -> dict[str, Any]:
 def past_change() -> dict[str, Any]:
     """An edit that applies from 2026-10-01, which has passed."""
     return shorter_limit("2026-10-01", "2026-09-30")
+
+
+OCTOBER = [{"service_from": "2026-10-15", "service_through": "2026-10-15"}]
+LATE = {"lines": OCTOBER, "received_at": "2026-12-20T10:00:00-05:00"}
+"""Changes of a claim: 66 days after the service, within 90 days and after 60."""
+
+
+def validate(tenant: Tenant, **changes: object) -> dict[str, Any]:
+    """A claim of the tenant's EHR, judged."""
+    answer = tenant["ehr"].post("/v1/claims/validate", content=claim_bytes(**changes), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def codes(evaluation: dict[str, Any]) -> list[str]:
+    """The codes of its findings."""
+    return [finding["code"] for finding in evaluation["findings"]]
+
+
+def refused(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The problem document of a refusal."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == f"/problems/{slug}"
+    return answer.json()

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
 from rules_service.api.openapi import body_of, problems, query, scoped
-from rules_service.api.problems import ProblemError
+from rules_service.api.queries import number_in
 from rules_service.api.requests import VerifyBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.storage.clients import Principal
@@ -24,22 +24,13 @@ _FILTERS = ("actor", "action", "object_type", "object_id")
 PAGE, MAX_PAGE = 50, 200
 
 
-def _whole(request: Request, name: str, highest: int) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and 1 <= int(text) <= highest):
-        raise ProblemError("bad-request", f"{name} is a whole number from 1 to {highest}.")
-    return int(text)
-
-
 @router.get("/v1/audit-events", operation_id="listAuditEvents", responses=problems(400), openapi_extra=scoped("audit:read", parameters=[query("before", "Events below this number"), query("limit", "How many, 50 unless given, at most 200"), *(query(name, f"Those with this {name}") for name in _FILTERS)]))  # fmt: skip
 def list_events(request: Request, caller: Auditor) -> g.AuditPage:
     """Who did what to which object, when and why; newest first."""
     only_query(request, "before", "limit", *_FILTERS)
-    limit = _whole(request, "limit", MAX_PAGE) or PAGE
+    limit = number_in(request, "limit", 1, MAX_PAGE) or PAGE
     filters = {name: request.query_params.get(name) for name in _FILTERS}
-    found = state_of(request).audit.events(actor_of(request, caller), _whole(request, "before", 10**11), limit, filters)
+    found = state_of(request).audit.events(actor_of(request, caller), number_in(request, "before", 1), limit, filters)
     data = [g.AuditEventAnswer(seq=one.seq, prev_hash=one.prev_hash, hash=one.hash, event=msgspec.json.decode(one.body)) for one in found]
     return g.AuditPage(data=data, next_before=found[-1].seq if len(found) == limit else None)
 

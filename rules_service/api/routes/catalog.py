@@ -32,7 +32,7 @@ _READ = scoped("rules:read")
 
 def _records(request: Request, caller: Principal, rule_set_id: str) -> list[PublicationRecord]:
     with state_of(request).database.reading() as connection:
-        return catalog.publications(connection, caller.tenant_id, catalog.current_epoch(connection, caller.tenant_id), rule_set_id)
+        return catalog.publications_of(connection, caller.tenant_id, rule_set_id)
 
 
 def _latest(request: Request, caller: Principal) -> list[PublicationRecord]:

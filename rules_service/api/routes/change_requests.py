@@ -21,7 +21,8 @@ from rules_service.api.requests import (
     read_struct,
 )
 from rules_service.api.state import actor_of, needs, state_of
-from rules_service.services.change_control import ChangeRequestView, Published
+from rules_service.services.change_control import ChangeRequestView
+from rules_service.services.publishing import Published
 from rules_service.storage.clients import Principal
 from rules_service.workflow.lifecycle import STATES
 
@@ -123,7 +124,7 @@ def unschedule_change_request(change_request_id: str, request: Request, caller: 
 def publish_change_request(change_request_id: str, request: Request, caller: Publisher) -> g.PublishedAnswer:
     """Publish an approved change request. From this answer on, no claim is judged by what was live before."""
     state = state_of(request)
-    published = state.change_control.publish(actor_of(request, caller), change_request_id)
+    published = state.publishing.publish(actor_of(request, caller), change_request_id)
     request.scope["catalog_epoch"] = state.snapshots.refresh(caller.tenant_id).epoch
     return _published(published)
 
@@ -133,7 +134,7 @@ async def roll_back(rule_set_id: str, request: Request, caller: Publisher) -> g.
     """Publish the content of an earlier publication again; everything since stays in the history."""
     body = await read_struct(request, RollbackBody)
     state = state_of(request)
-    published = await asyncio.to_thread(state.change_control.roll_back, actor_of(request, caller), rule_set_id, body.to, body.reason)
+    published = await asyncio.to_thread(state.publishing.roll_back, actor_of(request, caller), rule_set_id, body.to, body.reason)
     request.scope["catalog_epoch"] = (await asyncio.to_thread(state.snapshots.refresh, caller.tenant_id)).epoch
     return _published(published)
 

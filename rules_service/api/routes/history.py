@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -12,6 +11,7 @@ from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
 from rules_service.api.openapi import body_of, problems, query, scoped
 from rules_service.api.problems import ProblemError
+from rules_service.api.queries import day_in, instant_in, number_in
 from rules_service.api.requests import ReplayBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.storage.clients import Principal
@@ -22,40 +22,11 @@ Auditor = Annotated[Principal, Depends(needs("audit:read"))]
 Verifier = Annotated[Principal, Depends(needs("audit:verify"))]
 
 
-def _day(request: Request, name: str) -> date:
-    try:
-        return date.fromisoformat(request.query_params.get(name, ""))
-    except ValueError:
-        raise ProblemError("bad-request", f"{name} is a date such as 2026-11-23.") from None
-
-
-def _number(request: Request, name: str) -> int | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise ProblemError("bad-request", f"{name} is a whole number.")
-    return int(text)
-
-
-def _instant(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise ProblemError("bad-request", f"{name} is an instant with its offset, such as 2026-11-23T10:00:00-05:00.")
-    return moment
-
-
 @router.get("/v1/rule-sets/{rule_set_id}/resolve", operation_id="resolveRuleSet", responses=problems(400, 422), openapi_extra=scoped("rules:read", parameters=[query("policy_date", "The day whose policy is asked for", required=True), query("known_at", "As known at this instant"), query("epoch", "As known at this catalog epoch")]))  # fmt: skip
 def resolve(rule_set_id: str, request: Request, caller: Reader) -> g.ResolutionAnswer:
     """Which rule versions apply on a day, as known now, at an instant or at an epoch."""
     only_query(request, "policy_date", "known_at", "epoch")
-    day, known_at, epoch = _day(request, "policy_date"), _instant(request, "known_at"), _number(request, "epoch")
+    day, known_at, epoch = day_in(request, "policy_date"), instant_in(request, "known_at"), number_in(request, "epoch")
     if known_at is not None and epoch is not None:
         raise ProblemError("bad-request", "Send known_at or epoch, not both.")
     known, windows = state_of(request).history.resolve(actor_of(request, caller), rule_set_id, day, known_at, epoch)
@@ -73,7 +44,9 @@ def resolve(rule_set_id: str, request: Request, caller: Reader) -> g.ResolutionA
 def diff(rule_set_id: str, request: Request, caller: Reader) -> g.DifferenceAnswer:
     """What one publication, or the draft, says otherwise than another: in words, and as a text difference of the files."""
     only_query(request, "from", "to")
-    found = state_of(request).history.difference(actor_of(request, caller), rule_set_id, _number(request, "from"), _number(request, "to"))
+    found = state_of(request).history.difference(
+        actor_of(request, caller), rule_set_id, number_in(request, "from"), number_in(request, "to")
+    )
     changes = [
         g.ChangeAnswer(rule_id=one.rule_id, what=one.what, member=one.member, before=one.before, after=one.after, text=one.text)
         for one in found.changes

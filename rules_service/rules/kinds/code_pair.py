@@ -34,46 +34,8 @@ from rules_service.rules.kinds.base import (
     relevant_history,
     same_provider,
 )
+from rules_service.rules.kinds.pair_modifiers import ANATOMIC, ASSOCIATED, DISTINCT_SERVICE, associated, bypassing_modifiers, valid_on
 from rules_service.rules.rule import Prediction
-
-ANATOMIC = frozenset(
-    [
-        "E1",
-        "E2",
-        "E3",
-        "E4",
-        "FA",
-        "F1",
-        "F2",
-        "F3",
-        "F4",
-        "F5",
-        "F6",
-        "F7",
-        "F8",
-        "F9",
-        "TA",
-        "T1",
-        "T2",
-        "T3",
-        "T4",
-        "T5",
-        "T6",
-        "T7",
-        "T8",
-        "T9",
-        "LT",
-        "RT",
-        "LC",
-        "LD",
-        "RC",
-        "LM",
-        "RI",
-    ]
-)
-DISTINCT_SERVICE = frozenset(["59", "XE", "XS", "XP", "XU"])
-ASSOCIATED = ANATOMIC | DISTINCT_SERVICE | frozenset(["24", "25", "57", "58", "78", "79", "27", "91"])
-"""PTP-associated modifiers, exactly (NCCI Policy Manual ch. I). 22, 76, 77, 50, 51, 26 and TC are not among them."""
 
 
 class CodePairParameters(Parameters, frozen=True):
@@ -307,8 +269,8 @@ class CodePairKind(RuleKind[CodePairParameters]):
             candidate = chosen[key]
             yield candidate
             for line in (*candidate.lines, *candidate.related):
-                for modifier in _associated(parameters, line):
-                    if not _valid_on(parameters, judged.lookups, modifier, line) and (line.index, modifier) not in modifiers:
+                for modifier in associated(parameters, line):
+                    if not valid_on(parameters, judged.lookups, modifier, line) and (line.index, modifier) not in modifiers:
                         modifiers.add((line.index, modifier))
                         yield Candidate(
                             lines=(line,),
@@ -323,7 +285,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                         )
 
     def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
-        bypassing = _bypassing(parameters, lookups, one, two)
+        bypassing = bypassing_modifiers(parameters, lookups, one, two)
         anatomic = [modifier for modifier in bypassing if modifier in ANATOMIC]
         sides_one, sides_two = ANATOMIC & set(one.modifiers), ANATOMIC & set(two.modifiers)
         same_side = bool(anatomic) and len(anatomic) == len(bypassing) and sides_one == sides_two
@@ -414,7 +376,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     ) -> Candidate:
         """The pair of a line with an earlier one. Modifiers of the earlier line count as those of a line of the claim would."""
         now_is_two = row.column_two == line.code
-        mine = [modifier for modifier in _associated(parameters, line) if _valid_on(parameters, lookups, modifier, line)]
+        mine = [modifier for modifier in associated(parameters, line) if valid_on(parameters, lookups, modifier, line)]
         theirs = [modifier for modifier in entry.line.modifiers if modifier in (parameters.bypass_modifiers or ASSOCIATED)]
         column_one = theirs if now_is_two else mine
         if parameters.bypass_line == "column_two":
@@ -476,42 +438,6 @@ def _active_together(row: PairRow, one: LineView, two: LineView) -> bool:
     if one.first_day is None or two.first_day is None or one.last_day is None or two.last_day is None:
         return False
     return max(one.first_day, two.first_day, row.first_day) <= min(one.last_day, two.last_day, row.last_day)
-
-
-def _associated(parameters: CodePairParameters, line: LineView) -> list[str]:
-    allowed = parameters.bypass_modifiers or ASSOCIATED
-    return [modifier for modifier in line.modifiers if modifier in allowed]
-
-
-def _bypassing(parameters: CodePairParameters, lookups: Lookups, one: LineView, two: LineView) -> list[str]:
-    """Modifiers that separate the pair, column two first, each once. 59 and X{EPSU} count where `bypass_line` says."""
-    found = [modifier for modifier in _associated(parameters, two) if _valid_on(parameters, lookups, modifier, two)]
-    for modifier in _associated(parameters, one):
-        if modifier in DISTINCT_SERVICE and parameters.bypass_line == "column_two":
-            continue
-        if _valid_on(parameters, lookups, modifier, one):
-            found.append(modifier)
-    return list(dict.fromkeys(found))
-
-
-def _valid_on(parameters: CodePairParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
-    """24, 25, 57 on evaluation and management; 27 there on facility claims; 58, 59, 78, 79 not there; 91 on laboratory (NCCI manual ch. I)."""
-    if parameters.code_classes is None or line.date_from is None or line.code is None:
-        return True
-    table = lookups.codes(parameters.code_classes, line.date_from)
-    if isinstance(table, Unknown):
-        return True
-    entry = table.on(line.code, line.date_from.toordinal())
-    if entry is None:
-        return True  # nothing is known of the code, and a false alarm costs more than a missed one
-    kind = entry.values[table.column("class")]
-    if modifier in ("24", "25", "57"):
-        return kind == "evaluation"
-    if modifier == "27":
-        return kind == "evaluation" and line.claim.claim_type == "institutional"
-    if modifier == "91":
-        return kind == "laboratory"
-    return kind != "evaluation" if modifier in ("58", "59", "78", "79") else True
 
 
 def _place_in_history(line: LineView, entry: HistoryEntry) -> int | None:

@@ -1,0 +1,101 @@
+"""Which modifiers separate an NCCI pair: those associated with PTP edits, where the payer looks for them, on codes that take them.
+
+NCCI Policy Manual ch. I; CR 11168 (59 and X{EPSU} on either code from 2019-07-01, professional claims).
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from rules_service.facts.view import LineView
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.lookups import Lookups
+
+ANATOMIC = frozenset(
+    [
+        "E1",
+        "E2",
+        "E3",
+        "E4",
+        "FA",
+        "F1",
+        "F2",
+        "F3",
+        "F4",
+        "F5",
+        "F6",
+        "F7",
+        "F8",
+        "F9",
+        "TA",
+        "T1",
+        "T2",
+        "T3",
+        "T4",
+        "T5",
+        "T6",
+        "T7",
+        "T8",
+        "T9",
+        "LT",
+        "RT",
+        "LC",
+        "LD",
+        "RC",
+        "LM",
+        "RI",
+    ]
+)
+DISTINCT_SERVICE = frozenset(["59", "XE", "XS", "XP", "XU"])
+ASSOCIATED = ANATOMIC | DISTINCT_SERVICE | frozenset(["24", "25", "57", "58", "78", "79", "27", "91"])
+"""PTP-associated modifiers, exactly (NCCI Policy Manual ch. I). 22, 76, 77, 50, 51, 26 and TC are not among them."""
+
+
+class BypassParameters(Protocol):
+    """What of a pair rule's parameters says which modifiers separate a pair."""
+
+    @property
+    def bypass_modifiers(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def bypass_line(self) -> Literal["either", "column_two"] | None: ...
+
+    @property
+    def code_classes(self) -> str | None: ...
+
+
+def associated(parameters: BypassParameters, line: LineView) -> list[str]:
+    """The line's modifiers that are associated with PTP edits, or with the payer's own pairs."""
+    allowed = parameters.bypass_modifiers or ASSOCIATED
+    return [modifier for modifier in line.modifiers if modifier in allowed]
+
+
+def bypassing_modifiers(parameters: BypassParameters, lookups: Lookups, one: LineView, two: LineView) -> list[str]:
+    """Modifiers that separate the pair, column two first, each once. 59 and X{EPSU} count where `bypass_line` says."""
+    found = [modifier for modifier in associated(parameters, two) if valid_on(parameters, lookups, modifier, two)]
+    for modifier in associated(parameters, one):
+        if modifier in DISTINCT_SERVICE and parameters.bypass_line == "column_two":
+            continue
+        if valid_on(parameters, lookups, modifier, one):
+            found.append(modifier)
+    return list(dict.fromkeys(found))
+
+
+def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
+    """24, 25, 57 on evaluation and management; 27 there on facility claims; 58, 59, 78, 79 not there; 91 on laboratory (NCCI manual ch. I)."""
+    if parameters.code_classes is None or line.date_from is None or line.code is None:
+        return True
+    table = lookups.codes(parameters.code_classes, line.date_from)
+    if isinstance(table, Unknown):
+        return True
+    entry = table.on(line.code, line.date_from.toordinal())
+    if entry is None:
+        return True  # nothing is known of the code, and a false alarm costs more than a missed one
+    kind = entry.values[table.column("class")]
+    if modifier in ("24", "25", "57"):
+        return kind == "evaluation"
+    if modifier == "27":
+        return kind == "evaluation" and line.claim.claim_type == "institutional"
+    if modifier == "91":
+        return kind == "laboratory"
+    return kind != "evaluation" if modifier in ("58", "59", "78", "79") else True

@@ -1,0 +1,168 @@
+"""Publication of approved change requests, at once or on schedule, and rolling back. One transaction each, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from rules_service.packs.read import Pack
+from rules_service.packs.workspace import laid_out, readable
+from rules_service.primitives.errors import InputError, NotFound, Refused
+from rules_service.services.acting import Actor, audited_refusal, now_utc
+from rules_service.services.change_control import ChangeControl, approvals, counted, require, retroactive_from
+from rules_service.services.drafts import current_draft
+from rules_service.services.load_packs import pack_content
+from rules_service.services.validate_claim import ENGINE_VERSION
+from rules_service.storage import audit_log, catalog, change_requests, drafts, leases
+from rules_service.storage.change_requests import ChangeRequestRecord
+from rules_service.storage.database import Database
+from rules_service.storage.ids import new_id
+
+LEASE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a publication came to."""
+
+    rule_set_id: str
+    number: int
+    epoch: int
+    retroactive_from: date | None
+
+
+class Publishing:
+    """The one way into the catalog for what was drafted here."""
+
+    def __init__(self, database: Database, control: ChangeControl, time_zone: str) -> None:
+        self._database = database
+        self._control = control
+        self._zone = ZoneInfo(time_zone)
+        self._owner = new_id("process")
+
+    def publish(self, actor: Actor, change_request_id: str) -> Published:
+        """Publish an approved change request: epoch, manifest, request, audit event and outbox in one transaction."""
+        with audited_refusal(self._database, actor, "change_request.published", "change_request", change_request_id):
+            with self._database.reading() as connection:
+                record = change_requests.find(connection, actor.tenant_id, change_request_id)
+                _require_approvals(connection, actor, record)
+                draft, _ = current_draft(connection, actor.tenant_id, record.rule_set_id)
+            with laid_out(record.rule_set_id, draft.files, {}) as folder:
+                pack, files = readable(folder), {path: text.encode() for path, text in draft.files.items()}
+            with self._database.writing() as connection:
+                return self._publish_now(connection, actor, change_request_id, draft.content_sha256, pack, files)
+
+    def _publish_now(
+        self, connection: Connection, actor: Actor, change_request_id: str, content_sha256: str, pack: Pack, files: dict[str, bytes]
+    ) -> Published:
+        record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
+        _require_approvals(connection, actor, record)
+        if content_sha256 != record.content_sha256:
+            raise Refused("state-conflict", "The draft is not the content that was approved.")
+        run = drafts.last_check_run(connection, actor.tenant_id, record.rule_set_id, content_sha256)
+        if run is None or not run.passed or run.engine_version != ENGINE_VERSION:
+            raise Refused(
+                "checks-failed", "There is no passed check of exactly this content under the engine that runs: check the draft again."
+            )
+        now = now_utc()
+        records = catalog.publications_of(connection, actor.tenant_id, record.rule_set_id)
+        live = records[-1] if records else None
+        number = live.number if live is not None else 0
+        if number != record.base_number:
+            raise Refused("base-stale", f"The draft was begun on publication {record.base_number}; publication {number} came since.")
+        retroactive = retroactive_from(live, pack, now, self._zone)
+        if retroactive is not None and "rules:publish_retroactive" not in actor.scopes:
+            raise Refused("insufficient-scope", f"The change applies from {retroactive}: this needs the scope rules:publish_retroactive.")
+        content = pack_content(connection, actor.tenant_id, pack, files)
+        epoch = catalog.publish(connection, actor.tenant_id, content, actor.name, f"change request {change_request_id}", now)
+        change_requests.change(
+            connection, actor.tenant_id, record, now, state="published", published_number=number + 1, published_epoch=epoch,
+            retroactive_from=retroactive, scheduled_for=None,
+        )  # fmt: skip
+        drafts.remove_draft(connection, actor.tenant_id, record.rule_set_id)
+        published = Published(record.rule_set_id, number + 1, epoch, retroactive)
+        self._tell(connection, actor, published, "change_request.published", change_request_id, record.reason, now)
+        return published
+
+    def publish_due(self, now: datetime) -> list[Published]:
+        """Publish what is scheduled for now or earlier; what is refused becomes publish_failed with its reason."""
+        with self._database.reading() as connection:
+            due = change_requests.due(connection, now)
+        published = []
+        for tenant_id, change_request_id in due:
+            if self._leased(tenant_id, now):
+                published += self._publish_scheduled(tenant_id, change_request_id)
+        for tenant_id in dict.fromkeys(tenant_id for tenant_id, _ in due):
+            with self._database.writing() as connection:
+                leases.give_back(connection, tenant_id, "schedule", self._owner)
+        return published
+
+    def _leased(self, tenant_id: str, now: datetime) -> bool:
+        with self._database.writing() as connection:
+            return leases.take(connection, tenant_id, "schedule", self._owner, now, LEASE_SECONDS)
+
+    def _publish_scheduled(self, tenant_id: str, change_request_id: str) -> list[Published]:
+        actor = Actor(tenant_id, "schedule", frozenset({"rules:publish", "rules:publish_retroactive"}))
+        with self._database.reading() as connection:
+            if change_requests.find(connection, tenant_id, change_request_id).state != "scheduled":
+                return []  # another process was faster
+        try:
+            return [self.publish(actor, change_request_id)]
+        except (Refused, InputError) as refusal:
+            reason = refusal.code if isinstance(refusal, Refused) else "content-invalid"
+            values = {"failure_reason": reason, "scheduled_for": None}
+            self._control.transition(actor, change_request_id, "fail", "change_request.publish_failed", reason, values)
+            return []
+
+    def roll_back(self, actor: Actor, rule_set_id: str, number: int, reason: str) -> Published:
+        """Publish the content of an earlier publication again, under a new number. Its approvals were given when it was first published."""
+        with audited_refusal(self._database, actor, "rule_set.rolled_back", "rule_set", rule_set_id):
+            with self._database.reading() as connection:
+                records = catalog.publications_of(connection, actor.tenant_id, rule_set_id)
+                chosen = next((record for record in records if record.number == number), None)
+                if chosen is None:
+                    raise NotFound("no such publication")
+                if chosen.number == records[-1].number:
+                    raise Refused("state-conflict", f"Publication {number} is the live one.")
+                texts = catalog.source_files(connection, actor.tenant_id, chosen.source_sha256)
+            with laid_out(rule_set_id, texts, {}) as folder:
+                pack = readable(folder)
+            with self._database.writing() as connection:
+                live = catalog.publications_of(connection, actor.tenant_id, rule_set_id)[-1]
+                if live.number != records[-1].number:
+                    raise Refused("base-stale", "Another publication came while this one was prepared.")
+                now = now_utc()
+                content = pack_content(connection, actor.tenant_id, pack, {path: text.encode() for path, text in texts.items()})
+                retroactive = retroactive_from(live, pack, now, self._zone)
+                epoch = catalog.publish(connection, actor.tenant_id, content, actor.name, f"roll back to {number}", now)
+                published = Published(rule_set_id, live.number + 1, epoch, retroactive)
+                self._tell(connection, actor, published, "rule_set.rolled_back", rule_set_id, reason, now, to_number=number)
+                return published
+
+    def _tell(
+        self, connection: Connection, actor: Actor, published: Published, action: str, object_id: str, reason: str, now: datetime, **details: Any
+    ) -> None:  # fmt: skip
+        told = {
+            "rule_set_id": published.rule_set_id,
+            "number": published.number,
+            "catalog_epoch": published.epoch,
+            "retroactive_from": published.retroactive_from.isoformat() if published.retroactive_from else None,
+        }
+        kind = "change_request" if action.startswith("change_request") else "rule_set"
+        audit_log.append(connection, actor.tenant_id, now, actor.event(action, kind, object_id, reason, **told, **details))
+        change_requests.send_out(connection, actor.tenant_id, "rule_set.published", told, now)
+
+
+def _require_approvals(connection: Connection, actor: Actor, record: ChangeRequestRecord) -> None:
+    """Refused unless the state takes a publication and the content has its approvals; what is missing is told first."""
+    count = approvals(counted(connection, actor.tenant_id, record))
+    is_before_approval = record.state in ("draft", "in_review", "changes_requested")
+    if not is_before_approval:
+        require(record, "publish")
+    if is_before_approval or count < record.required_approvals:
+        detail = f"The change request is in state {record.state} and has {count} of {record.required_approvals} approvals."
+        raise Refused("approvals-missing", detail)
