@@ -1,10 +1,10 @@
 """Drafts, change requests, reviews, checks, outbox; the audit chain; and the triggers that hold four eyes in the database."""
 
 import sqlalchemy as sa
-import sqlmodel
 from alembic import op
 
 from rules_service.storage.immutability import create_statements, drop_statements
+from rules_service.storage.schema_parts import binary, key, moment, number, of, of_tenant, text
 
 revision = "0002"
 down_revision = "0001"
@@ -64,90 +64,70 @@ def _guards(dialect: str) -> list[str]:
     ]
 
 
-def _text(name: str, length: int | None = None, nullable: bool = False) -> sa.Column:
-    return sa.Column(name, sqlmodel.sql.sqltypes.AutoString(length=length), nullable=nullable)
-
-
-def _key(*columns: str, table: str) -> sa.PrimaryKeyConstraint:
-    return sa.PrimaryKeyConstraint("tenant_id", *columns, name=f"pk_{table}")
-
-
-def _tenant(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"], name=f"fk_{table}_tenant_id")
-
-
-def _change_request(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["tenant_id", "change_request_id"],
-        ["change_request.tenant_id", "change_request.change_request_id"],
-        name=f"fk_{table}_tenant_id_change_request_id",
-    )
-
-
 def upgrade() -> None:
     op.add_column("tenant", sa.Column("audit_seq", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("tenant", sa.Column("audit_hash", sa.String(64), nullable=False, server_default="0" * 64))
     op.create_table(
         "audit_event",
-        _text("tenant_id", 64),
-        sa.Column("seq", sa.Integer(), nullable=False),
-        _text("actor"),
-        _text("action"),
-        _text("object_type"),
-        _text("object_id"),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        _text("prev_hash", 64),
-        _text("hash", 64),
-        _tenant("audit_event"),
-        _key("seq", table="audit_event"),
+        text("tenant_id", 64),
+        number("seq"),
+        text("actor"),
+        text("action"),
+        text("object_type"),
+        text("object_id"),
+        binary("body"),
+        text("prev_hash", 64),
+        text("hash", 64),
+        of_tenant("audit_event"),
+        key("seq", table="audit_event"),
         sa.UniqueConstraint("tenant_id", "prev_hash", name="uq_audit_event_tenant_id_prev_hash"),
     )
     op.create_index("ix_audit_event_object", "audit_event", ["tenant_id", "object_type", "object_id"])
     op.create_table(
         "draft",
-        _text("tenant_id", 64),
-        _text("rule_set_id", 80),
-        sa.Column("lock_version", sa.Integer(), nullable=False),
-        sa.Column("base_number", sa.Integer(), nullable=False),
-        sa.Column("content", sa.LargeBinary(), nullable=False),
-        _text("content_sha256", 64),
-        _text("editors"),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        _tenant("draft"),
-        _key("rule_set_id", table="draft"),
+        text("tenant_id", 64),
+        text("rule_set_id", 80),
+        number("lock_version"),
+        number("base_number"),
+        binary("content"),
+        text("content_sha256", 64),
+        text("editors"),
+        moment("updated_at"),
+        of_tenant("draft"),
+        key("rule_set_id", table="draft"),
     )
     op.create_table(
         "rule_set_control",
-        _text("tenant_id", 64),
-        _text("rule_set_id", 80),
-        sa.Column("required_approvals", sa.Integer(), nullable=False),
-        _tenant("rule_set_control"),
-        _key("rule_set_id", table="rule_set_control"),
+        text("tenant_id", 64),
+        text("rule_set_id", 80),
+        number("required_approvals"),
+        of_tenant("rule_set_control"),
+        key("rule_set_id", table="rule_set_control"),
     )
     op.create_table(
         "change_request",
-        _text("tenant_id", 64),
-        _text("change_request_id", 40),
-        _text("rule_set_id", 80),
-        _text("kind"),
-        _text("title"),
-        _text("reason"),
-        _text("state"),
-        sa.Column("review_cycle", sa.Integer(), nullable=False),
-        _text("content_sha256", 64),
-        sa.Column("base_number", sa.Integer(), nullable=False),
-        sa.Column("required_approvals", sa.Integer(), nullable=False),
+        text("tenant_id", 64),
+        text("change_request_id", 40),
+        text("rule_set_id", 80),
+        text("kind"),
+        text("title"),
+        text("reason"),
+        text("state"),
+        number("review_cycle"),
+        text("content_sha256", 64),
+        number("base_number"),
+        number("required_approvals"),
         sa.Column("retroactive_from", sa.Date(), nullable=True),
-        sa.Column("scheduled_for", sa.DateTime(timezone=True), nullable=True),
-        _text("failure_reason", nullable=True),
-        sa.Column("published_number", sa.Integer(), nullable=True),
-        sa.Column("published_epoch", sa.Integer(), nullable=True),
-        sa.Column("lock_version", sa.Integer(), nullable=False),
-        _text("created_by"),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
-        _tenant("change_request"),
-        _key("change_request_id", table="change_request"),
+        moment("scheduled_for", nullable=True),
+        text("failure_reason", nullable=True),
+        number("published_number", nullable=True),
+        number("published_epoch", nullable=True),
+        number("lock_version"),
+        text("created_by"),
+        moment("created_at"),
+        moment("updated_at"),
+        of_tenant("change_request"),
+        key("change_request_id", table="change_request"),
     )
     op.create_index(
         "ix_change_request_open",
@@ -159,59 +139,59 @@ def upgrade() -> None:
     )
     op.create_table(
         "change_request_author",
-        _text("tenant_id", 64),
-        _text("change_request_id", 40),
-        _text("author", 80),
-        _change_request("change_request_author"),
-        _key("change_request_id", "author", table="change_request_author"),
+        text("tenant_id", 64),
+        text("change_request_id", 40),
+        text("author", 80),
+        of("change_request_author", "change_request", "change_request_id"),
+        key("change_request_id", "author", table="change_request_author"),
     )
     op.create_table(
         "review",
-        _text("tenant_id", 64),
-        _text("change_request_id", 40),
-        sa.Column("review_cycle", sa.Integer(), nullable=False),
-        _text("reviewer", 80),
-        _text("verdict"),
-        _text("content_sha256", 64),
-        _text("comment", nullable=True),
-        sa.Column("reviewed_at", sa.DateTime(timezone=True), nullable=False),
-        _change_request("review"),
-        _key("change_request_id", "review_cycle", "reviewer", table="review"),
+        text("tenant_id", 64),
+        text("change_request_id", 40),
+        number("review_cycle"),
+        text("reviewer", 80),
+        text("verdict"),
+        text("content_sha256", 64),
+        text("comment", nullable=True),
+        moment("reviewed_at"),
+        of("review", "change_request", "change_request_id"),
+        key("change_request_id", "review_cycle", "reviewer", table="review"),
     )
     op.create_table(
         "check_run",
-        _text("tenant_id", 64),
-        _text("check_run_id", 40),
-        _text("rule_set_id", 80),
-        _text("content_sha256", 64),
-        _text("engine_version"),
+        text("tenant_id", 64),
+        text("check_run_id", 40),
+        text("rule_set_id", 80),
+        text("content_sha256", 64),
+        text("engine_version"),
         sa.Column("passed", sa.Boolean(), nullable=False),
-        sa.Column("report", sa.LargeBinary(), nullable=False),
-        _text("run_by"),
-        sa.Column("run_at", sa.DateTime(timezone=True), nullable=False),
-        _tenant("check_run"),
-        _key("check_run_id", table="check_run"),
+        binary("report"),
+        text("run_by"),
+        moment("run_at"),
+        of_tenant("check_run"),
+        key("check_run_id", table="check_run"),
     )
     op.create_index("ix_check_run_content", "check_run", ["tenant_id", "content_sha256"])
     op.create_table(
         "outbox",
-        _text("tenant_id", 64),
-        _text("outbox_id", 40),
-        _text("event"),
-        _text("payload"),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
-        _tenant("outbox"),
-        _key("outbox_id", table="outbox"),
+        text("tenant_id", 64),
+        text("outbox_id", 40),
+        text("event"),
+        text("payload"),
+        moment("created_at"),
+        moment("delivered_at", nullable=True),
+        of_tenant("outbox"),
+        key("outbox_id", table="outbox"),
     )
     op.create_table(
         "lease",
-        _text("tenant_id", 64),
-        _text("name", 40),
-        _text("owner", 80),
-        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
-        _tenant("lease"),
-        _key("name", table="lease"),
+        text("tenant_id", 64),
+        text("name", 40),
+        text("owner", 80),
+        moment("until"),
+        of_tenant("lease"),
+        key("name", table="lease"),
     )
     dialect = op.get_bind().dialect.name
     for statement in [*create_statements(dialect, IMMUTABLE, ()), *_guards(dialect)]:

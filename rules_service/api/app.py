@@ -13,9 +13,26 @@ from rules_service.api import problems
 from rules_service.api.direct import DirectRoutes
 from rules_service.api.middleware import RequestMiddleware
 from rules_service.api.openapi import openapi_document
-from rules_service.api.routes import audit, catalog, change_requests, claims, drafts, evaluations, history, operations, reference, x12
+from rules_service.api.routes import (
+    audit,
+    catalog,
+    change_requests,
+    claims,
+    drafts,
+    emergencies,
+    evaluations,
+    history,
+    impact,
+    jobs,
+    operations,
+    reference,
+    x12,
+)
 from rules_service.api.state import AppState
 from rules_service.services.settings import Settings, load_settings
+
+SUBJECTS = (claims, x12, evaluations, catalog, drafts, impact, change_requests, emergencies, history, jobs, audit, reference, operations)
+"""Modules of routes, in the order of the contract."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -36,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.parts.close()
 
     app = FastAPI(title="Payer rules service", lifespan=lifespan, openapi_url=None, redirect_slashes=False, docs_url=None, redoc_url=None)
-    for subject in (claims, x12, evaluations, catalog, drafts, change_requests, history, audit, reference, operations):
+    for subject in SUBJECTS:
         app.include_router(subject.router)
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     problems.install(app)

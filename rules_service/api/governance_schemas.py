@@ -117,6 +117,29 @@ class ApprovalsAnswer(Answer):
 
     rule_set_id: str
     required_approvals: int
+    second_above_share: str
+
+
+class EmergencyAnswer(Answer):
+    """A rule switched off, or held to `severity`. `how` it ended: expired, ratified or withdrawn; null while it stands."""
+
+    emergency_id: str
+    rule_set_id: str
+    rule_id: str
+    severity: str | None
+    reason: str
+    declared_by: str
+    declared_at: datetime
+    expires_at: datetime
+    how: str | None
+    ended_by: str | None
+    ended_at: datetime | None
+
+
+class EmergencyList(Answer):
+    """Emergencies, newest first."""
+
+    data: list[EmergencyAnswer]
 
 
 class ResolvedAnswer(Answer):
@@ -227,3 +250,27 @@ class CheckpointAnswer(Answer):
     at: datetime
     public_key: str
     signature: str
+
+
+class JobAnswer(Answer):
+    """A long work. `done` and `total` count claims or events; `result` is there once it has succeeded."""
+
+    job_id: str
+    kind: str
+    state: str
+    done: int
+    total: int | None
+    failure: str | None
+    result: dict[str, Any] | None
+    cancel_requested: bool
+    run_at: datetime
+    attempts: int
+    created_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class JobList(Answer):
+    """Jobs, newest first."""
+
+    data: list[JobAnswer]

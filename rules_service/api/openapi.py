@@ -165,6 +165,11 @@ def json_answer(schema: str, description: str, status: int = 200) -> dict[int | 
     return {status: {"description": description, "content": {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}}}
 
 
+def ndjson_answer(description: str) -> dict[int | str, dict[str, Any]]:
+    """An answer of lines of JSON."""
+    return {200: {"description": description, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Problem answers."""
     titles = dict(reversed(TITLES.values()))
@@ -180,7 +185,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "catalog", "drafts", "change control", "history", "audit", "reference", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})

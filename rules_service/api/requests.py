@@ -64,11 +64,20 @@ class RollbackBody(Body, frozen=True):
     reason: Text
 
 
+class EmergencyBody(Body, frozen=True):
+    """The rule that is switched off, or with `severity`, held to it; and why."""
+
+    rule_id: Text
+    reason: Text
+    severity: Literal["pend", "warn", "info"] | None = None
+
+
 class ApprovalsBody(Body, frozen=True):
-    """How many approvals a change of the rule set needs."""
+    """How many approvals a change of the rule set needs, and above which share of newly blocked claims it needs a second one."""
 
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=5)]
     reason: Text
+    second_above_share: Annotated[str, msgspec.Meta(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$")] = "0.02"
 
 
 class ReplayBody(Body, frozen=True):
@@ -76,6 +85,15 @@ class ReplayBody(Body, frozen=True):
 
     mode: Literal["reproduce", "as_known_at", "as_known_now"] = "reproduce"
     known_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class ImpactBody(Body, frozen=True):
+    """Which stored evaluations the draft is tried on: of each claim judged within the span the last one, of those a sample."""
+
+    from_: Annotated[datetime, msgspec.Meta(tz=True)] | None = msgspec.field(name="from", default=None)
+    to: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    sample: Annotated[int, msgspec.Meta(ge=1, le=200_000)] = 20_000
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] = 0
 
 
 class CheckpointBody(Body, frozen=True):
@@ -99,8 +117,10 @@ BODIES: tuple[type[Body], ...] = (
     ReasonBody,
     ScheduleBody,
     RollbackBody,
+    EmergencyBody,
     ApprovalsBody,
     ReplayBody,
+    ImpactBody,
     VerifyBody,
 )
 _decoders = {kind: StrictDecoder(kind, "request") for kind in BODIES}

@@ -1,4 +1,4 @@
-"""What a process holds: database, snapshots, writer, validator, metrics. Built once, closed once."""
+"""What a serving process holds besides its use cases: metrics, credentials it has checked, a pool for large files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from rules_service.api.bodies import header
 from rules_service.api.problems import ProblemError
-from rules_service.services.acting import Actor, now_utc
-from rules_service.services.audit import AuditTrail, signing_key
-from rules_service.services.change_control import ChangeControl
-from rules_service.services.drafts import Drafts
-from rules_service.services.history import History
-from rules_service.services.publishing import Publishing
-from rules_service.services.replay import Replays
+from rules_service.services.acting import Actor
+from rules_service.services.parts import Parts, build_parts
 from rules_service.services.settings import Settings
-from rules_service.services.snapshot import SnapshotRegistry
-from rules_service.services.ticker import Ticker
-from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.storage.clients import Principal, find_principal, hash_key
-from rules_service.storage.database import Database
-from rules_service.storage.writer import EvaluationWriter
 
 CREDENTIAL_SECONDS = 5.0
 """How long a checked credential is believed: revoking a client takes effect within this time."""
@@ -58,47 +48,20 @@ class Metrics:
 
 
 @dataclass
-class AppState:
-    """One process's parts."""
+class AppState(Parts):
+    """One serving process's parts, with what only serving needs."""
 
-    settings: Settings
-    database: Database
-    snapshots: SnapshotRegistry
-    writer: EvaluationWriter
-    validator: ClaimValidator
-    drafts: Drafts
-    change_control: ChangeControl
-    publishing: Publishing
-    history: History
-    replays: Replays
-    audit: AuditTrail
-    ticker: Ticker
     metrics: Metrics = field(default_factory=Metrics)
     _pool: ProcessPoolExecutor | None = None
     _credentials: dict[str, tuple[float, Principal]] = field(default_factory=dict)
 
     @classmethod
     def build(cls, settings: Settings) -> AppState:
-        """Open everything a process needs."""
-        database = Database(settings.database_url)
-        registry, writer, validator = open_validator(settings, database)
-        drafts = Drafts(database, registry, settings.reference_samples)
-        change_control = ChangeControl(database, drafts, settings.time_zone)
-        publishing = Publishing(database, change_control, settings.time_zone)
-        return cls(
-            settings,
-            database,
-            registry,
-            writer,
-            validator,
-            drafts,
-            change_control,
-            publishing,
-            History(database),
-            Replays(database, registry, validator.cipher, frozenset(settings.hold_severities)),
-            AuditTrail(database, signing_key(settings.data_dir / "audit.key")),
-            Ticker(settings.schedule_seconds, lambda: publishing.publish_due(now_utc())),
-        )
+        """Open everything, and run jobs unless others do."""
+        state = cls(**vars(build_parts(settings)))
+        if settings.runs_jobs:
+            state.jobs.start()
+        return state
 
     @property
     def pool(self) -> ProcessPoolExecutor:
@@ -113,11 +76,9 @@ class AppState:
 
     def close(self) -> None:
         """Store what waits, then close."""
-        self.ticker.close()
-        self.writer.close()
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        self.database.close()
+        super().close()
 
     def principal(self, authorization: str | None) -> Principal:
         """The caller of a bearer credential; 401 when there is none or it is not known."""

@@ -1,7 +1,9 @@
-"""`rules-service`: serve, migrate, validate, packs, reference, clients."""
+"""`rules-service`: serve, worker, migrate, validate, packs, reference, clients."""
 
 from __future__ import annotations
 
+import signal
+import threading
 from typing import Annotated
 
 import typer
@@ -9,6 +11,7 @@ import uvicorn
 
 from rules_service.cli import clients, demo, packs, reference, validate
 from rules_service.cli.common import opened
+from rules_service.services.parts import build_parts
 from rules_service.services.settings import load_settings
 
 app = typer.Typer(help="Payer rules service.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -48,6 +51,19 @@ def serve(
         date_header=False,
         log_level="warning",
     )
+
+
+@app.command()
+def worker() -> None:
+    """Run jobs until told to stop; as many processes on as many machines as there is work for (on PostgreSQL)."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    parts = build_parts(load_settings())
+    parts.jobs.start()
+    print("the worker runs jobs", flush=True)
+    stopped.wait()
+    parts.close()
 
 
 if __name__ == "__main__":

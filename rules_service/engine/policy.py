@@ -20,7 +20,7 @@ from rules_service.engine.compile import Program, ProgramShard, build_shards
 from rules_service.engine.durable_host import MAX_PATTERNS
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactSpec
-from rules_service.findings.finding import Fix
+from rules_service.findings.finding import Fix, at_most
 from rules_service.primitives.canonical import content_hash
 from rules_service.rules.condition import All, Condition, Leaf, read_condition
 from rules_service.rules.kinds import KINDS
@@ -200,6 +200,8 @@ class Slice:
             branches = []
             for branch in complete_branches(rule.content):
                 condition = read_condition(branch.when, specs.get)
+                if branch.severity is not None:
+                    branch = replace(branch, severity=at_most(branch.severity, rule.severity_cap))
                 branches.append((branch, programs.setdefault((group, condition), Program(condition))))
             codes = index_codes(branches[0][1].condition) if kind.name == "condition" else None
             self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes))
@@ -253,7 +255,10 @@ class SliceCache:
     def get(self, rules: Sequence[StandingRule], losers: Sequence[Loser]) -> Slice:
         """The compiled slice for these versions. Slices dropped from the cache are freed when their last user lets go."""
         key = content_hash(
-            [[rule.sha256, rule.version, rule.rule_set_id, rule.layer] for rule in rules]
+            [
+                [rule.sha256, rule.version, rule.rule_set_id, rule.layer, rule.severity_cap, rule.verified_on, rule.reverify_by]
+                for rule in rules
+            ]
             + [[loser.rule_id, loser.by, loser.how] for loser in losers]
         )
         with self._lock:
@@ -281,8 +286,12 @@ class Policy:
         boundaries: set[int] = set()
         for publication in self.publications:
             rank = scope_rank(publication.manifest.scope)
+            measures = {one.rule_id: one for one in publication.manifest.emergencies}
             for window in publication.manifest.windows:
                 content = publication.contents[window.sha256]
+                measure = measures.get(window.rule_id)
+                if measure is not None and measure.severity is None:
+                    continue
                 if content.stage == "retired" or (content.claim_types and claim_type not in content.claim_types):
                     continue
                 first = window.effective_from.toordinal()
@@ -293,7 +302,15 @@ class Policy:
                         first,
                         last,
                         StandingRule(
-                            content, window.version, window.sha256, publication.rule_set_id, publication.manifest.scope.layer, rank
+                            content,
+                            window.version,
+                            window.sha256,
+                            publication.rule_set_id,
+                            publication.manifest.scope.layer,
+                            rank,
+                            measure.severity if measure is not None else None,
+                            window.verified_on,
+                            window.reverify_by,
                         ),
                     )
                 )

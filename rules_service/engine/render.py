@@ -8,13 +8,15 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any, NamedTuple
 
+import msgspec
+
 from rules_service.claim.locations import Place, locate
 from rules_service.engine.compile import Program
 from rules_service.engine.policy import CompiledRule
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactValue, shown_value
 from rules_service.facts.view import ClaimView
-from rules_service.findings.finding import Finding, PredictedDenial
+from rules_service.findings.finding import Finding, PredictedDenial, at_most
 from rules_service.primitives.canonical import content_hash
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.money import Money
@@ -122,6 +124,11 @@ def build_finding(
         candidate.key,
     )
     citation = content.citations[0] if content.citations else None
+    if citation is not None and rule.rule.verified_on is not None:
+        citation = msgspec.structs.replace(citation, verified_on=rule.rule.verified_on)
+    # A rule whose sources nobody has verified in time still warns; it no longer calls a claim denied.
+    is_stale = rule.rule.reverify_by is not None and rule.rule.reverify_by < view.received_date
+    severity = at_most(branch.severity, "warn") if is_stale else branch.severity
     return Finding(
         finding_id="",
         finding_key=content_hash(list(owner))[:20],
@@ -131,8 +138,8 @@ def build_finding(
         rule_layer=rule.rule.layer,  # type: ignore[arg-type]
         code=branch.code,
         title=branch.title,
-        severity=branch.severity,
-        blocking=branch.severity in hold,
+        severity=severity,
+        blocking=severity in hold,
         confidence=branch.confidence,
         category=branch.category,
         line_numbers=numbers,

@@ -18,7 +18,12 @@ Category = Literal["administrative", "eligibility", "authorization", "coding", "
 RuleLayer = Literal["national", "payer", "product", "plan"]
 
 SEVERITY_RANK: dict[str, int] = {"info": 0, "warn": 1, "pend": 2, "deny_soft": 3, "deny_hard": 4, "reject": 5}
-"""Higher is worse (domain.md 2.14)."""
+"""Higher is worse."""
+
+
+def at_most(severity: Severity, cap: Severity | None) -> Severity:
+    """The lower of two severities; the first when there is no cap."""
+    return severity if cap is None or SEVERITY_RANK[severity] <= SEVERITY_RANK[cap] else cap
 
 
 class FindingStruct(ClaimStruct, frozen=True, omit_defaults=False):

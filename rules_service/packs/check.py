@@ -43,6 +43,7 @@ CODES: dict[str, str] = {
     "PK018": "A kind or level is not known, or they do not fit.",
     "PK019": "A finding code is not one of the kind's.",
     "PK021": "Two payers have one name.",
+    "PK022": "A source is due to be verified again before it was verified.",
     "PK020": "A pack that says it states published policy has no verified source.",
 }
 HEADINGS = ("What it finds", "Why the payer denies it", "How to fix it", "When to waive it", "Known gaps")
@@ -81,6 +82,14 @@ def _check_pack(pack: Pack) -> Iterator[Issue]:
             "The pack says it states published policy, and no source has `verified_on`.",
             "Verify a source, or label the pack `illustrative`.",
         )
+    for at, source in enumerate(pack.file.sources):
+        if source.reverify_by is not None and (source.verified_on is None or source.reverify_by <= source.verified_on):
+            yield Issue(
+                "PK022",
+                positions.where(f"/sources/{at}"),
+                "A source with `reverify_by` was verified before that day.",
+                "Give `verified_on`, and a `reverify_by` after it.",
+            )
     if pack.file.scope.layer != "national" and not (pack.file.scope.payer_ids or pack.file.scope.lines_of_business):
         yield Issue(
             "PK002",

@@ -22,6 +22,7 @@ class Source(ClaimStruct, frozen=True):
     title: str
     url: str | None = None
     verified_on: date | None = None
+    reverify_by: date | None = None
 
 
 class PayerFile(ClaimStruct, frozen=True):

@@ -14,7 +14,7 @@ from rules_service.claim.parties import ClaimStruct
 from rules_service.engine.policy import Publication
 from rules_service.findings.finding import Citation
 from rules_service.packs import yaml_text
-from rules_service.packs.model import CasesFile, LockFile, PackFile, RuleFile, VersionFile
+from rules_service.packs.model import CasesFile, LockFile, PackFile, RuleFile, Source, VersionFile
 from rules_service.packs.tables import compile_table
 from rules_service.packs.yaml_text import Positions
 from rules_service.primitives.canonical import sha256_hex
@@ -64,9 +64,12 @@ class Pack:
             url=found.url,
             locator=locator,
             effective_from=effective_from,
-            verified_on=found.verified_on,
             evidence=self.file.evidence,
         )
+
+    def cited(self, version: VersionFile) -> list[Source]:
+        """The pack's sources a version cites, in its order. When they were verified is no part of the version's content."""
+        return [source for one in version.citations for source in self.file.sources if source.id == one.source]
 
     def contents(self) -> Iterator[tuple[RuleFolder, VersionFile, RuleVersionContent]]:
         """Every version of every rule, newest first within a rule."""
@@ -113,6 +116,8 @@ class Pack:
                 sha256=content.sha256(),
                 effective_from=version.effective_from,
                 effective_through=version.effective_through,
+                verified_on=cited[0].verified_on if (cited := self.cited(version)) else None,
+                reverify_by=min((one.reverify_by for one in cited if one.reverify_by is not None), default=None),
             )
             for _, version, content in self.contents()
         )

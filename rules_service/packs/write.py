@@ -92,15 +92,13 @@ def rule_page(pack: Pack, rule: RuleFolder) -> str:
     for version in file.versions:
         through = f" through {version.effective_through}" if version.effective_through else " on"
         lines.append(f"- **{version.version}**, from {version.effective_from}{through}: {version.reason}")
-        for citation in version.citations:
-            found = pack.citation(citation.source, citation.locator, version.effective_from)
-            if found is not None:
-                link = f"[{found.title}]({found.url})" if found.url else found.title
-                lines.append(
-                    f"  - {link}"
-                    + (f", {found.locator}" if found.locator else "")
-                    + (f" (verified {found.verified_on})" if found.verified_on else "")
-                )
+        for citation, found in zip(version.citations, pack.cited(version), strict=True):
+            link = f"[{found.title}]({found.url})" if found.url else found.title
+            lines.append(
+                f"  - {link}"
+                + (f", {citation.locator}" if citation.locator else "")
+                + (f" (verified {found.verified_on})" if found.verified_on else "")
+            )
     lines += ["", "## Findings", "", "| Code | Severity | Predicted denial |", "|---|---|---|"]
     for branch in complete_branches(pack.content(file, file.versions[0])):
         if branch.severity is not None:

@@ -109,6 +109,10 @@ class Window(ClaimStruct, frozen=True):
     sha256: str
     effective_from: date
     effective_through: date | None = None
+    verified_on: date | None = None
+    """The day its first source was last seen to say so."""
+    reverify_by: date | None = None
+    """The last day on which its sources count as known to be current; afterwards its findings are warnings."""
 
     @property
     def period(self) -> EffectivePeriod:
@@ -123,6 +127,14 @@ class PackTablePin(ClaimStruct, frozen=True):
     sha256: str
 
 
+class EmergencyMeasure(ClaimStruct, frozen=True):
+    """A rule switched off (no `severity`) or held to at most a severity, in every publication until the emergency ends."""
+
+    emergency_id: str
+    rule_id: str
+    severity: Severity | None = None
+
+
 class Manifest(ClaimStruct, frozen=True):
     """A rule set frozen at a publication."""
 
@@ -132,6 +144,7 @@ class Manifest(ClaimStruct, frozen=True):
     windows: tuple[Window, ...]
     tables: tuple[PackTablePin, ...] = ()
     evidence: str = msgspec.field(default_factory=lambda: "published_policy")
+    emergencies: tuple[EmergencyMeasure, ...] = ()
 
     def sha256(self) -> str:
         """Hash of the canonical bytes."""

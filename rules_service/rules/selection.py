@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
+from rules_service.findings.finding import Severity
 from rules_service.rules.rule import RuleSetScope, RuleVersionContent
 
 _LAYER = {"national": 0, "payer": 1, "product": 2, "plan": 3}
@@ -24,6 +26,10 @@ class StandingRule:
     rule_set_id: str
     layer: str
     rank: tuple[int, ...]
+    severity_cap: Severity | None = None
+    """What an emergency holds its findings to."""
+    verified_on: date | None = None
+    reverify_by: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,10 @@ from rules_service.packs.read import Pack
 from rules_service.primitives.errors import InputError, Issue, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.drafts import Drafts, current_draft, live_files, published_versions
-from rules_service.storage import audit_log, catalog, change_requests
+from rules_service.services.jobs import Jobs
+from rules_service.storage import audit_log, catalog, change_requests, jobs
 from rules_service.storage.catalog import PublicationRecord
-from rules_service.storage.change_requests import ChangeRequestRecord, ReviewRecord
+from rules_service.storage.change_requests import ChangeRequestRecord, Control, ReviewRecord
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
 from rules_service.workflow.difference import first_difference
@@ -37,9 +39,10 @@ class ChangeRequestView:
 class ChangeControl:
     """The way from a draft to its approval."""
 
-    def __init__(self, database: Database, draft_service: Drafts, time_zone: str) -> None:
+    def __init__(self, database: Database, draft_service: Drafts, work: Jobs, time_zone: str) -> None:
         self._database = database
         self._drafts = draft_service
+        self._jobs = work
         self._zone = ZoneInfo(time_zone)
 
     def read(self, actor: Actor, change_request_id: str) -> ChangeRequestView:
@@ -69,7 +72,7 @@ class ChangeControl:
                 raise Refused("change-request-open", f"{standing.change_request_id} stands for this rule set in state {standing.state}.")
             record = ChangeRequestRecord(
                 new_id("cr"), rule_set_id, "publish", title, reason, "draft", 1, draft.content_sha256, draft.base_number,
-                change_requests.required_approvals(connection, actor.tenant_id, rule_set_id), None, None, None, None, None, 1, actor.name, now, now,
+                needed_approvals(connection, actor.tenant_id, rule_set_id, draft.content_sha256), None, None, None, None, None, 1, actor.name, now, now,
             )  # fmt: skip
             change_requests.create(connection, actor.tenant_id, record, {*draft.editors, actor.name})
             event = actor.event(
@@ -99,7 +102,7 @@ class ChangeControl:
                 now = now_utc()
                 record = change_requests.change(
                     connection, actor.tenant_id, record, now, state="in_review", base_number=draft.base_number, failure_reason=None,
-                    required_approvals=change_requests.required_approvals(connection, actor.tenant_id, record.rule_set_id),
+                    required_approvals=needed_approvals(connection, actor.tenant_id, record.rule_set_id, record.content_sha256),
                     retroactive_from=retroactive_from(records[-1] if records else None, report.pack, now, self._zone),
                 )  # fmt: skip
                 event = actor.event(
@@ -144,8 +147,13 @@ class ChangeControl:
         """Publish an approved change request at an instant to come."""
         if at <= now_utc():
             raise InputError("The instant has passed", [Issue("in_the_past", "/at", "The instant lies in the past.", "Name one to come.")])
+
+        def have_it_run(connection: Connection) -> None:
+            parameters = {"change_request_id": change_request_id, "at": at.isoformat()}
+            self._jobs.make(connection, actor.tenant_id, actor.name, "scheduled_publication", parameters, at)
+
         return self.transition(
-            actor, change_request_id, "schedule", "change_request.scheduled", None, {"scheduled_for": at}, at=at.isoformat()
+            actor, change_request_id, "schedule", "change_request.scheduled", None, {"scheduled_for": at}, have_it_run, at=at.isoformat()
         )
 
     def unschedule(self, actor: Actor, change_request_id: str) -> ChangeRequestView:
@@ -153,9 +161,10 @@ class ChangeControl:
         return self.transition(actor, change_request_id, "unschedule", "change_request.unscheduled", None, {"scheduled_for": None})
 
     def transition(
-        self, actor: Actor, change_request_id: str, action: Action, event: str, reason: str | None, values: dict[str, Any], **details: Any
-    ) -> ChangeRequestView:
-        """Take a change request along one action, with its audit event."""
+        self, actor: Actor, change_request_id: str, action: Action, event: str, reason: str | None, values: dict[str, Any],
+        also: Callable[[Connection], None] | None = None, **details: Any,
+    ) -> ChangeRequestView:  # fmt: skip
+        """Take a change request along one action, with its audit event and what `also` belongs to it."""
         with audited_refusal(self._database, actor, event, "change_request", change_request_id), self._database.writing() as connection:
             record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
             require(record, action)
@@ -163,15 +172,39 @@ class ChangeControl:
             record = change_requests.change(connection, actor.tenant_id, record, now, state=after(record.state, action), **values)
             told = actor.event(event, "change_request", change_request_id, reason, state=record.state, **details)
             audit_log.append(connection, actor.tenant_id, now, told)
+            if also is not None:
+                also(connection)
             return self._view(connection, actor, record)
 
-    def set_approvals(self, actor: Actor, rule_set_id: str, count: int, reason: str) -> None:
-        """How many approvals a change of this rule set needs from now on."""
+    def note_impact(self, tenant_id: str, who: str, rule_set_id: str, content_sha256: str, share: Decimal, job_id: str) -> None:
+        """Hold a change request of this content to the second approval its impact calls for: back to review when one is missing."""
+        actor = Actor(tenant_id, who, frozenset())
+        with self._database.writing() as connection:
+            record = change_requests.find_open(connection, tenant_id, rule_set_id, lock=True)
+            if record is None or record.content_sha256 != content_sha256:
+                return
+            needed = needed_approvals(connection, tenant_id, rule_set_id, content_sha256, share)
+            if needed <= record.required_approvals:
+                return
+            now = now_utc()
+            state = after(record.state, "ask_again") or record.state
+            if approvals(counted(connection, tenant_id, record)) >= needed:
+                state = record.state
+            record = change_requests.change(
+                connection, tenant_id, record, now, required_approvals=needed, state=state, scheduled_for=record.scheduled_for if state == "scheduled" else None
+            )  # fmt: skip
+            event = actor.event(
+                "change_request.second_approval_needed", "change_request", record.change_request_id, None, state=state, share=str(share), job_id=job_id
+            )  # fmt: skip
+            audit_log.append(connection, tenant_id, now, event)
+
+    def set_control(self, actor: Actor, rule_set_id: str, wanted: Control, reason: str) -> None:
+        """What a change of this rule set needs from now on."""
         now = now_utc()
         with self._database.writing() as connection:
-            before = change_requests.required_approvals(connection, actor.tenant_id, rule_set_id)
-            change_requests.set_required_approvals(connection, actor.tenant_id, rule_set_id, count)
-            event = actor.event("rule_set.approvals_set", "rule_set", rule_set_id, reason, before=before, after=count)
+            before = change_requests.control(connection, actor.tenant_id, rule_set_id)
+            change_requests.set_control(connection, actor.tenant_id, rule_set_id, wanted)
+            event = actor.event("rule_set.approvals_set", "rule_set", rule_set_id, reason, before=_plain(before), after=_plain(wanted))
             audit_log.append(connection, actor.tenant_id, now, event)
 
     def _view(self, connection: Connection, actor: Actor, record: ChangeRequestRecord) -> ChangeRequestView:
@@ -179,14 +212,29 @@ class ChangeControl:
             record,
             change_requests.authors(connection, actor.tenant_id, record.change_request_id),
             tuple(change_requests.reviews(connection, actor.tenant_id, record.change_request_id)),
-            tuple(action for action in allowed(record.state) if action not in ("edit", "fail")),
+            tuple(action for action in allowed(record.state) if action not in ("edit", "fail", "ask_again")),
         )
+
+
+def needed_approvals(connection: Connection, tenant_id: str, rule_set_id: str, content_sha256: str, share: Decimal = Decimal(0)) -> int:
+    """How many approvals a content needs: those of its rule set, and a second one when any impact found of it lies above the share."""
+    wanted = change_requests.control(connection, tenant_id, rule_set_id)
+    found = [
+        Decimal(str(job.result["share_newly_blocked"]))
+        for job in jobs.succeeded(connection, tenant_id, "impact")
+        if job.result is not None and job.parameters["content_sha256"] == content_sha256
+    ]
+    return max(wanted.required_approvals, 2) if max([share, *found]) > wanted.second_above_share else wanted.required_approvals
+
+
+def _plain(control: Control) -> dict[str, Any]:
+    return {"required_approvals": control.required_approvals, "second_above_share": str(control.second_above_share)}
 
 
 def require(record: ChangeRequestRecord, action: Action) -> None:
     """Refused `state-conflict` when the state does not take the action."""
     if after(record.state, action) is None:
-        possible = ", ".join(one for one in allowed(record.state) if one != "fail") or "nothing: it has ended"
+        possible = ", ".join(one for one in allowed(record.state) if one not in ("fail", "ask_again")) or "nothing: it has ended"
         raise Refused("state-conflict", f"The change request is in state {record.state}, which takes: {possible}.")
 
 

@@ -24,7 +24,7 @@ from rules_service.reference.lookups import Lookups
 from rules_service.services.acting import Actor, now_utc
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
-from rules_service.storage import audit_log, catalog, change_requests, drafts
+from rules_service.storage import audit_log, blobs, catalog, change_requests, drafts
 from rules_service.storage.database import Database
 from rules_service.storage.drafts import DraftRecord
 from rules_service.workflow.lifecycle import after
@@ -230,7 +230,7 @@ def current_draft(connection: Connection, tenant_id: str, rule_set_id: str, lock
     if not records:
         raise NotFound("no such rule set")
     live = records[-1]
-    files = catalog.source_files(connection, tenant_id, live.source_sha256)
+    files = blobs.source_files(connection, tenant_id, live.source_sha256)
     return DraftRecord(rule_set_id, NOT_SAVED, live.number, files, files_sha256(files), (), live.published_at), False
 
 
@@ -238,7 +238,7 @@ def live_files(connection: Connection, tenant_id: str) -> dict[str, dict[str, st
     """The files of every rule set's live publication: a draft's references are checked against them."""
     epoch = catalog.current_epoch(connection, tenant_id)
     return {
-        record.rule_set_id: catalog.source_files(connection, tenant_id, record.source_sha256)
+        record.rule_set_id: blobs.source_files(connection, tenant_id, record.source_sha256)
         for record in catalog.latest_publications(connection, tenant_id, epoch)
     }
 

@@ -14,7 +14,7 @@ from rules_service.primitives.errors import InputError, Issue, NotFound
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.services.acting import Actor
 from rules_service.services.drafts import current_draft
-from rules_service.storage import catalog, change_requests, publication_history
+from rules_service.storage import blobs, catalog, change_requests, publication_history
 from rules_service.storage.catalog import PublicationRecord
 from rules_service.storage.change_requests import ReviewRecord
 from rules_service.storage.database import Database
@@ -92,7 +92,7 @@ class History:
         if record is None:
             raise NotFound(f"no publication {number} of {rule_set_id}")
         contents = catalog.contents(connection, tenant_id, {window.sha256 for window in record.manifest.windows})
-        return record.manifest, contents, catalog.source_files(connection, tenant_id, record.source_sha256)
+        return record.manifest, contents, blobs.source_files(connection, tenant_id, record.source_sha256)
 
     def rule(self, actor: Actor, rule_id: str) -> list[HistoryEntry]:
         """Every publication that says something of a rule otherwise than the one before it, oldest first."""

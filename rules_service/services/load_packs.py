@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,8 @@ from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import NotFound, PackFault
 from rules_service.reference.publishers import parse_table
 from rules_service.services.load_reference import load_parsed
-from rules_service.storage import audit_log, catalog
+from rules_service.services.release import Release, release
+from rules_service.storage import audit_log, blobs, catalog
 from rules_service.storage.database import Database
 from rules_service.workflow.audit_chain import Event
 
@@ -45,51 +45,30 @@ def load_packs(database: Database, tenant_id: str, folders: list[Path], samples:
 def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: str) -> LoadedPacks:
     """Publish checked packs in one transaction."""
     now = datetime.now(UTC)
-    content = catalog.EpochContent()
     unchanged: list[str] = []
     with database.writing() as connection:
         catalog.ensure_tenant(connection, tenant_id, tenant_id, now)
         epoch = catalog.current_epoch(connection, tenant_id)
         latest = {record.rule_set_id: record for record in catalog.latest_publications(connection, tenant_id, epoch)}
-        known_payers = {payer.payer_id: payer for payer in catalog.payers(connection, tenant_id, epoch)}
+        chosen: list[Release] = []
         for pack in packs:
-            publication, files = pack.publication(), pack.files()
-            before = latest.get(pack.file.id)
-            if before is not None and before.sha256 == publication.sha256 and _sources(connection, tenant_id, before) == files:
+            before, files = latest.get(pack.file.id), pack.files()
+            if before is not None and _sources(connection, tenant_id, before) == files:
                 unchanged.append(pack.file.id)
-                continue
-            content.publications.append((publication, pack.tables, files))
-            content.payers.extend(_changed_payers(pack, known_payers))
-        if not content.publications:
+            else:
+                chosen.append((pack, files))
+        if not chosen:
             return LoadedPacks(None, (), tuple(unchanged))
-        names = tuple(publication.rule_set_id for publication, _, _ in content.publications)
-        published = catalog.publish(connection, tenant_id, content, who, f"packs {', '.join(names)}", now)
-        for publication, _, _ in content.publications:
-            details = {"sha256": publication.sha256, "catalog_epoch": published}
-            audit_log.append(
-                connection, tenant_id, now, Event(who, "rule_set.loaded", "rule_set", publication.rule_set_id, details=details)
-            )
+        names = tuple(pack.file.id for pack, _ in chosen)
+        published = release(connection, tenant_id, chosen, who, f"packs {', '.join(names)}", now)
+        for pack, _ in chosen:
+            details = {"sha256": pack.publication().sha256, "catalog_epoch": published}
+            audit_log.append(connection, tenant_id, now, Event(who, "rule_set.loaded", "rule_set", pack.file.id, details=details))
     return LoadedPacks(published, names, tuple(unchanged))
 
 
-def pack_content(connection: Connection, tenant_id: str, pack: Pack, files: Mapping[str, bytes]) -> catalog.EpochContent:
-    """What an epoch publishes of one pack: the pack, and the payers it adds or changes."""
-    known = {payer.payer_id: payer for payer in catalog.payers(connection, tenant_id, catalog.current_epoch(connection, tenant_id))}
-    return catalog.EpochContent(publications=[(pack.publication(), pack.tables, files)], payers=_changed_payers(pack, known))
-
-
-def _changed_payers(pack: Pack, known: Mapping[str, catalog.PayerRecord]) -> list[catalog.PayerRecord]:
-    found = []
-    for payer in pack.file.payers:
-        aliases = dict.fromkeys(payer.aliases, "alias") | {identifier: house for house, identifier in payer.clearinghouse_ids.items()}
-        record = catalog.PayerRecord(payer.payer_id, payer.name, payer.line_of_business, payer.parent, aliases)
-        if known.get(payer.payer_id) != record:
-            found.append(record)
-    return found
-
-
 def _sources(connection: Connection, tenant_id: str, record: catalog.PublicationRecord) -> dict[str, bytes]:
-    return {path: text.encode() for path, text in catalog.source_files(connection, tenant_id, record.source_sha256).items()}
+    return {path: text.encode() for path, text in blobs.source_files(connection, tenant_id, record.source_sha256).items()}
 
 
 def export_pack(database: Database, tenant_id: str, rule_set_id: str, target: Path) -> int:

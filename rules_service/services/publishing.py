@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -15,14 +16,12 @@ from rules_service.primitives.errors import InputError, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.change_control import ChangeControl, approvals, counted, require, retroactive_from
 from rules_service.services.drafts import current_draft
-from rules_service.services.load_packs import pack_content
+from rules_service.services.jobs import JobRun, Jobs
+from rules_service.services.release import release
 from rules_service.services.validate_claim import ENGINE_VERSION
-from rules_service.storage import audit_log, catalog, change_requests, drafts, leases
+from rules_service.storage import audit_log, blobs, catalog, change_requests, drafts
 from rules_service.storage.change_requests import ChangeRequestRecord
 from rules_service.storage.database import Database
-from rules_service.storage.ids import new_id
-
-LEASE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,12 @@ class Published:
 class Publishing:
     """The one way into the catalog for what was drafted here."""
 
-    def __init__(self, database: Database, control: ChangeControl, time_zone: str) -> None:
+    def __init__(self, database: Database, control: ChangeControl, work: Jobs, time_zone: str) -> None:
         self._database = database
         self._control = control
+        self._jobs = work
         self._zone = ZoneInfo(time_zone)
-        self._owner = new_id("process")
+        work.handle("scheduled_publication", self._scheduled)
 
     def publish(self, actor: Actor, change_request_id: str) -> Published:
         """Publish an approved change request: epoch, manifest, request, audit event and outbox in one transaction."""
@@ -72,13 +72,14 @@ class Publishing:
         records = catalog.publications_of(connection, actor.tenant_id, record.rule_set_id)
         live = records[-1] if records else None
         number = live.number if live is not None else 0
-        if number != record.base_number:
+        base = next((one for one in records if one.number == record.base_number), None)
+        # An emergency publishes the same files again: what was begun before it is not stale.
+        if any(base is None or one.source_sha256 != base.source_sha256 for one in records if one.number > record.base_number):
             raise Refused("base-stale", f"The draft was begun on publication {record.base_number}; publication {number} came since.")
         retroactive = retroactive_from(live, pack, now, self._zone)
         if retroactive is not None and "rules:publish_retroactive" not in actor.scopes:
             raise Refused("insufficient-scope", f"The change applies from {retroactive}: this needs the scope rules:publish_retroactive.")
-        content = pack_content(connection, actor.tenant_id, pack, files)
-        epoch = catalog.publish(connection, actor.tenant_id, content, actor.name, f"change request {change_request_id}", now)
+        epoch = release(connection, actor.tenant_id, [(pack, files)], actor.name, f"change request {change_request_id}", now)
         change_requests.change(
             connection, actor.tenant_id, record, now, state="published", published_number=number + 1, published_epoch=epoch,
             retroactive_from=retroactive, scheduled_for=None,
@@ -88,35 +89,24 @@ class Publishing:
         self._tell(connection, actor, published, "change_request.published", change_request_id, record.reason, now)
         return published
 
-    def publish_due(self, now: datetime) -> list[Published]:
-        """Publish what is scheduled for now or earlier; what is refused becomes publish_failed with its reason."""
+    def _scheduled(self, run: JobRun) -> Mapping[str, Any]:
+        """Publish what is scheduled for the job's instant; what is refused becomes publish_failed with its reason."""
+        change_request_id, at = str(run.parameters["change_request_id"]), datetime.fromisoformat(run.parameters["at"])
+        actor = Actor(run.tenant_id, "schedule", frozenset({"rules:publish", "rules:publish_retroactive"}))
         with self._database.reading() as connection:
-            due = change_requests.due(connection, now)
-        published = []
-        for tenant_id, change_request_id in due:
-            if self._leased(tenant_id, now):
-                published += self._publish_scheduled(tenant_id, change_request_id)
-        for tenant_id in dict.fromkeys(tenant_id for tenant_id, _ in due):
-            with self._database.writing() as connection:
-                leases.give_back(connection, tenant_id, "schedule", self._owner)
-        return published
-
-    def _leased(self, tenant_id: str, now: datetime) -> bool:
-        with self._database.writing() as connection:
-            return leases.take(connection, tenant_id, "schedule", self._owner, now, LEASE_SECONDS)
-
-    def _publish_scheduled(self, tenant_id: str, change_request_id: str) -> list[Published]:
-        actor = Actor(tenant_id, "schedule", frozenset({"rules:publish", "rules:publish_retroactive"}))
-        with self._database.reading() as connection:
-            if change_requests.find(connection, tenant_id, change_request_id).state != "scheduled":
-                return []  # another process was faster
+            record = change_requests.find(connection, run.tenant_id, change_request_id)
+        if record.state == "published":  # by a run of this job that was killed before it could say so, or by hand
+            return {"published": True, "number": record.published_number, "catalog_epoch": record.published_epoch}
+        if record.state != "scheduled" or record.scheduled_for != at:
+            return {"published": False, "because": f"the change request is {record.state}"}
         try:
-            return [self.publish(actor, change_request_id)]
+            published = self.publish(actor, change_request_id)
         except (Refused, InputError) as refusal:
             reason = refusal.code if isinstance(refusal, Refused) else "content-invalid"
             values = {"failure_reason": reason, "scheduled_for": None}
             self._control.transition(actor, change_request_id, "fail", "change_request.publish_failed", reason, values)
-            return []
+            return {"published": False, "because": reason}
+        return {"published": True, "number": published.number, "catalog_epoch": published.epoch}
 
     def roll_back(self, actor: Actor, rule_set_id: str, number: int, reason: str) -> Published:
         """Publish the content of an earlier publication again, under a new number. Its approvals were given when it was first published."""
@@ -128,7 +118,7 @@ class Publishing:
                     raise NotFound("no such publication")
                 if chosen.number == records[-1].number:
                     raise Refused("state-conflict", f"Publication {number} is the live one.")
-                texts = catalog.source_files(connection, actor.tenant_id, chosen.source_sha256)
+                texts = blobs.source_files(connection, actor.tenant_id, chosen.source_sha256)
             with laid_out(rule_set_id, texts, {}) as folder:
                 pack = readable(folder)
             with self._database.writing() as connection:
@@ -136,9 +126,9 @@ class Publishing:
                 if live.number != records[-1].number:
                     raise Refused("base-stale", "Another publication came while this one was prepared.")
                 now = now_utc()
-                content = pack_content(connection, actor.tenant_id, pack, {path: text.encode() for path, text in texts.items()})
+                files = {path: text.encode() for path, text in texts.items()}
                 retroactive = retroactive_from(live, pack, now, self._zone)
-                epoch = catalog.publish(connection, actor.tenant_id, content, actor.name, f"roll back to {number}", now)
+                epoch = release(connection, actor.tenant_id, [(pack, files)], actor.name, f"roll back to {number}", now)
                 published = Published(rule_set_id, live.number + 1, epoch, retroactive)
                 self._tell(connection, actor, published, "rule_set.rolled_back", rule_set_id, reason, now, to_number=number)
                 return published
@@ -155,6 +145,8 @@ class Publishing:
         kind = "change_request" if action.startswith("change_request") else "rule_set"
         audit_log.append(connection, actor.tenant_id, now, actor.event(action, kind, object_id, reason, **told, **details))
         change_requests.send_out(connection, actor.tenant_id, "rule_set.published", told, now)
+        if published.retroactive_from is not None:
+            self._jobs.make(connection, actor.tenant_id, actor.name, "affected_evaluations", {**told, "published_at": now.isoformat()})
 
 
 def _require_approvals(connection: Connection, actor: Actor, record: ChangeRequestRecord) -> None:

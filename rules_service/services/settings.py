@@ -21,8 +21,12 @@ class Settings(BaseSettings):
     workers: int = 1
     reference_samples: Path = Path("payer_rules/reference_samples")
     """Synthetic editions the cases of rules are judged with."""
-    schedule_seconds: float = 1.0
-    """How often a process looks for scheduled publications that are due."""
+    runs_jobs: bool = True
+    """Whether a serving process runs jobs too. On PostgreSQL, `rules-service worker` processes may run them instead."""
+    job_seconds: float = 1.0
+    """How often a process looks for jobs that are due."""
+    job_lease_seconds: float = 60.0
+    """How long after its last step a job counts as left by a process that was killed, and is taken up by another."""
     tenant_id: str = "default"
     """Tenant that command-line loads write to."""
     hold_severities: tuple[str, ...] = ("reject", "deny_hard", "deny_soft")
@@ -32,6 +36,8 @@ class Settings(BaseSettings):
     max_validate_bytes: int = 1 << 20
     max_batch_bytes: int = 8 << 20
     max_reference_bytes: int = 256 << 20
+    max_corpus_bytes: int = 64 << 20
+    """Of claims sent for an impact analysis."""
 
 
 def load_settings() -> Settings:

@@ -12,7 +12,7 @@ from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.lookups import Edition, EditionCatalog
 from rules_service.rules.selection import ScopeKey, scope_matches
-from rules_service.storage import catalog
+from rules_service.storage import blobs, catalog
 from rules_service.storage.catalog import EditionRecord, PayerRecord
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles, Reader
@@ -134,4 +134,4 @@ class SnapshotRegistry:
 
     def _fetch(self, tenant_id: str, sha256: str) -> bytes:
         with self._database.reading() as connection:
-            return catalog.blob(connection, tenant_id, sha256)
+            return blobs.blob(connection, tenant_id, sha256)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,11 +11,12 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from rules_service.engine.policy import Publication
-from rules_service.primitives.canonical import canonical_bytes, sha256_hex
+from rules_service.primitives.canonical import canonical_bytes
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import InputError, Issue, NotFound
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.storage import tables as t
+from rules_service.storage.blobs import store_blob
 
 _tenant = t.core(t.Tenant)
 _catalog_epoch = t.core(t.CatalogEpoch)
@@ -26,7 +26,6 @@ _rule_set = t.core(t.RuleSet)
 _rule_version = t.core(t.RuleVersion)
 _publication = t.core(t.Publication)
 _publication_window = t.core(t.PublicationWindow)
-_blob = t.core(t.Blob)
 _reference_edition = t.core(t.ReferenceEdition)
 
 
@@ -116,7 +115,7 @@ def publish(connection: Connection, tenant_id: str, content: EpochContent, who: 
     for publication, pack_tables, files in content.publications:
         _store_publication(connection, tenant_id, epoch, publication, pack_tables, files, who, now)
     for name, label, coverage, blob, rows, sources in content.editions:
-        sha256 = _store_blob(connection, tenant_id, blob)
+        sha256 = store_blob(connection, tenant_id, blob)
         connection.execute(
             insert(_reference_edition).values(
                 tenant_id=tenant_id, name=name, edition=label, epoch=epoch, sha256=sha256, coverage_from=coverage.first,
@@ -129,14 +128,6 @@ def publish(connection: Connection, tenant_id: str, content: EpochContent, who: 
         _one_owner_a_name(directory)
         _store_payers(connection, tenant_id, epoch, directory)
     return epoch
-
-
-def _store_blob(connection: Connection, tenant_id: str, blob: bytes) -> str:
-    sha256 = sha256_hex(blob)
-    known = connection.execute(select(_blob.c.size).where(_blob.c.tenant_id == tenant_id, _blob.c.sha256 == sha256)).first()
-    if known is None:
-        connection.execute(insert(_blob).values(tenant_id=tenant_id, sha256=sha256, size=len(blob), compressed=zlib.compress(blob, 1)))
-    return sha256
 
 
 def _store_publication(
@@ -163,8 +154,8 @@ def _store_publication(
             }
             connection.execute(insert(_rule_version).values(**row))
     for blob in pack_tables.values():
-        _store_blob(connection, tenant_id, blob)
-    source = _store_blob(connection, tenant_id, canonical_bytes({path: data.decode("utf-8") for path, data in files.items()}))
+        store_blob(connection, tenant_id, blob)
+    source = store_blob(connection, tenant_id, canonical_bytes({path: data.decode("utf-8") for path, data in files.items()}))
     last = connection.execute(
         select(func.max(_publication.c.number)).where(_publication.c.tenant_id == tenant_id, _publication.c.rule_set_id == rule_set_id)
     ).scalar()
@@ -319,26 +310,10 @@ def editions(connection: Connection, tenant_id: str, epoch: int) -> list[Edition
     ]
 
 
-def blob(connection: Connection, tenant_id: str, sha256: str) -> bytes:
-    """The bytes of a hash, checked; NotFound when there are none."""
-    row = connection.execute(select(_blob.c.compressed).where(_blob.c.tenant_id == tenant_id, _blob.c.sha256 == sha256)).first()
-    if row is None:
-        raise NotFound("no such content")
-    data = zlib.decompress(row.compressed)
-    if sha256_hex(data) != sha256:
-        raise ValueError(f"the stored content {sha256} is damaged")
-    return data
-
-
 def contents(connection: Connection, tenant_id: str, hashes: set[str]) -> dict[str, RuleVersionContent]:
     """Rule versions by their hashes."""
     rows = connection.execute(select(_rule_version.c.sha256, _rule_version.c.body).where(_rule_version.c.tenant_id == tenant_id))
     return {row.sha256: msgspec.json.decode(row.body, type=RuleVersionContent) for row in rows if row.sha256 in hashes}
-
-
-def source_files(connection: Connection, tenant_id: str, source_sha256: str) -> dict[str, str]:
-    """The files a publication came from, by their paths."""
-    return msgspec.json.decode(blob(connection, tenant_id, source_sha256), type=dict[str, str])
 
 
 def ping(connection: Connection) -> None:

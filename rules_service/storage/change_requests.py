@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from sqlalchemy import Connection, insert, select, update
@@ -22,6 +23,9 @@ _author = t.core(g.ChangeRequestAuthor)
 _review = t.core(g.Review)
 _control = t.core(g.RuleSetControl)
 _outbox = t.core(g.Outbox)
+
+SECOND_ABOVE_SHARE = Decimal("0.02")
+"""Unless a rule set says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +134,6 @@ def of_publication(connection: Connection, tenant_id: str, rule_set_id: str, num
     return None if row is None else _record(row)
 
 
-def due(connection: Connection, now: datetime) -> list[tuple[str, str]]:
-    """(tenant, change request) of all that are scheduled for now or earlier."""
-    table = _change_request.c
-    rows = connection.execute(
-        select(table.tenant_id, table.change_request_id)
-        .where(table.state == "scheduled", table.scheduled_for <= now)
-        .order_by(table.scheduled_for)
-    )
-    return [(row.tenant_id, row.change_request_id) for row in rows]
-
-
 def change(connection: Connection, tenant_id: str, record: ChangeRequestRecord, now: datetime, **values: Any) -> ChangeRequestRecord:
     """The record with new values, stored; every change raises its lock version."""
     values |= {"lock_version": record.lock_version + 1, "updated_at": now}
@@ -175,19 +168,32 @@ def reviews(connection: Connection, tenant_id: str, change_request_id: str) -> l
     ]
 
 
-def required_approvals(connection: Connection, tenant_id: str, rule_set_id: str) -> int:
-    """How many approvals a change of this rule set needs; 1 unless set."""
-    found = connection.execute(
-        select(_control.c.required_approvals).where(_control.c.tenant_id == tenant_id, _control.c.rule_set_id == rule_set_id)
-    ).scalar()
-    return int(found) if found is not None else 1
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What a change of a rule set needs: approvals, and a second one when more than a share of claims would newly be blocked."""
+
+    required_approvals: int = 1
+    second_above_share: Decimal = SECOND_ABOVE_SHARE
 
 
-def set_required_approvals(connection: Connection, tenant_id: str, rule_set_id: str, count: int) -> None:
-    """Set how many approvals a change of this rule set needs."""
+def control(connection: Connection, tenant_id: str, rule_set_id: str) -> Control:
+    """What a change of this rule set needs."""
+    row = connection.execute(
+        select(_control.c.required_approvals, _control.c.second_above_share).where(
+            _control.c.tenant_id == tenant_id, _control.c.rule_set_id == rule_set_id
+        )
+    ).first()
+    if row is None:
+        return Control()
+    return Control(row.required_approvals, SECOND_ABOVE_SHARE if row.second_above_share is None else Decimal(row.second_above_share))
+
+
+def set_control(connection: Connection, tenant_id: str, rule_set_id: str, wanted: Control) -> None:
+    """Set what a change of this rule set needs."""
     key = (_control.c.tenant_id == tenant_id, _control.c.rule_set_id == rule_set_id)
-    if connection.execute(update(_control).where(*key).values(required_approvals=count)).rowcount == 0:
-        connection.execute(insert(_control).values(tenant_id=tenant_id, rule_set_id=rule_set_id, required_approvals=count))
+    values = {"required_approvals": wanted.required_approvals, "second_above_share": str(wanted.second_above_share)}
+    if connection.execute(update(_control).where(*key).values(**values)).rowcount == 0:
+        connection.execute(insert(_control).values(tenant_id=tenant_id, rule_set_id=rule_set_id, **values))
 
 
 def send_out(connection: Connection, tenant_id: str, event: str, payload: Mapping[str, Any], now: datetime) -> None:

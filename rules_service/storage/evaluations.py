@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import tables as t
@@ -112,3 +112,11 @@ def read_evaluation(connection: Connection, tenant_id: str, evaluation_id: str) 
         raise NotFound("no such evaluation")
     sealed: Any = None if row.ciphertext is None else Sealed(row.key_id, row.nonce, row.ciphertext)
     return StoredEvaluation(row.evaluation_id, row.catalog_epoch, row.payer_id, row.body, sealed)
+
+
+def latest_of_claims(connection: Connection, tenant_id: str, start: datetime | None, end: datetime) -> list[str]:
+    """Of each claim judged within the span (the end excluded), the id of its last evaluation there, in order."""
+    query = select(func.max(_evaluation.c.evaluation_id)).where(_evaluation.c.tenant_id == tenant_id, _evaluation.c.evaluated_at < end)
+    if start is not None:
+        query = query.where(_evaluation.c.evaluated_at >= start)
+    return sorted(connection.execute(query.group_by(_evaluation.c.lineage_id)).scalars())

@@ -49,13 +49,14 @@ class Draft(SQLModel, table=True):
 
 
 class RuleSetControl(SQLModel, table=True):
-    """What a rule set's change requests need. Without a row, one approval."""
+    """What a rule set's change requests need. Without a row, one approval, and a second one above SECOND_ABOVE_SHARE."""
 
     __tablename__ = "rule_set_control"
     __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
     tenant_id: str = Field(primary_key=True, max_length=64)
     rule_set_id: str = Field(primary_key=True, max_length=80)
     required_approvals: int
+    second_above_share: str | None = None
 
 
 class ChangeRequest(SQLModel, table=True):
@@ -154,14 +155,3 @@ class Outbox(SQLModel, table=True):
     payload: str
     created_at: datetime = Field(sa_column=instant(nullable=False))
     delivered_at: datetime | None = Field(default=None, sa_column=instant())
-
-
-class Lease(SQLModel, table=True):
-    """Who does a recurring work of a tenant now; whoever finds it run out takes it over."""
-
-    __tablename__ = "lease"
-    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
-    tenant_id: str = Field(primary_key=True, max_length=64)
-    name: str = Field(primary_key=True, max_length=40)
-    owner: str = Field(max_length=80)
-    until: datetime = Field(sa_column=instant(nullable=False))

@@ -1,7 +1,8 @@
 """The lifecycle of a change request: which action leads from which state to which.
 
 draft -> in_review -> approved -> scheduled -> published, with changes_requested, rejected, withdrawn and publish_failed.
-An edit of the content leads back to draft and begins a new review cycle, so that every approval given before is void.
+An edit of the content leads back to draft and begins a new review cycle, so that every approval given before is void. An impact
+above the rule set's share leads back to review (`ask_again`): the approvals stand, and one more is needed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 State = Literal["draft", "in_review", "changes_requested", "approved", "scheduled", "published", "rejected", "withdrawn", "publish_failed"]
-Action = Literal["edit", "submit", "approve", "request_changes", "reject", "schedule", "unschedule", "publish", "fail", "withdraw"]
+Action = Literal[
+    "edit", "submit", "approve", "request_changes", "reject", "ask_again", "schedule", "unschedule", "publish", "fail", "withdraw"
+]
 Verdict = Literal["approve", "request_changes", "reject"]
 
 STATES: tuple[State, ...] = get_args(State)
@@ -22,6 +25,7 @@ _FROM: dict[Action, frozenset[State]] = {
     "approve": frozenset({"in_review"}),
     "request_changes": frozenset({"in_review"}),
     "reject": frozenset({"in_review"}),
+    "ask_again": frozenset({"in_review", "approved", "scheduled"}),
     "schedule": frozenset({"approved", "scheduled"}),
     "unschedule": frozenset({"scheduled"}),
     "publish": frozenset({"approved", "scheduled"}),
@@ -34,6 +38,7 @@ _TO: dict[Action, State] = {
     "approve": "approved",
     "request_changes": "changes_requested",
     "reject": "rejected",
+    "ask_again": "in_review",
     "schedule": "scheduled",
     "unschedule": "approved",
     "publish": "published",

@@ -147,7 +147,7 @@ def test_a_case_that_fails_refuses_the_submission_and_is_named(tenant: Tenant) -
 
 def test_two_approvals_are_needed_where_two_are_set_and_one_person_counts_once(tenant: Tenant) -> None:
     answer = tenant["publisher"].put(f"/v1/rule-sets/{RULE_SET}/approvals", json={"required_approvals": 2, "reason": "It blocks claims."})
-    assert answer.json() == {"rule_set_id": RULE_SET, "required_approvals": 2}
+    assert answer.json() == {"rule_set_id": RULE_SET, "required_approvals": 2, "second_above_share": "0.02"}
     tenant.edit(future_change())
     request = tenant.open()
     sha256 = tenant.act("author", request, "submission").json()["content_sha256"]

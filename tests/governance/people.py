@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from sqlalchemy import DateTime, bindparam, text
 
 from rules_service.packs.read import read_pack
 from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
+from rules_service.services.jobs import Jobs
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.publishing import Publishing
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.storage.clients import ROLES
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles
+from rules_service.storage.job_queue import open_queue
+from rules_service.storage.jobs import JobRecord
 from tests.support.governance import RULE_SET
 from tests.support.server import PACKS
 
@@ -31,6 +37,20 @@ REVIEWER, OTHER_REVIEWER = actor("reviewer", "reviewer"), actor("other reviewer"
 PUBLISHER = actor("publisher", "publisher")
 
 
+def run_waiting(database: Database, work: Jobs, tenant_id: str) -> list[JobRecord]:
+    """Run every job of a tenant that waits, as if its time had come; what each came to."""
+    of_tenant = "FROM job WHERE state = 'queued' AND tenant_id = :tenant"
+    with database.writing() as connection:
+        waiting = connection.execute(text(f"SELECT job_id {of_tenant} ORDER BY job_id"), {"tenant": tenant_id}).scalars().all()
+        for job_id in waiting:
+            come = text("UPDATE job SET run_at = :now WHERE job_id = :job").bindparams(bindparam("now", type_=DateTime(True)))
+            connection.execute(come, {"now": datetime.now(UTC) - timedelta(seconds=1), "job": job_id})
+    for job_id in waiting:
+        assert work.run(tenant_id, job_id)
+    reader = Actor(tenant_id, "reader", frozenset())
+    return [work.read(reader, job_id) for job_id in waiting]
+
+
 @dataclass
 class Office:
     """The services over one database with one pack published."""
@@ -39,14 +59,17 @@ class Office:
     drafts: Drafts
     control: ChangeControl
     publishing: Publishing
+    jobs: Jobs
 
     @classmethod
     def open(cls, database: Database, folder: Path) -> Office:
         """With the example pack as publication 1."""
         publish_packs(database, TENANT, [read_pack(PACKS / RULE_SET)], "tests")
         drafts = Drafts(database, SnapshotRegistry(database, EditionFiles(folder)), PACKS / "reference_samples")
-        control = ChangeControl(database, drafts, "America/New_York")
-        return cls(database, drafts, control, Publishing(database, control, "America/New_York"))
+        work = Jobs(database, open_queue(database, 0.1), 60)
+        control = ChangeControl(database, drafts, work, "America/New_York")
+        work.handle("affected_evaluations", lambda run: {})  # impact's own tests look at what it finds
+        return cls(database, drafts, control, Publishing(database, control, work, "America/New_York"), work)
 
     def edit(self, who: Actor, changes: dict[str, object]) -> str:
         """Save the draft with changes as tests.support.governance gives them; its content hash."""
@@ -55,6 +78,10 @@ class Office:
         for path, what in changes.items():
             files[path] = files[path].replace(*what) if isinstance(what, tuple) else str(what)
         return self.drafts.save(who, RULE_SET, files, view.record.etag).record.content_sha256
+
+    def let_the_time_come(self) -> list[JobRecord]:
+        """Run every job that waits, whenever it is due; what each came to."""
+        return run_waiting(self.database, self.jobs, TENANT)
 
     def approved(self) -> str:
         """A change request of the author's draft, approved; its id."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -22,14 +23,18 @@ from rules_service.primitives.errors import NotFound, Refused
 from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
+from rules_service.services.jobs import Jobs
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.publishing import Publishing
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import audit_log, catalog, change_requests, drafts
+from rules_service.storage.change_requests import Control
 from rules_service.storage.clients import SCOPES
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles
+from rules_service.storage.job_queue import open_queue
+from tests.governance.people import run_waiting
 from tests.support.governance import RULE_SET
 from tests.support.server import PACKS
 
@@ -60,8 +65,10 @@ class Lifecycle(RuleBasedStateMachine):
         database = type(self).database
         publish_packs(database, self.tenant, [read_pack(PACKS / RULE_SET)], "tests")
         self.service = Drafts(database, SnapshotRegistry(database, EditionFiles(Path("/nonexistent"))), PACKS / "reference_samples")
-        self.control = ChangeControl(database, self.service, "America/New_York")
-        self.publishing = Publishing(database, self.control, "America/New_York")
+        self.jobs = Jobs(database, open_queue(database, 1), 60)
+        self.jobs.handle("affected_evaluations", lambda run: {})
+        self.control = ChangeControl(database, self.service, self.jobs, "America/New_York")
+        self.publishing = Publishing(database, self.control, self.jobs, "America/New_York")
         with database.writing() as connection:  # the trials of these contents are known; running them again would only be slow
             for title, report in type(self).reports.items():
                 sha256 = files_sha256(CONTENTS[title])
@@ -178,12 +185,12 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule()
     def the_day_comes(self) -> None:
-        due = self.publishing.publish_due(datetime.now(UTC) + timedelta(days=2))
-        mine = [one for one in due if self.state == "scheduled"]
+        done = [job.result for job in run_waiting(self.database, self.jobs, self.tenant) if job.kind == "scheduled_publication"]
+        mine = [one["number"] for one in done if one is not None and one["published"]]
         if self.state == "scheduled":
             self.events += 1
             if self.base == self.live:
-                self.was_published(mine[0].number)
+                self.was_published(mine[-1])
             else:
                 self.events += 1  # refused, and noted as failed
                 self.state = "publish_failed"
@@ -204,9 +211,21 @@ class Lifecycle(RuleBasedStateMachine):
                 self.live = rolled.number
                 self.numbers.add(self.live)
 
+    @rule(share=st.sampled_from(("0.010000", "0.030000")))
+    def an_impact_is_found(self, share: str) -> None:
+        if not self.request:
+            return
+        self.control.note_impact(self.tenant, "ada", RULE_SET, self.under_request, Decimal(share), "jb_0")
+        if self.stands and share > "0.02" and self.needed < 2:
+            self.events += 1
+            self.needed = 2
+            given = self.approvals.get((self.cycle, self.under_request), set())
+            if self.state in ("approved", "scheduled") and len(given) < 2:
+                self.state = "in_review"
+
     @rule(count=st.sampled_from((1, 1, 2)))
     def set_approvals(self, count: int) -> None:
-        self.control.set_approvals(self.actor("ada"), RULE_SET, count, "Because")
+        self.control.set_control(self.actor("ada"), RULE_SET, Control(count), "Because")
         self.events += 1
         self.required = count
 

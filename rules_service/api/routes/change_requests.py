@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -23,6 +24,7 @@ from rules_service.api.requests import (
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.services.change_control import ChangeRequestView
 from rules_service.services.publishing import Published
+from rules_service.storage.change_requests import Control
 from rules_service.storage.clients import Principal
 from rules_service.workflow.lifecycle import STATES
 
@@ -143,6 +145,8 @@ async def roll_back(rule_set_id: str, request: Request, caller: Publisher) -> g.
 async def set_required_approvals(rule_set_id: str, request: Request, caller: Publisher) -> g.ApprovalsAnswer:
     """How many approvals a change of this rule set needs, from the next submission on."""
     body = await read_struct(request, ApprovalsBody)
-    control = state_of(request).change_control
-    await asyncio.to_thread(control.set_approvals, actor_of(request, caller), rule_set_id, body.required_approvals, body.reason)
-    return g.ApprovalsAnswer(rule_set_id=rule_set_id, required_approvals=body.required_approvals)
+    wanted = Control(body.required_approvals, Decimal(body.second_above_share))
+    await asyncio.to_thread(state_of(request).change_control.set_control, actor_of(request, caller), rule_set_id, wanted, body.reason)
+    return g.ApprovalsAnswer(
+        rule_set_id=rule_set_id, required_approvals=body.required_approvals, second_above_share=body.second_above_share
+    )

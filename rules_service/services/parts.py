@@ -1,0 +1,73 @@
+"""What a process of the service is made of, serving or working. Built once, closed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rules_service.services.audit import AuditTrail, signing_key
+from rules_service.services.change_control import ChangeControl
+from rules_service.services.drafts import Drafts
+from rules_service.services.emergencies import Emergencies
+from rules_service.services.history import History
+from rules_service.services.impact import Impact
+from rules_service.services.jobs import Jobs
+from rules_service.services.publishing import Publishing
+from rules_service.services.replay import Replays
+from rules_service.services.settings import Settings
+from rules_service.services.snapshot import SnapshotRegistry
+from rules_service.services.validate_claim import ClaimValidator, open_validator
+from rules_service.storage.database import Database
+from rules_service.storage.job_queue import open_queue
+from rules_service.storage.writer import EvaluationWriter
+
+
+@dataclass
+class Parts:
+    """The use cases of one process, on one database."""
+
+    settings: Settings
+    database: Database
+    snapshots: SnapshotRegistry
+    writer: EvaluationWriter
+    validator: ClaimValidator
+    jobs: Jobs
+    drafts: Drafts
+    change_control: ChangeControl
+    publishing: Publishing
+    emergencies: Emergencies
+    impact: Impact
+    history: History
+    replays: Replays
+    audit: AuditTrail
+
+    def close(self) -> None:
+        """Finish the step of the job that runs, store what waits, then close."""
+        self.jobs.close()
+        self.writer.close()
+        self.database.close()
+
+
+def build_parts(settings: Settings) -> Parts:
+    """Open everything a process needs. Jobs are made, and run once `jobs.start` is called."""
+    database = Database(settings.database_url)
+    registry, writer, validator = open_validator(settings, database)
+    hold = frozenset(settings.hold_severities)
+    work = Jobs(database, open_queue(database, settings.job_seconds), settings.job_lease_seconds)
+    drafts = Drafts(database, registry, settings.reference_samples)
+    control = ChangeControl(database, drafts, work, settings.time_zone)
+    return Parts(
+        settings,
+        database,
+        registry,
+        writer,
+        validator,
+        work,
+        drafts,
+        control,
+        Publishing(database, control, work, settings.time_zone),
+        Emergencies(database, work),
+        Impact(database, registry, validator.cipher, work, control, hold),
+        History(database),
+        Replays(database, registry, validator.cipher, hold),
+        AuditTrail(database, signing_key(settings.data_dir / "audit.key")),
+    )

@@ -1,0 +1,170 @@
+"""Repository of jobs. The job's row says who may run it; every step is stored in the transaction that renews its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+
+from rules_service.primitives.canonical import canonical_bytes
+from rules_service.primitives.errors import NotFound, Refused
+from rules_service.storage import job_tables as j
+from rules_service.storage import tables as t
+from rules_service.storage.catalog import utc
+from rules_service.storage.cipher import Sealed
+from rules_service.storage.ids import new_id
+
+_job = t.core(j.Job)
+_item = t.core(j.JobItem)
+_upload = t.core(j.JobUpload)
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED: frozenset[JobState] = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job as it stands. `done` and `total` count what its kind counts: claims, evaluations, events."""
+
+    job_id: str
+    kind: str
+    parameters: Mapping[str, Any]
+    state: JobState
+    done: int
+    total: int | None
+    failure: str | None
+    result: Mapping[str, Any] | None
+    cancel_requested: bool
+    run_at: datetime
+    attempts: int
+    created_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+def _record(row: Any) -> JobRecord:
+    values = {name: getattr(row, name) for name in JobRecord.__slots__}
+    for name in ("run_at", "created_at", "finished_at"):
+        values[name] = None if values[name] is None else utc(values[name])
+    values["parameters"] = msgspec.json.decode(row.parameters)
+    values["result"] = None if row.result is None else msgspec.json.decode(row.result)
+    return JobRecord(**values)
+
+
+def add(connection: Connection, tenant_id: str, kind: str, parameters: Mapping[str, Any], run_at: datetime, who: str, now: datetime) -> str:
+    """Store a job that waits for its time; its id."""
+    job_id = new_id("jb")
+    connection.execute(
+        insert(_job).values(
+            tenant_id=tenant_id, job_id=job_id, kind=kind, parameters=canonical_bytes(parameters), state="queued", done=0, cancel_requested=False,
+            run_at=run_at, attempts=0, created_by=who, created_at=now,
+        )
+    )  # fmt: skip
+    return job_id
+
+
+def find(connection: Connection, tenant_id: str, job_id: str, lock: bool = False) -> JobRecord:
+    """One job; NotFound also for another tenant's."""
+    query = select(_job).where(_job.c.tenant_id == tenant_id, _job.c.job_id == job_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise NotFound("no such job")
+    return _record(row)
+
+
+def listed(connection: Connection, tenant_id: str, kind: str | None, limit: int) -> list[JobRecord]:
+    """Jobs newest first."""
+    query = select(_job).where(_job.c.tenant_id == tenant_id)
+    if kind is not None:
+        query = query.where(_job.c.kind == kind)
+    return [_record(row) for row in connection.execute(query.order_by(_job.c.job_id.desc()).limit(limit))]
+
+
+def succeeded(connection: Connection, tenant_id: str, kind: str) -> list[JobRecord]:
+    """The jobs of a kind that came to a result."""
+    query = select(_job).where(_job.c.tenant_id == tenant_id, _job.c.kind == kind, _job.c.state == "succeeded")
+    return [_record(row) for row in connection.execute(query.order_by(_job.c.job_id))]
+
+
+def runnable(connection: Connection, now: datetime) -> list[tuple[str, str]]:
+    """(tenant, job) of all that are due, or whose runner's lease ran out, oldest first."""
+    due = and_(_job.c.state == "queued", _job.c.run_at <= now)
+    left = and_(_job.c.state == "running", _job.c.lease_until <= now)
+    rows = connection.execute(select(_job.c.tenant_id, _job.c.job_id).where(or_(due, left)).order_by(_job.c.run_at, _job.c.job_id))
+    return [(row.tenant_id, row.job_id) for row in rows]
+
+
+def take(connection: Connection, tenant_id: str, job_id: str, owner: str, now: datetime, seconds: float) -> JobRecord | None:
+    """The job, now the owner's for the next seconds; None when it has ended, is not due, or another runs it."""
+    due = or_(_job.c.state == "queued", and_(_job.c.state == "running", _job.c.lease_until <= now))
+    taken = connection.execute(
+        update(_job)
+        .where(_job.c.tenant_id == tenant_id, _job.c.job_id == job_id, _job.c.run_at <= now, due)
+        .values(state="running", owner=owner, lease_until=now + timedelta(seconds=seconds), attempts=_job.c.attempts + 1)
+    )
+    return find(connection, tenant_id, job_id) if taken.rowcount else None
+
+
+def renew(connection: Connection, tenant_id: str, job_id: str, owner: str, now: datetime, seconds: float, **values: Any) -> bool:
+    """Lengthen the lease and note progress; False when the job is no longer the owner's."""
+    values["lease_until"] = now + timedelta(seconds=seconds)
+    key = (_job.c.tenant_id == tenant_id, _job.c.job_id == job_id, _job.c.owner == owner, _job.c.state == "running")
+    return connection.execute(update(_job).where(*key).values(**values)).rowcount == 1
+
+
+def finish(
+    connection: Connection,
+    tenant_id: str,
+    job_id: str,
+    state: JobState,
+    now: datetime,
+    result: Mapping[str, Any] | None,
+    failure: str | None,
+) -> None:
+    """End a job; what was uploaded for it is erased."""
+    connection.execute(
+        update(_job)
+        .where(_job.c.tenant_id == tenant_id, _job.c.job_id == job_id)
+        .values(state=state, finished_at=now, owner=None, lease_until=None, failure=failure, result=None if result is None else canonical_bytes(result))
+    )  # fmt: skip
+    connection.execute(delete(_upload).where(_upload.c.tenant_id == tenant_id, _upload.c.job_id == job_id))
+
+
+def request_cancel(connection: Connection, tenant_id: str, job_id: str, now: datetime) -> JobRecord:
+    """Cancel a job that waits, or ask the one that runs to stop after its step. Refused when it has ended."""
+    record = find(connection, tenant_id, job_id, lock=True)
+    if record.state in ENDED:
+        raise Refused("state-conflict", f"The job has ended: it is {record.state}.")
+    if record.state == "queued":
+        finish(connection, tenant_id, job_id, "cancelled", now, None, None)
+    else:
+        connection.execute(update(_job).where(_job.c.tenant_id == tenant_id, _job.c.job_id == job_id).values(cancel_requested=True))
+    return find(connection, tenant_id, job_id)
+
+
+def add_item(connection: Connection, tenant_id: str, job_id: str, number: int, body: bytes) -> None:
+    """Store what a step came to; a step done before cannot be stored again."""
+    connection.execute(insert(_item).values(tenant_id=tenant_id, job_id=job_id, number=number, body=body))
+
+
+def items(connection: Connection, tenant_id: str, job_id: str) -> Iterator[tuple[int, bytes]]:
+    """(number, body) of every step done, in order."""
+    query = select(_item.c.number, _item.c.body).where(_item.c.tenant_id == tenant_id, _item.c.job_id == job_id).order_by(_item.c.number)
+    for row in connection.execute(query):
+        yield row.number, row.body
+
+
+def add_upload(connection: Connection, tenant_id: str, job_id: str, number: int, sealed: Sealed) -> None:
+    """Store a sealed part of what was sent for a job."""
+    values = {"key_id": sealed.key_id, "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}
+    connection.execute(insert(_upload).values(tenant_id=tenant_id, job_id=job_id, number=number, **values))
+
+
+def uploads(connection: Connection, tenant_id: str, job_id: str) -> list[tuple[int, Sealed]]:
+    """The sealed parts of what was sent for a job, in order."""
+    query = select(_upload).where(_upload.c.tenant_id == tenant_id, _upload.c.job_id == job_id).order_by(_upload.c.number)
+    return [(row.number, Sealed(row.key_id, row.nonce, row.ciphertext)) for row in connection.execute(query)]
