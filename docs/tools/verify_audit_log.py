@@ -58,7 +58,8 @@ def verify_checkpoint(path, hashes):
     at = kept["at"].replace("Z", "+00:00")
     if "." not in at:
         at = at[:19] + ".000000" + at[19:]
-    signed = f"payer rules service audit checkpoint\n{kept['tenant_id']}\n{kept['seq']}\n{kept['hash']}\n{at}\n"
+    told = (kept["tenant_id"], kept["seq"], kept["hash"], kept["seal"], kept["seal_hash"], at)
+    signed = "payer rules service checkpoint\n" + "".join(f"{one}\n" for one in told)
     try:
         Ed25519PublicKey.from_public_bytes(base64.b64decode(kept["public_key"])).verify(
             base64.b64decode(kept["signature"]), signed.encode()

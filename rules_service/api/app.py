@@ -26,12 +26,28 @@ from rules_service.api.routes import (
     jobs,
     operations,
     reference,
+    waivers,
     x12,
 )
 from rules_service.api.state import AppState
 from rules_service.services.settings import Settings, load_settings
 
-SUBJECTS = (claims, x12, evaluations, catalog, drafts, impact, change_requests, emergencies, history, jobs, audit, reference, operations)
+SUBJECTS = (
+    claims,
+    x12,
+    evaluations,
+    waivers,
+    catalog,
+    drafts,
+    impact,
+    change_requests,
+    emergencies,
+    history,
+    jobs,
+    audit,
+    reference,
+    operations,
+)
 """Modules of routes, in the order of the contract."""
 
 

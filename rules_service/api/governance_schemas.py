@@ -242,11 +242,13 @@ class VerificationAnswer(Answer):
 
 
 class CheckpointAnswer(Answer):
-    """The log's head, signed with Ed25519 over the documented text."""
+    """The heads of the log and of the seals over evaluations, signed with Ed25519 over the documented text."""
 
     tenant_id: str
     seq: int
     hash: str
+    seal: int
+    seal_hash: str
     at: datetime
     public_key: str
     signature: str
@@ -274,3 +276,50 @@ class JobList(Answer):
     """Jobs, newest first."""
 
     data: list[JobAnswer]
+
+
+class WaiverAnswer(Answer):
+    """A waiver: of one claim's finding, or (`standing`) of a code for a payer and billing provider. `uses` counts evaluations it marked."""
+
+    waiver_id: str
+    scope: str
+    evaluation_id: str
+    rule_id: str
+    code: str
+    payer_id: str | None
+    billing_npi: str | None
+    reason_code: str
+    waived_by: str
+    on_behalf_of: str | None
+    waived_at: datetime
+    expires_on: date
+    uses: int
+    ended_by: str | None
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+class WaiverList(Answer):
+    """Waivers, newest first."""
+
+    data: list[WaiverAnswer]
+
+
+class EvaluationSummaryAnswer(Answer):
+    """A stored evaluation as lists show it."""
+
+    evaluation_id: str
+    lineage_id: str
+    evaluated_at: datetime
+    client_id: str
+    payer_id: str
+    claim_type: str
+    outcome: str
+    catalog_epoch: int
+
+
+class EvaluationPage(Answer):
+    """Evaluations newest first; ask for those before `next_before` for the following page."""
+
+    data: list[EvaluationSummaryAnswer]
+    next_before: str | None

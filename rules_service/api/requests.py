@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -96,6 +96,35 @@ class ImpactBody(Body, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] = 0
 
 
+class WaiverBody(Body, frozen=True):
+    """The finding that is passed, why (one of the reasons its rule allows), until which day, and by whom if not by the caller."""
+
+    finding_id: Text
+    reason_code: Text
+    expires_on: date
+    scope: Literal["finding", "standing"] = "finding"
+    on_behalf_of: Annotated[str, msgspec.Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._:@-]+$")] | None = None
+
+
+class SearchBody(Body, frozen=True):
+    """Evaluations of a claim by its patient control number, which stands in no URL."""
+
+    patient_control_number: Text
+
+
+class KeptSealBody(Body, frozen=True):
+    """A seal's number and hash as an auditor kept them."""
+
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    hash: Sha256
+
+
+class VerifyEvaluationsBody(Body, frozen=True):
+    """Seals kept outside, which must still be there."""
+
+    seals: tuple[KeptSealBody, ...] = ()
+
+
 class CheckpointBody(Body, frozen=True):
     """An event's number and hash as an auditor kept them."""
 
@@ -122,6 +151,9 @@ BODIES: tuple[type[Body], ...] = (
     ReplayBody,
     ImpactBody,
     VerifyBody,
+    WaiverBody,
+    SearchBody,
+    VerifyEvaluationsBody,
 )
 _decoders = {kind: StrictDecoder(kind, "request") for kind in BODIES}
 

@@ -60,7 +60,7 @@ class AppState(Parts):
         """Open everything, and run jobs unless others do."""
         state = cls(**vars(build_parts(settings)))
         if settings.runs_jobs:
-            state.jobs.start()
+            state.start_working()
         return state
 
     @property

@@ -60,7 +60,7 @@ def worker() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
     parts = build_parts(load_settings())
-    parts.jobs.start()
+    parts.start_working()
     print("the worker runs jobs", flush=True)
     stopped.wait()
     parts.close()

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rules_service.services.acting import Actor, now_utc
-from rules_service.storage import audit_log
+from rules_service.storage import audit_log, evidence
 from rules_service.storage.database import Database
 from rules_service.storage.key_file import kept_secret
-from rules_service.workflow.audit_chain import Break, Event, Link, first_break
+from rules_service.workflow.audit_chain import GENESIS, Break, Event, Link, first_break
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +30,27 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The log's head at an instant, signed: an auditor keeps it and holds the log to it later."""
+    """The heads of the log and of the seals over evaluations at an instant, signed: an auditor keeps it and holds the log to it later."""
 
     tenant_id: str
     seq: int
     hash: str
+    seal: int
+    seal_hash: str
     at: datetime
     public_key: str
     signature: str
 
 
-def checkpoint_text(tenant_id: str, seq: int, hashed: str, at: datetime) -> bytes:
-    """The bytes that are signed."""
-    return f"payer rules service audit checkpoint\n{tenant_id}\n{seq}\n{hashed}\n{at.isoformat(timespec='microseconds')}\n".encode()
+def checkpoint_text(tenant_id: str, seq: int, hashed: str, seal: int, seal_hash: str, at: datetime) -> bytes:
+    """The bytes that are signed: a title, the tenant, the log's last event and its hash, the last seal and its hash, the instant."""
+    lines = ("payer rules service checkpoint", tenant_id, seq, hashed, seal, seal_hash, at.isoformat(timespec="microseconds"))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def public_text(key: Ed25519PrivateKey) -> str:
+    """The public key as base64 of its 32 bytes."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
 
 
 class AuditTrail:
@@ -75,10 +83,11 @@ class AuditTrail:
         """The head as it stands, signed with Ed25519."""
         with self._database.reading() as connection:
             seq, hashed = audit_log.head(connection, actor.tenant_id)
+            seal = evidence.last_seal(connection, actor.tenant_id)
+        sealed = (seal.number, seal.hash) if seal is not None else (0, GENESIS)
         at = now_utc()
-        signature = self._key.sign(checkpoint_text(actor.tenant_id, seq, hashed, at))
-        public = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return Checkpoint(actor.tenant_id, seq, hashed, at, base64.b64encode(public).decode(), base64.b64encode(signature).decode())
+        signature = self._key.sign(checkpoint_text(actor.tenant_id, seq, hashed, *sealed, at))
+        return Checkpoint(actor.tenant_id, seq, hashed, *sealed, at, public_text(self._key), base64.b64encode(signature).decode())
 
     def export(self, actor: Actor) -> Iterator[bytes]:
         """Every event as a line of JSON, and a last line that counts them and names the head, so that a cut file is seen."""

@@ -8,14 +8,18 @@ from rules_service.services.audit import AuditTrail, signing_key
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
 from rules_service.services.emergencies import Emergencies
+from rules_service.services.evidence import Evidence
 from rules_service.services.history import History
 from rules_service.services.impact import Impact
 from rules_service.services.jobs import Jobs
 from rules_service.services.publishing import Publishing
+from rules_service.services.recurring import Recurring
 from rules_service.services.replay import Replays
+from rules_service.services.sealing import Sealing
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ClaimValidator, open_validator
+from rules_service.services.waivers import Waivers
 from rules_service.storage.database import Database
 from rules_service.storage.job_queue import open_queue
 from rules_service.storage.writer import EvaluationWriter
@@ -39,22 +43,34 @@ class Parts:
     history: History
     replays: Replays
     audit: AuditTrail
+    waivers: Waivers
+    sealing: Sealing
+    evidence: Evidence
+    recurring: Recurring
+
+    def start_working(self) -> None:
+        """Run jobs and what recurs in this process."""
+        self.jobs.start()
+        self.recurring.start()
 
     def close(self) -> None:
         """Finish the step of the job that runs, store what waits, then close."""
         self.jobs.close()
+        self.recurring.close()
         self.writer.close()
         self.database.close()
 
 
 def build_parts(settings: Settings) -> Parts:
-    """Open everything a process needs. Jobs are made, and run once `jobs.start` is called."""
+    """Open everything a process needs. Jobs are made; they are run once `start_working` is called."""
     database = Database(settings.database_url)
     registry, writer, validator = open_validator(settings, database)
     hold = frozenset(settings.hold_severities)
     work = Jobs(database, open_queue(database, settings.job_seconds), settings.job_lease_seconds)
     drafts = Drafts(database, registry, settings.reference_samples)
     control = ChangeControl(database, drafts, work, settings.time_zone)
+    key = signing_key(settings.data_dir / "audit.key")
+    sealing = Sealing(database, key, work)
     return Parts(
         settings,
         database,
@@ -69,5 +85,9 @@ def build_parts(settings: Settings) -> Parts:
         Impact(database, registry, validator.cipher, work, control, hold),
         History(database),
         Replays(database, registry, validator.cipher, hold),
-        AuditTrail(database, signing_key(settings.data_dir / "audit.key")),
+        AuditTrail(database, key),
+        Waivers(database, validator.cipher),
+        sealing,
+        Evidence(database),
+        Recurring(settings.seal_seconds, sealing.seal_all),
     )

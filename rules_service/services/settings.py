@@ -15,7 +15,10 @@ class Settings(BaseSettings):
     database_url: str = "sqlite:///data/rules.db"
     data_dir: Path = Path("data")
     claim_key: str | None = None
-    """256-bit key for claim bodies, base64; without it a key file is made in `data_dir`."""
+    """256-bit key for claim bodies, base64; without it a key file is made in `data_dir`. After a rotation, those before it follow,
+    separated by commas."""
+    search_key: str | None = None
+    """256-bit key of the hashes by which claims are found, base64; given with `claim_key`, and never rotated."""
     port: int = 8000
     host: str = "127.0.0.1"
     workers: int = 1
@@ -25,6 +28,8 @@ class Settings(BaseSettings):
     """Whether a serving process runs jobs too. On PostgreSQL, `rules-service worker` processes may run them instead."""
     job_seconds: float = 1.0
     """How often a process looks for jobs that are due."""
+    seal_seconds: float = 2.0
+    """How often evaluations that no seal covers are sealed, by the processes that run jobs."""
     job_lease_seconds: float = 60.0
     """How long after its last step a job counts as left by a process that was killed, and is taken up by another."""
     tenant_id: str = "default"

@@ -9,13 +9,16 @@ from functools import partial
 
 from rules_service.claim.claim import Claim
 from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.findings.waivers import WaiverBook
 from rules_service.primitives.dates import EffectivePeriod
+from rules_service.primitives.errors import NotFound
 from rules_service.reference.lookups import Edition, EditionCatalog
 from rules_service.rules.selection import ScopeKey, scope_matches
-from rules_service.storage import blobs, catalog
+from rules_service.storage import blobs, catalog, waivers
 from rules_service.storage.catalog import EditionRecord, PayerRecord
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles, Reader
+from rules_service.storage.evaluations import standing_versions
 
 MAX_POLICIES = 512
 
@@ -45,7 +48,7 @@ def _key(name: str) -> str:
 
 
 class Snapshot:
-    """Everything published up to an epoch. Immutable but for its cache of policies."""
+    """Everything published up to an epoch. Immutable but for its cache of policies and the waivers that lie over it."""
 
     def __init__(
         self,
@@ -55,12 +58,14 @@ class Snapshot:
         records: list[EditionRecord],
         payers: PayerDirectory,
         cache: SliceCache,
+        waivers: WaiverBook,
     ) -> None:
         self.epoch = epoch
         self.publications = publications
         self.editions = editions
         self.edition_records = records
         self.payers = payers
+        self.waivers = waivers
         self._cache = cache
         self._policies: dict[ScopeKey, Policy] = {}
 
@@ -84,7 +89,7 @@ class Snapshot:
         """The same catalog with one rule set as it would be published; for trying, never for answering."""
         others = [one for one in self.publications if one.rule_set_id != publication.rule_set_id]
         editions = self.editions.with_editions(tables)
-        return Snapshot(self.epoch, [*others, publication], editions, self.edition_records, self.payers, SliceCache(64))
+        return Snapshot(self.epoch, [*others, publication], editions, self.edition_records, self.payers, SliceCache(64), self.waivers)
 
 
 class SnapshotRegistry:
@@ -105,12 +110,16 @@ class SnapshotRegistry:
         """The snapshot of the tenant's epoch in the database now."""
         with self._lock:
             with self._database.reading() as connection:
-                epoch = catalog.current_epoch(connection, tenant_id)
+                epoch, version = standing_versions(connection, {tenant_id}).get(tenant_id, (None, 0))
+            if epoch is None:
+                raise NotFound("no such tenant")
             known = self._current.get(tenant_id)
-            if known is not None and known.epoch == epoch:
-                return known
-            loaded = self._current[tenant_id] = self.at(tenant_id, epoch)
-            return loaded
+            if known is None or known.epoch != epoch:
+                known = self._current[tenant_id] = self.at(tenant_id, epoch)
+            if known.waivers.version != version:
+                with self._database.reading() as connection:
+                    known.waivers = waivers.book(connection, tenant_id)
+            return known
 
     def at(self, tenant_id: str, epoch: int) -> Snapshot:
         """The snapshot of any epoch."""
@@ -127,7 +136,7 @@ class SnapshotRegistry:
                 found.append(
                     Edition(pin.name, pin.sha256[:12], pin.sha256, EffectivePeriod(date.min), 0, self._opener(tenant_id, pin.sha256))
                 )
-        return Snapshot(epoch, publications, EditionCatalog(found), records, PayerDirectory(payers), self._cache)
+        return Snapshot(epoch, publications, EditionCatalog(found), records, PayerDirectory(payers), self._cache, WaiverBook(0))
 
     def _opener(self, tenant_id: str, sha256: str) -> Callable[[], Reader]:
         return self._files.opener(sha256, partial(self._fetch, tenant_id, sha256))

@@ -17,6 +17,7 @@ from rules_service.engine.evaluate import Answer, explanation, judge
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Disposition, Evaluation, Judgement, Pins, PublicationPin, ReferencePin
 from rules_service.findings.finding import SEVERITY_RANK
+from rules_service.findings.waivers import Waiver, WaiverBook, with_waivers
 from rules_service.primitives.canonical import canonical_bytes, content_hash, sha256_hex
 from rules_service.primitives.errors import NotFound, StateConflict, StorageUnavailable
 from rules_service.reference.lookups import Lookups
@@ -100,8 +101,10 @@ class ClaimValidator:
     async def dry_run(self, claim: Claim, principal: Principal) -> Answered:
         """Judge without storing; the answer has no id."""
         snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
-        evaluation, _, _, _ = self._judge(self.received(claim), principal, snapshot, None)
-        return Answered(encode_json(evaluation), snapshot.epoch, None)
+        evaluation, _, payer_id, _ = self._judge(self.received(claim), principal, snapshot, None)
+        matched = _waived(snapshot.waivers, evaluation, payer_id, claim)
+        body = encode_json(evaluation)
+        return Answered(with_waivers(body, matched) if matched else body, snapshot.epoch, None)
 
     async def _validate_all(self, claims: list[Claim], principal: Principal, idempotency: tuple[str, str] | None) -> list[Answered]:
         claims = [self.received(claim) for claim in claims]
@@ -117,10 +120,7 @@ class ClaimValidator:
             except StaleCatalog:
                 snapshot = await asyncio.to_thread(self._registry.refresh, principal.tenant_id)
                 continue
-            return [
-                Answered(with_control_number(row.body, claim.patient_control_number), row.catalog_epoch, row.evaluation_id)
-                for row, claim in zip(rows, claims, strict=True)
-            ]
+            return [Answered(_answer(row, claim), row.catalog_epoch, row.evaluation_id) for row, claim in zip(rows, claims, strict=True)]
         raise StorageUnavailable("the catalog is being published faster than this claim can be judged")
 
     def _rows(
@@ -129,7 +129,7 @@ class ClaimValidator:
         return [self._row(claim, principal, snapshot, idempotency) for claim in claims]
 
     def _row(self, claim: Claim, principal: Principal, snapshot: Snapshot, idempotency: tuple[str, str] | None) -> EvaluationRow:
-        evaluation_id = new_id("ev")
+        evaluation_id, book = new_id("ev"), snapshot.waivers
         evaluation, input_bytes, payer_id, preview = self._judge(claim, principal, snapshot, evaluation_id)
         pins = pin_set(evaluation.pins)
         return EvaluationRow(
@@ -137,6 +137,8 @@ class ClaimValidator:
             client_id=principal.client_id, payer_id=payer_id, claim_type=claim.claim_type, outcome=evaluation.outcome, catalog_epoch=snapshot.epoch,
             input_sha256=evaluation.pins.input_sha256, pins_sha256=sha256_hex(pins), pins=pins, body=encode_json(msgspec.structs.replace(evaluation, patient_control_number="")), preview=preview,
             sealed=self.cipher.seal(input_bytes, principal.tenant_id, evaluation_id),
+            control_hash=self.cipher.control_hash(principal.tenant_id, claim.patient_control_number), waivers_version=book.version,
+            waivers=_waived(book, evaluation, payer_id, claim),
             idempotency_key=idempotency[0] if idempotency else None, fingerprint=idempotency[1] if idempotency else None,
         )  # fmt: skip
 
@@ -173,17 +175,23 @@ class ClaimValidator:
         return Answered(self._whole(stored, principal.tenant_id), stored.catalog_epoch, stored.evaluation_id, replayed=True)
 
     def read(self, tenant_id: str, evaluation_id: str) -> Answered:
-        """A stored evaluation, byte for byte."""
+        """A stored evaluation, byte for byte but for the findings that are waived now."""
         with self._database.reading() as connection:
             stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
         return Answered(self._whole(stored, tenant_id), stored.catalog_epoch, stored.evaluation_id)
 
     def _whole(self, stored: evaluations.StoredEvaluation, tenant_id: str) -> bytes:
         """The bytes that were answered: the control number is kept with the encrypted claim, and goes when that is erased."""
-        if stored.sealed is None:
-            return with_control_number(stored.body, None)
-        claim = self.cipher.open(stored.sealed, tenant_id, stored.evaluation_id)
-        return with_control_number(stored.body, _control_number.decode(claim).patient_control_number)
+        claim = None if stored.sealed is None else self.cipher.open(stored.sealed, tenant_id, stored.evaluation_id)
+        whole = with_control_number(stored.body, None if claim is None else _few.decode(claim).patient_control_number)
+        book = self._registry.current(tenant_id).waivers
+        if not book:
+            return whole
+        document = msgspec.json.decode(stored.body)
+        findings = [(one["finding_key"], one["code"]) for one in document["findings"]]
+        npi = None if claim is None else billing_npi(claim)
+        matched = book.matching(findings, document["lineage_id"], stored.payer_id, npi, datetime.now(UTC).date())
+        return with_waivers(whole, matched) if matched else whole
 
     def explain(self, tenant_id: str, evaluation_id: str) -> bytes:
         """Each condition of each rule that concerned the claim, true, false or unknown, with the facts seen (never PHI)."""
@@ -201,7 +209,7 @@ class ClaimValidator:
 
 def open_validator(settings: Settings, database: Database) -> tuple[SnapshotRegistry, EvaluationWriter, ClaimValidator]:
     """A process's validator with what it rests on; whoever opens it closes the writer."""
-    cipher = ClaimCipher.from_text_or_file(settings.claim_key, settings.data_dir / "claim.key")
+    cipher = ClaimCipher.from_settings(settings.claim_key, settings.search_key, settings.data_dir)
     registry = SnapshotRegistry(database, EditionFiles(settings.data_dir / "editions"))
     writer = EvaluationWriter(database)
     validator = ClaimValidator(database, registry, writer, cipher, frozenset(settings.hold_severities), settings.time_zone)
@@ -228,12 +236,41 @@ def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple
     return answer, payer_id, pins, input_bytes
 
 
-class _ControlNumber(msgspec.Struct):
+class _Billing(msgspec.Struct):
+    npi: str | None = None
+
+
+class _Providers(msgspec.Struct):
+    billing: _Billing
+
+
+class _Few(msgspec.Struct):
+    """The few members of a stored claim that overlays need."""
+
     patient_control_number: str
+    providers: _Providers
 
 
-_control_number = msgspec.json.Decoder(_ControlNumber)
+_few = msgspec.json.Decoder(_Few)
 _NO_NUMBER = b'"patient_control_number":""'
+
+
+def billing_npi(claim: bytes) -> str | None:
+    """The billing provider's NPI of a claim's bytes."""
+    return _few.decode(claim).providers.billing.npi
+
+
+def _waived(book: WaiverBook, evaluation: Evaluation, payer_id: str, claim: Claim) -> dict[str, Waiver]:
+    if not book:
+        return {}
+    findings = [(finding.finding_key, finding.code) for finding in evaluation.findings]
+    day = evaluation.evaluated_at.date()
+    return book.matching(findings, evaluation.lineage_id, payer_id, claim.providers.billing.npi, day)
+
+
+def _answer(row: EvaluationRow, claim: Claim) -> bytes:
+    body = with_control_number(row.body, claim.patient_control_number)
+    return with_waivers(body, row.waivers) if row.waivers else body
 
 
 def with_control_number(stored: bytes, number: str | None) -> bytes:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from rules_service.storage.key_file import kept_secret
+
+CLAIM_KEY_FILE = "claim.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,35 +28,71 @@ class Sealed:
 
 
 class ClaimCipher:
-    """Seals and opens claim bodies with one 256-bit key. The key is never in the database."""
+    """Seals claim bodies with the current 256-bit key and opens those sealed with any key it knows. No key is in the database.
 
-    def __init__(self, key: bytes) -> None:
-        if len(key) != 32:
-            raise ValueError("the claim key has 32 bytes, given as base64: leave CLAIM_KEY out and the service makes its own key file")
-        self._cipher = AESGCM(key)
-        self._lineage_key = hmac.new(key, b"lineage", hashlib.sha256).digest()
-        self.key_id = hashlib.sha256(b"claim-key-id" + key).hexdigest()[:16]
+    What is searched for by keyed hash has a key of its own, so that it stays findable when the claim key is rotated.
+    """
+
+    def __init__(self, keys: Sequence[bytes], search_key: bytes, reload: Callable[[], Sequence[bytes]] | None = None) -> None:
+        self._search_key = search_key
+        self._reload = reload
+        self._know(keys)
+
+    def _know(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != 32 for key in (*keys, self._search_key)):
+            raise ValueError(
+                "a key has 32 bytes, given as base64: leave CLAIM_KEY and SEARCH_KEY out and the service makes its own key files"
+            )
+        self._ciphers = {key_name(key): AESGCM(key) for key in keys}
+        self.key_id = key_name(keys[0])
 
     @classmethod
-    def from_text_or_file(cls, text: str | None, path: Path) -> ClaimCipher:
-        """The key given as base64, else the one in a file, made once with owner-only permission."""
-        if text:
-            return cls(base64.b64decode(text, validate=True))
-        return cls(base64.b64decode(kept_secret(path, lambda: base64.b64encode(os.urandom(32))), validate=True))
+    def from_settings(cls, claim_keys: str | None, search_key: str | None, folder: Path) -> ClaimCipher:
+        """Keys given as base64 (the current one first, those before it after commas), else those of files made once for their owner."""
+        if bool(claim_keys) != bool(search_key):
+            raise ValueError("CLAIM_KEY and SEARCH_KEY are given both or neither: machines that share a database must share both")
+        if claim_keys and search_key:
+            return cls([base64.b64decode(one, validate=True) for one in claim_keys.split(",")], base64.b64decode(search_key, validate=True))
+        path = folder / CLAIM_KEY_FILE
+
+        def kept() -> list[bytes]:
+            return [base64.b64decode(line, validate=True) for line in kept_secret(path, new_key_text).split()]
+
+        return cls(kept(), base64.b64decode(kept_secret(folder / "search.key", new_key_text), validate=True), kept)
 
     def seal(self, body: bytes, tenant_id: str, evaluation_id: str) -> Sealed:
         """Encrypt a claim body."""
         nonce = os.urandom(12)
-        return Sealed(self.key_id, nonce, self._cipher.encrypt(nonce, body, f"{tenant_id}/{evaluation_id}".encode()))
+        sealed = self._ciphers[self.key_id].encrypt(nonce, body, f"{tenant_id}/{evaluation_id}".encode())
+        return Sealed(self.key_id, nonce, sealed)
 
     def open(self, sealed: Sealed, tenant_id: str, evaluation_id: str) -> bytes:
         """Decrypt a claim body; ValueError when key, tenant, evaluation or bytes are not those it was sealed with."""
+        if sealed.key_id not in self._ciphers and self._reload is not None:
+            self._know(self._reload())  # another process has rotated the key
+        cipher = self._ciphers.get(sealed.key_id)
+        if cipher is None:
+            raise ValueError("the claim body was sealed with a key that is not known here")
         try:
-            return self._cipher.decrypt(sealed.nonce, sealed.ciphertext, f"{tenant_id}/{evaluation_id}".encode())
+            return cipher.decrypt(sealed.nonce, sealed.ciphertext, f"{tenant_id}/{evaluation_id}".encode())
         except InvalidTag:
             raise ValueError("the claim body cannot be opened with this key") from None
 
     def lineage(self, *parts: str) -> str:
         """The lineage id of a claim: equal for every check of one claim, keyed so that it tells nothing of the parts."""
-        digest = hmac.new(self._lineage_key, "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
+        digest = hmac.new(self._search_key, b"lineage\x1f" + "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
         return f"li_{digest[:32]}"
+
+    def control_hash(self, tenant_id: str, number: str) -> str:
+        """The keyed hash by which a patient control number is found, and from which it cannot be read."""
+        return hmac.new(self._search_key, f"control\x1f{tenant_id}\x1f{number}".encode(), hashlib.sha256).hexdigest()
+
+
+def key_name(key: bytes) -> str:
+    """The name of a key, which stands with what it sealed."""
+    return hashlib.sha256(b"claim-key-id" + key).hexdigest()[:16]
+
+
+def new_key_text() -> bytes:
+    """A new random key as base64."""
+    return base64.b64encode(os.urandom(32))

@@ -17,7 +17,9 @@ _api_client = t.core(t.ApiClient)
 
 SCOPES: dict[str, str] = {
     "claims:validate": "Validate claims and read the capabilities",
-    "evaluations:read": "Read stored evaluations and their explanations",
+    "evaluations:read": "Read stored evaluations, their explanations and waivers, and search for them",
+    "waivers:write": "Waive findings of one claim, and end waivers",
+    "waivers:standing": "Waive a code for a payer and billing provider",
     "rules:read": "Read payers, rule sets, publications, kinds and facts",
     "reference:read": "Read reference-table editions",
     "reference:write": "Load reference-table editions",
@@ -33,7 +35,7 @@ SCOPES: dict[str, str] = {
     "metrics:read": "Read metrics",
 }
 ROLES: dict[str, tuple[str, ...]] = {
-    "ehr_client": ("claims:validate", "evaluations:read"),
+    "ehr_client": ("claims:validate", "evaluations:read", "waivers:write"),
     "rule_author": ("rules:read", "rules:write", "reference:read", "evaluations:read", "claims:validate", "jobs:read", "jobs:cancel"),
     "reviewer": ("rules:read", "rules:review", "reference:read", "evaluations:read", "jobs:read"),
     "publisher": (
@@ -41,6 +43,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "rules:publish",
         "rules:publish_retroactive",
         "rules:emergency",
+        "waivers:write",
+        "waivers:standing",
+        "evaluations:read",
         "reference:read",
         "reference:write",
         "jobs:read",

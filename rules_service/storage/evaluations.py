@@ -8,10 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
 
+from rules_service.findings.waivers import Waiver
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import tables as t
 from rules_service.storage.bulk import BulkInsert
 from rules_service.storage.cipher import Sealed
+from rules_service.storage.waivers import add_uses
 
 _evaluation = t.core(t.Evaluation)
 _claim_body = t.core(t.ClaimBody)
@@ -42,6 +44,10 @@ class EvaluationRow:
     body: bytes
     preview: bytes | None
     sealed: Sealed
+    control_hash: str
+    waivers_version: int
+    waivers: dict[str, Waiver]
+    """Waived findings by key: the overlay of the answer, and a use of each waiver."""
     idempotency_key: str | None = None
     fingerprint: str | None = None
 
@@ -68,6 +74,9 @@ def insert_rows(connection: Connection, rows: list[EvaluationRow], known_pins: s
     _insert_bodies(
         connection, [(row.tenant_id, row.evaluation_id, row.sealed.key_id, row.sealed.nonce, row.sealed.ciphertext) for row in rows]
     )
+    for row in rows:
+        if row.waivers:
+            add_uses(connection, row.tenant_id, row.evaluation_id, [one.waiver_id for one in row.waivers.values()])
     keyed = [row for row in rows if row.idempotency_key is not None]
     if keyed:
         _insert_keys(
@@ -76,12 +85,14 @@ def insert_rows(connection: Connection, rows: list[EvaluationRow], known_pins: s
         )
 
 
-def epochs(connection: Connection, tenant_ids: set[str]) -> dict[str, int]:
-    """The current epoch of tenants, held until the transaction ends: a publication waits for it, so none slips in before the commit."""
+def standing_versions(connection: Connection, tenant_ids: set[str]) -> dict[str, tuple[int, int]]:
+    """(catalog epoch, version of the waivers) of tenants, held until the transaction ends: a publication waits for it, so none slips in before the commit."""
     rows = connection.execute(
-        select(_tenant.c.tenant_id, _tenant.c.catalog_epoch).where(_tenant.c.tenant_id.in_(sorted(tenant_ids))).with_for_update(read=True)
+        select(_tenant.c.tenant_id, _tenant.c.catalog_epoch, _tenant.c.waivers_version)
+        .where(_tenant.c.tenant_id.in_(sorted(tenant_ids)))
+        .with_for_update(read=True)
     )
-    return {row.tenant_id: row.catalog_epoch for row in rows}
+    return {row.tenant_id: (row.catalog_epoch, row.waivers_version) for row in rows}
 
 
 def find_idempotent(connection: Connection, tenant_id: str, client_id: str, key: str) -> tuple[str, str] | None:

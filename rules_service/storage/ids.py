@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
+
+
+def first_id_at(prefix: str, moment: datetime) -> str:
+    """The least id that could be made at an instant: ids made before it are smaller, those made after it are not."""
+    return f"{prefix}_{int(moment.timestamp() * 1000):012x}"
 
 
 def new_id(prefix: str) -> str:

@@ -47,6 +47,7 @@ class Tenant(SQLModel, table=True):
     catalog_epoch: int = 0
     created_at: datetime = Field(sa_column=instant(nullable=False))
     audit_seq: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    waivers_version: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     audit_hash: str = Field(default="0" * 64, sa_column=Column(String(64), nullable=False, server_default="0" * 64))
 
 
@@ -198,6 +199,7 @@ class Evaluation(SQLModel, table=True):
     __tablename__ = "evaluation"
     __table_args__ = (
         Index("ix_evaluation_lineage", "tenant_id", "lineage_id"),
+        Index("ix_evaluation_control", "tenant_id", "control_hash"),
         ForeignKeyConstraint(["tenant_id", "pins_sha256"], ["pin_set.tenant_id", "pin_set.sha256"]),
     )
     tenant_id: str = Field(primary_key=True, max_length=64)
@@ -213,6 +215,8 @@ class Evaluation(SQLModel, table=True):
     pins_sha256: str = Field(max_length=64)
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     preview: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    control_hash: str | None = Field(default=None, max_length=64)
+    """Keyed hash of the patient control number, by which it can be searched for and not read."""
 
 
 class ClaimBody(SQLModel, table=True):

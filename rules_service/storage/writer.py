@@ -1,7 +1,7 @@
 """One writer with group commit: requests wait for a durable commit, and many share one.
 
 Batches form by themselves while the commit before runs; nothing lingers to fill one. The transaction also reads the
-tenants' epochs: an evaluation made with an older catalog is handed back, not stored, so no answer that is given after a
+tenants' epochs and waiver versions: an evaluation made with older ones is handed back, not stored, so no answer that is given after a
 publication rests on what was published before.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
 from rules_service.storage.database import Database
-from rules_service.storage.evaluations import EvaluationRow, epochs, insert_rows
+from rules_service.storage.evaluations import EvaluationRow, insert_rows, standing_versions
 
 MAX_BATCH = 256
 MAX_WAITING = 4_096
@@ -100,8 +100,12 @@ class EvaluationWriter:
 
     def _commit(self, batch: list[_Waiting]) -> list[tuple[_Waiting, Exception | None]]:
         with self._database.writing() as connection:
-            live = epochs(connection, {row.tenant_id for waiting in batch for row in waiting.rows})
-            stale = [waiting for waiting in batch if any(row.catalog_epoch != live.get(row.tenant_id) for row in waiting.rows)]
+            live = standing_versions(connection, {row.tenant_id for waiting in batch for row in waiting.rows})
+            stale = [
+                waiting
+                for waiting in batch
+                if any((row.catalog_epoch, row.waivers_version) != live.get(row.tenant_id) for row in waiting.rows)
+            ]
             fresh = [waiting for waiting in batch if waiting not in stale]
             rows = [row for waiting in fresh for row in waiting.rows]
             if rows:

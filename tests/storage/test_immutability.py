@@ -24,7 +24,7 @@ PROTECTED = ("blob", "catalog_epoch", "evaluation", "idempotency_record", "payer
 def row(evaluation_id: str, tenant: str = "t", epoch: int = 1, key: str | None = None) -> EvaluationRow:
     return EvaluationRow(
         tenant, evaluation_id, "li_1", NOW, "cl_1", "EXAMPLE01", "professional", "clean", epoch, "a" * 64, "b" * 64, b"{}", b"{}", None,
-        Sealed("k", b"n", b"c"), key, "f" * 64 if key else None,
+        Sealed("k", b"n", b"c"), "c" * 64, 0, {}, key, "f" * 64 if key else None,
     )  # fmt: skip
 
 

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
 from rules_service.api.openapi import body_of, ndjson_answer, problems, query, scoped
 from rules_service.api.queries import number_in
-from rules_service.api.requests import VerifyBody, read_struct
+from rules_service.api.requests import VerifyBody, VerifyEvaluationsBody, read_struct
+from rules_service.api.routes.jobs import accepted
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.storage.clients import Principal
 
@@ -51,9 +52,17 @@ async def verify(request: Request, caller: Verifier) -> g.VerificationAnswer:
     )
 
 
+@router.post("/v1/audit/verify-evaluations", operation_id="verifyEvaluations", status_code=202, response_model=g.JobAnswer, responses=problems(400, 413, 415, 422), openapi_extra=body_of(VerifyEvaluationsBody, "audit:verify"))  # fmt: skip
+async def verify_evaluations(request: Request, caller: Verifier) -> Response:
+    """Hold every sealed evaluation to its seal, in a job whose result names the first that is not what was sealed."""
+    body = await read_struct(request, VerifyEvaluationsBody)
+    kept = {one.number: one.hash for one in body.seals}
+    return accepted(request, caller, await asyncio.to_thread(state_of(request).sealing.start_verification, actor_of(request, caller), kept))
+
+
 @router.get("/v1/audit/checkpoint", operation_id="getAuditCheckpoint", openapi_extra=scoped("audit:verify"))
 def checkpoint(request: Request, caller: Verifier) -> g.CheckpointAnswer:
-    """The log's head, signed: keep it outside, and hold the log to it later."""
+    """The heads of the log and of the seals, signed: keep them outside, and hold both to them later."""
     found = state_of(request).audit.checkpoint(actor_of(request, caller))
     return g.CheckpointAnswer(**{name: getattr(found, name) for name in g.CheckpointAnswer.model_fields})
 
