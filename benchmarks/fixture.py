@@ -15,11 +15,12 @@ from rules_service.engine.policy import Publication
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import memory_edition, read_samples
 from rules_service.primitives.dates import EffectivePeriod
+from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.lookups import Edition
 from rules_service.reference.publishers import SourceFile, parse_table
 from rules_service.rules.rule import FindingTemplate, Manifest, RuleSetScope, RuleVersionContent, Window
 from rules_service.storage import catalog
-from rules_service.storage.clients import SCOPES, create_client
+from rules_service.storage.clients import create_client
 from rules_service.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -24,6 +24,7 @@ from rules_service.api.routes import (
     history,
     impact,
     jobs,
+    oauth,
     operations,
     reference,
     waivers,
@@ -46,6 +47,7 @@ SUBJECTS = (
     jobs,
     audit,
     reference,
+    oauth,
     operations,
 )
 """Modules of routes, in the order of the contract."""

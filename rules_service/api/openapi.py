@@ -15,8 +15,8 @@ from rules_service.api.requests import BODIES
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import schema_value
 from rules_service.findings.evaluation import Evaluation
+from rules_service.primitives.scopes import SCOPES
 from rules_service.rules.rule import Manifest, RuleVersionContent
-from rules_service.storage.clients import SCOPES
 
 _REF = "#/components/schemas/{name}"
 PROBLEM: dict[str, Any] = {
@@ -185,7 +185,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "waivers", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "waivers", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
@@ -196,7 +196,8 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
             "apiKey": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "API key. Scopes: " + "; ".join(f"`{name}` {text}" for name, text in SCOPES.items()),
+                "description": "API key, or access token of /v1/oauth/token. Scopes: "
+                + "; ".join(f"`{name}` {text}" for name, text in SCOPES.items()),
             }
         }
         for path in document["paths"].values():

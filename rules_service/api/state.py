@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from rules_service.api.bodies import header
 from rules_service.api.problems import ProblemError
-from rules_service.services.acting import Actor
+from rules_service.services.acting import Actor, now_utc
 from rules_service.services.parts import Parts, build_parts
 from rules_service.services.settings import Settings
 from rules_service.storage.clients import Principal, find_principal, hash_key
@@ -84,23 +84,32 @@ class AppState(Parts):
         """The caller of a bearer credential; 401 when there is none or it is not known."""
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            raise ProblemError("unauthenticated", "Send the API key as Authorization: Bearer KEY.", headers={"WWW-Authenticate": "Bearer"})
+            raise ProblemError(
+                "unauthenticated",
+                "Send the API key or access token as Authorization: Bearer CREDENTIAL.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
         hashed = hash_key(key.strip())
         known = self._credentials.get(hashed)
         now = time.monotonic()
         if known is not None and known[0] > now:
             return known[1]
+        moment = now_utc()
         with self.database.reading() as connection:
-            found = find_principal(connection, hashed)
+            found = find_principal(connection, hashed, moment)
         if found is None:
             self._credentials.pop(hashed, None)
             raise ProblemError(
-                "unauthenticated", "The API key is not known or was revoked.", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+                "unauthenticated",
+                "The credential is not known, was revoked or has expired.",
+                headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
             )
         if len(self._credentials) >= MAX_CREDENTIALS:
             self._credentials.clear()
-        self._credentials[hashed] = (now + CREDENTIAL_SECONDS, found)
-        return found
+        principal, expires_at = found
+        left = CREDENTIAL_SECONDS if expires_at is None else min(CREDENTIAL_SECONDS, (expires_at - moment).total_seconds())
+        self._credentials[hashed] = (now + left, principal)
+        return principal
 
 
 def state_of(request: Request) -> AppState:

@@ -13,10 +13,11 @@ import typer
 from rules_service.cli.common import opened
 from rules_service.packs.read import find_packs
 from rules_service.primitives.dates import EffectivePeriod
-from rules_service.services.add_client import add_client
+from rules_service.primitives.scopes import SCOPES
 from rules_service.services.load_packs import load_packs, load_samples
 from rules_service.services.load_reference import load_icd10_package
-from rules_service.storage.clients import SCOPES, find_principal, hash_key
+from rules_service.services.manage_clients import add_client
+from rules_service.storage.clients import find_principal, hash_key
 
 ICD10_LABEL = "2026-04-package"
 LEFT_OUT = frozenset({"icd10cm", "hcpcs_level_ii"})
@@ -40,8 +41,8 @@ def demo(
         base_url = f"http://{settings.host}:{settings.port}"
         key = _kept_key(credentials)
         with database.reading() as connection:
-            known = find_principal(connection, hash_key(key)) if key is not None else None
-        if key is None or known is None or known.scopes != frozenset(SCOPES):  # none yet, or one of a release with fewer scopes
+            known = find_principal(connection, hash_key(key), datetime.now(UTC)) if key is not None else None
+        if key is None or known is None or known[0].scopes != frozenset(SCOPES):  # none yet, or one of a release with fewer scopes
             _, key = add_client(database, tenant, "demo", SCOPES, "demo")
         _keep(credentials, {"base_url": base_url, "api_key": key})
     state = f"published under epoch {loaded.epoch}" if loaded.epoch is not None else "unchanged"

@@ -16,8 +16,9 @@ from rules_service.services.publishing import Publishing
 from rules_service.services.recurring import Recurring
 from rules_service.services.replay import Replays
 from rules_service.services.sealing import Sealing
-from rules_service.services.settings import Settings
+from rules_service.services.settings import Settings, base_url
 from rules_service.services.snapshot import SnapshotRegistry
+from rules_service.services.tokens import Tokens
 from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.services.waivers import Waivers
 from rules_service.storage.database import Database
@@ -46,6 +47,7 @@ class Parts:
     waivers: Waivers
     sealing: Sealing
     evidence: Evidence
+    tokens: Tokens
     recurring: Recurring
 
     def start_working(self) -> None:
@@ -89,5 +91,6 @@ def build_parts(settings: Settings) -> Parts:
         Waivers(database, validator.cipher),
         sealing,
         Evidence(database),
+        Tokens(database, f"{base_url(settings)}/v1/oauth/token"),
         Recurring(settings.seal_seconds, sealing.seal_all),
     )

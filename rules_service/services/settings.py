@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     """How often evaluations that no seal covers are sealed, by the processes that run jobs."""
     job_lease_seconds: float = 60.0
     """How long after its last step a job counts as left by a process that was killed, and is taken up by another."""
+    public_url: str | None = None
+    """How callers reach the service: the audience of client assertions is its /v1/oauth/token. Without it, HOST and PORT."""
     tenant_id: str = "default"
     """Tenant that command-line loads write to."""
     hold_severities: tuple[str, ...] = ("reject", "deny_hard", "deny_soft")
@@ -43,6 +45,11 @@ class Settings(BaseSettings):
     max_reference_bytes: int = 256 << 20
     max_corpus_bytes: int = 64 << 20
     """Of claims sent for an impact analysis."""
+
+
+def base_url(settings: Settings) -> str:
+    """How callers reach the service, without a slash at its end."""
+    return (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
 
 
 def load_settings() -> Settings:

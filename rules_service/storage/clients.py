@@ -7,55 +7,18 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
+from rules_service.primitives.errors import NotFound
 from rules_service.storage import tables as t
+from rules_service.storage.catalog import utc
 from rules_service.storage.ids import new_id
 
 _api_client = t.core(t.ApiClient)
-
-SCOPES: dict[str, str] = {
-    "claims:validate": "Validate claims and read the capabilities",
-    "evaluations:read": "Read stored evaluations, their explanations and waivers, and search for them",
-    "waivers:write": "Waive findings of one claim, and end waivers",
-    "waivers:standing": "Waive a code for a payer and billing provider",
-    "rules:read": "Read payers, rule sets, publications, kinds and facts",
-    "reference:read": "Read reference-table editions",
-    "reference:write": "Load reference-table editions",
-    "rules:write": "Edit drafts, run their checks, open and withdraw change requests",
-    "rules:review": "Review change requests of others",
-    "rules:publish": "Publish approved change requests, schedule them, roll back",
-    "rules:publish_retroactive": "Publish windows that begin in the past",
-    "rules:emergency": "Switch a rule off or lower its severity at once, for seven days",
-    "audit:read": "Read the audit log and the history of rules",
-    "audit:verify": "Verify the audit log and replay evaluations",
-    "jobs:read": "See jobs and what they came to",
-    "jobs:cancel": "Cancel jobs",
-    "metrics:read": "Read metrics",
-}
-ROLES: dict[str, tuple[str, ...]] = {
-    "ehr_client": ("claims:validate", "evaluations:read", "waivers:write"),
-    "rule_author": ("rules:read", "rules:write", "reference:read", "evaluations:read", "claims:validate", "jobs:read", "jobs:cancel"),
-    "reviewer": ("rules:read", "rules:review", "reference:read", "evaluations:read", "jobs:read"),
-    "publisher": (
-        "rules:read",
-        "rules:publish",
-        "rules:publish_retroactive",
-        "rules:emergency",
-        "waivers:write",
-        "waivers:standing",
-        "evaluations:read",
-        "reference:read",
-        "reference:write",
-        "jobs:read",
-        "jobs:cancel",
-    ),
-    "auditor": ("rules:read", "reference:read", "evaluations:read", "audit:read", "audit:verify", "jobs:read"),
-    "operator": ("metrics:read", "reference:read", "rules:read", "jobs:read", "jobs:cancel"),
-}
-"""Scopes by role. An auditor reads everything and changes nothing. Author and publisher may be one person; author and reviewer
-of one change may not, which the database holds."""
+_used = t.core(t.UsedAssertion)
+_token = t.core(t.AccessToken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +46,89 @@ def create_client(connection: Connection, tenant_id: str, name: str, scopes: Ite
     return client_id, key
 
 
-def find_principal(connection: Connection, key_sha256: str) -> Principal | None:
-    """The client of a key's hash; None when there is none or it was revoked."""
-    row = connection.execute(
-        select(_api_client.c.tenant_id, _api_client.c.client_id, _api_client.c.scopes).where(
-            _api_client.c.key_sha256 == key_sha256, _api_client.c.revoked_at.is_(None)
+def find_principal(connection: Connection, credential_sha256: str, now: datetime) -> tuple[Principal, datetime | None] | None:
+    """(client, when the credential expires if it does) of an API key's or access token's hash; None when it is not known, was revoked
+    or has expired."""
+    columns = (_api_client.c.tenant_id, _api_client.c.client_id, _api_client.c.scopes)
+    key = select(*columns).where(_api_client.c.key_sha256 == credential_sha256, _api_client.c.revoked_at.is_(None))
+    row = connection.execute(key).first()
+    if row is not None:
+        return Principal(row.tenant_id, row.client_id, frozenset(row.scopes.split())), None
+    joined = _token.join(_api_client, (_api_client.c.tenant_id == _token.c.tenant_id) & (_api_client.c.client_id == _token.c.client_id))
+    token = (
+        select(*columns, _token.c.scopes.label("granted"), _token.c.expires_at)
+        .select_from(joined)
+        .where(_token.c.token_sha256 == credential_sha256, _api_client.c.revoked_at.is_(None))
+    )
+    given = connection.execute(token).first()
+    if given is None or utc(given.expires_at) <= now:
+        return None
+    # A scope taken from the client is gone from its tokens too.
+    scopes = frozenset(given.granted.split()) & frozenset(given.scopes.split())
+    return Principal(given.tenant_id, given.client_id, scopes), utc(given.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRecord:
+    """A client without its key. `jwks` are its public keys as JSON."""
+
+    tenant_id: str
+    client_id: str
+    name: str
+    scopes: tuple[str, ...]
+    jwks: str | None
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+def find_client(connection: Connection, client_id: str, lock: bool = False) -> ClientRecord:
+    """A client of any tenant by its id: the tenant comes with it. NotFound when there is none."""
+    query = select(_api_client).where(_api_client.c.client_id == client_id)
+    row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise NotFound("no such client")
+    return _record(row)
+
+
+def listed(connection: Connection, tenant_id: str) -> list[ClientRecord]:
+    """The clients of a tenant, oldest first."""
+    return [
+        _record(row)
+        for row in connection.execute(select(_api_client).where(_api_client.c.tenant_id == tenant_id).order_by(_api_client.c.client_id))
+    ]
+
+
+def _record(row: Any) -> ClientRecord:
+    revoked_at = None if row.revoked_at is None else utc(row.revoked_at)
+    return ClientRecord(row.tenant_id, row.client_id, row.name, tuple(row.scopes.split()), row.jwks, utc(row.created_at), revoked_at)
+
+
+def change_client(connection: Connection, record: ClientRecord, **values: Any) -> None:
+    """Set scopes, public keys or the instant of revocation of a client."""
+    key = (_api_client.c.tenant_id == record.tenant_id, _api_client.c.client_id == record.client_id)
+    connection.execute(update(_api_client).where(*key).values(**values))
+
+
+def is_used(connection: Connection, record: ClientRecord, jti: str) -> bool:
+    """Whether an assertion gave a token already."""
+    key = (_used.c.tenant_id == record.tenant_id, _used.c.client_id == record.client_id, _used.c.jti == jti)
+    return connection.execute(select(_used.c.jti).where(*key)).first() is not None
+
+
+def add_token(
+    connection: Connection, record: ClientRecord, jti: str, used_until: datetime, scopes: Iterable[str], now: datetime, expires_at: datetime
+) -> str:
+    """Store the use of an assertion and the token it gives, and forget those that have expired; the token, told once."""
+    for table in (_used, _token):
+        connection.execute(
+            delete(table).where(table.c.tenant_id == record.tenant_id, table.c.client_id == record.client_id, table.c.expires_at < now)
         )
-    ).first()
-    return None if row is None else Principal(row.tenant_id, row.client_id, frozenset(row.scopes.split()))
+    connection.execute(insert(_used).values(tenant_id=record.tenant_id, client_id=record.client_id, jti=jti, expires_at=used_until))
+    token = f"rst_{secrets.token_urlsafe(32)}"
+    connection.execute(
+        insert(_token).values(
+            tenant_id=record.tenant_id, token_sha256=hash_key(token), client_id=record.client_id, scopes=" ".join(sorted(scopes)), issued_at=now,
+            expires_at=expires_at,
+        )
+    )  # fmt: skip
+    return token

@@ -245,10 +245,14 @@ class IdempotencyRecord(SQLModel, table=True):
 
 
 class ApiClient(SQLModel, table=True):
-    """A caller: its key is stored as a hash, its scopes as text separated by spaces."""
+    """A caller: its key is stored as a hash, its scopes as text separated by spaces, its public keys (JWKS) as JSON."""
 
     __tablename__ = "api_client"
-    __table_args__ = (UniqueConstraint("key_sha256"), ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]))
+    __table_args__ = (
+        UniqueConstraint("key_sha256"),
+        Index("ix_api_client_client_id", "client_id", unique=True),
+        ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    )
     tenant_id: str = Field(primary_key=True, max_length=64)
     client_id: str = Field(primary_key=True, max_length=40)
     name: str
@@ -256,3 +260,31 @@ class ApiClient(SQLModel, table=True):
     scopes: str
     created_at: datetime = Field(sa_column=instant(nullable=False))
     revoked_at: datetime | None = Field(default=None, sa_column=instant())
+    jwks: str | None = None
+
+
+class UsedAssertion(SQLModel, table=True):
+    """A client assertion that gave a token: its `jti` gives none again. Kept until the assertion has expired."""
+
+    __tablename__ = "used_assertion"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id", "client_id"], ["api_client.tenant_id", "api_client.client_id"]),)
+    tenant_id: str = Field(primary_key=True, max_length=64)
+    client_id: str = Field(primary_key=True, max_length=40)
+    jti: str = Field(primary_key=True, max_length=255)
+    expires_at: datetime = Field(sa_column=instant(nullable=False))
+
+
+class AccessToken(SQLModel, table=True):
+    """A token a client was given, by its hash, with the scopes it carries."""
+
+    __tablename__ = "access_token"
+    __table_args__ = (
+        Index("ix_access_token_hash", "token_sha256", unique=True),
+        ForeignKeyConstraint(["tenant_id", "client_id"], ["api_client.tenant_id", "api_client.client_id"]),
+    )
+    tenant_id: str = Field(primary_key=True, max_length=64)
+    token_sha256: str = Field(primary_key=True, max_length=64)
+    client_id: str = Field(max_length=40)
+    scopes: str
+    issued_at: datetime = Field(sa_column=instant(nullable=False))
+    expires_at: datetime = Field(sa_column=instant(nullable=False))

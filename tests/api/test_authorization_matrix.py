@@ -2,11 +2,14 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
-from rules_service.storage.clients import ROLES, SCOPES
+from rules_service.primitives.scopes import ROLES, SCOPES
+from rules_service.services.manage_clients import add_client
+from rules_service.storage import clients
 from rules_service.storage.database import Database
 from tests.support.generate import ROOT
 from tests.support.server import Server, new_key
@@ -31,10 +34,20 @@ def callers(server: Server) -> dict[str, str]:
     database = Database(server.url)
     try:
         roles = {role: new_key(database, "matrix", list(scopes)) for role, scopes in ROLES.items()}
+        roles["expired"] = expired_token(database)
         lacking = {f"all but {scope}": new_key(database, "matrix", sorted(set(SCOPES) - {scope})) for scope in SCOPES}
     finally:
         database.close()
     return {**roles, **lacking}
+
+
+def expired_token(database: Database) -> str:
+    """A token of a client with every scope, that was given an hour ago for ten minutes."""
+    client_id, _ = add_client(database, "matrix", "expired", SCOPES, "tests")
+    then = datetime.now(UTC) - timedelta(hours=1)
+    with database.writing() as connection:
+        record = clients.find_client(connection, client_id)
+        return clients.add_token(connection, record, "jti", then, SCOPES, then, then + timedelta(minutes=10))
 
 
 def ask(server: Server, method: str, path: str, authorization: str | None) -> httpx.Response:
@@ -46,7 +59,16 @@ def ask(server: Server, method: str, path: str, authorization: str | None) -> ht
 def test_an_operation_answers_those_its_scope_names_and_nobody_else(
     server: Server, callers: dict[str, str], method: str, path: str, scope: str
 ) -> None:
-    for authorization in (None, "", "Bearer", "Bearer nobody", "Basic YTpi", f"Token {server.key}", "Bearer " + "x" * 5_000):
+    for authorization in (
+        None,
+        "",
+        "Bearer",
+        "Bearer nobody",
+        "Basic YTpi",
+        f"Token {server.key}",
+        "Bearer " + "x" * 5_000,
+        f"Bearer {callers['expired']}",
+    ):
         answer = ask(server, method, path, authorization)
         assert answer.status_code == 401, (authorization, answer.text)
         assert answer.json()["type"] == "/problems/unauthenticated"

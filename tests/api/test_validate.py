@@ -6,7 +6,7 @@ import uuid
 import httpx
 import pytest
 
-from rules_service.storage.clients import SCOPES
+from rules_service.primitives.scopes import SCOPES
 from rules_service.storage.database import Database
 from tests.support.builders import THREE_FINDINGS, claim_bytes, claim_document
 from tests.support.server import Server, new_key

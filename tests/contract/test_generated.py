@@ -5,7 +5,7 @@ import json
 import jsonschema
 import pytest
 
-from rules_service.storage.clients import SCOPES
+from rules_service.primitives.scopes import SCOPES
 from tests.support.builders import claim_document
 from tests.support.generate import ROOT, generated
 

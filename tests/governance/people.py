@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import DateTime, bindparam, text
 
 from rules_service.packs.read import read_pack
+from rules_service.primitives.scopes import ROLES
 from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
@@ -16,7 +17,6 @@ from rules_service.services.jobs import Jobs
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.publishing import Publishing
 from rules_service.services.snapshot import SnapshotRegistry
-from rules_service.storage.clients import ROLES
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles
 from rules_service.storage.job_queue import open_queue

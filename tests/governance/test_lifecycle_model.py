@@ -20,6 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rules_service.packs.read import read_pack
 from rules_service.packs.workspace import files_sha256
 from rules_service.primitives.errors import NotFound, Refused
+from rules_service.primitives.scopes import SCOPES
 from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
@@ -30,7 +31,6 @@ from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import audit_log, catalog, change_requests, drafts
 from rules_service.storage.change_requests import Control
-from rules_service.storage.clients import SCOPES
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles
 from rules_service.storage.job_queue import open_queue

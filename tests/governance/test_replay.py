@@ -19,6 +19,7 @@ from rules_service.formats.native.json_claims import claim_of
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import read_samples
 from rules_service.primitives.dates import EffectivePeriod
+from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.publishers import SourceFile, parse_table
 from rules_service.services import replay as replay_module
 from rules_service.services.acting import Actor
@@ -28,7 +29,7 @@ from rules_service.services.replay import Replays
 from rules_service.services.settings import Settings
 from rules_service.services.validate_claim import open_validator
 from rules_service.storage import catalog
-from rules_service.storage.clients import SCOPES, Principal
+from rules_service.storage.clients import Principal
 from rules_service.storage.database import Database
 from tests.engine.test_evaluate import random_claim
 from tests.support.server import PACKS, ROOT

@@ -22,10 +22,10 @@ from rules_service.formats.x12.claims_837p import read_837p
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import X12Error
+from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.publishers import SourceFile, parse_table
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.load_reference import load_icd10_package, load_parsed
-from rules_service.storage.clients import SCOPES
 from rules_service.storage.database import Database
 from tests.support.public_data import DIRECTORY, needs_public_data, public
 from tests.support.server import PACKS, ROOT, Server, new_key, running

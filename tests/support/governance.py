@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from rules_service.packs.read import read_pack
+from rules_service.primitives.scopes import ROLES, SCOPES
 from rules_service.services.load_packs import load_samples, publish_packs
-from rules_service.storage.clients import ROLES, SCOPES
 from rules_service.storage.database import Database
 from tests.support.builders import claim_bytes
 from tests.support.server import PACKS, Server, new_key

@@ -17,9 +17,10 @@ from pathlib import Path
 import httpx
 
 from rules_service.packs.read import find_packs, read_pack
+from rules_service.primitives.scopes import SCOPES
 from rules_service.services.load_packs import load_samples, publish_packs
 from rules_service.storage import catalog
-from rules_service.storage.clients import SCOPES, create_client
+from rules_service.storage.clients import create_client
 from rules_service.storage.database import Database
 
 ROOT = Path(__file__).resolve().parents[2]
