@@ -29,8 +29,8 @@ def read(path):
 
 def verify_chain(events, trailer):
     """Hash every event anew; the hashes by number."""
-    hashes, last = {}, "0" * 64
-    for place, event in enumerate(events, 1):
+    hashes, last = {}, trailer["base_hash"]
+    for place, event in enumerate(events, trailer["base_seq"] + 1):
         if event["seq"] != place or json.loads(event["body"])["seq"] != place:
             fail(f"event {place} is missing or out of its place")
         if event["prev_hash"] != last:
@@ -44,11 +44,11 @@ def verify_chain(events, trailer):
     return hashes
 
 
-def verify_checkpoint(path, hashes):
+def verify_checkpoint(path, hashes, base):
     """Hold the log to a checkpoint; whether its signature was verified too."""
     with open(path, encoding="utf-8") as file:
         kept = json.load(file)
-    if kept["seq"] and hashes.get(kept["seq"]) != kept["hash"]:
+    if kept["seq"] > base and hashes.get(kept["seq"]) != kept["hash"]:
         fail(f"event {kept['seq']} is missing or differs from the checkpoint in {path}")
     try:
         from cryptography.exceptions import InvalidSignature
@@ -76,7 +76,7 @@ def main(arguments):
         return 2
     events, trailer = read(arguments[0])
     hashes = verify_chain(events, trailer)
-    signed = [verify_checkpoint(path, hashes) for path in arguments[1:]]
+    signed = [verify_checkpoint(path, hashes, trailer["base_seq"]) for path in arguments[1:]]
     print(f"{len(events)} events hold; {len(signed)} checkpoints, signatures verified of {sum(signed)}")
     return 0
 

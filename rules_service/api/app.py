@@ -27,6 +27,7 @@ from rules_service.api.routes import (
     oauth,
     operations,
     reference,
+    stored_claims,
     waivers,
     x12,
 )
@@ -38,6 +39,7 @@ SUBJECTS = (
     x12,
     evaluations,
     waivers,
+    stored_claims,
     catalog,
     drafts,
     impact,

@@ -323,3 +323,24 @@ class EvaluationPage(Answer):
 
     data: list[EvaluationSummaryAnswer]
     next_before: str | None
+
+
+class LegalHoldAnswer(Answer):
+    """A legal hold; while it stands nothing it names is erased."""
+
+    hold_id: str
+    lineage_id: str | None
+    payer_id: str | None
+    evaluated_from: date | None
+    evaluated_through: date | None
+    reason: str
+    placed_by: str
+    placed_at: datetime
+    released_by: str | None
+    released_at: datetime | None
+
+
+class LegalHoldList(Answer):
+    """Legal holds, newest first."""
+
+    data: list[LegalHoldAnswer]

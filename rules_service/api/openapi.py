@@ -185,7 +185,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "waivers", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})

@@ -36,6 +36,8 @@ TITLES: dict[str, tuple[int, str]] = {
     "method-not-allowed": (405, "The method is not allowed here"),
     "state-conflict": (409, "The state refuses this"),
     "approvals-missing": (409, "Approvals are missing"),
+    "input-erased": (410, "The claim was erased"),
+    "legal-hold": (409, "A legal hold keeps this"),
     "base-stale": (409, "Another publication came first"),
     "checks-failed": (409, "The content has no passed checks"),
     "change-request-open": (409, "Another change request stands"),

@@ -106,6 +106,16 @@ class WaiverBody(Body, frozen=True):
     on_behalf_of: Annotated[str, msgspec.Meta(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9._:@-]+$")] | None = None
 
 
+class LegalHoldBody(Body, frozen=True):
+    """Whose claims must not be erased, and why: of one claim, or of a payer, or of days of evaluation; what is left out does not narrow."""
+
+    reason: Text
+    lineage_id: Text | None = None
+    payer_id: Text | None = None
+    evaluated_from: date | None = None
+    evaluated_through: date | None = None
+
+
 class SearchBody(Body, frozen=True):
     """Evaluations of a claim by its patient control number, which stands in no URL."""
 
@@ -152,6 +162,7 @@ BODIES: tuple[type[Body], ...] = (
     ImpactBody,
     VerifyBody,
     WaiverBody,
+    LegalHoldBody,
     SearchBody,
     VerifyEvaluationsBody,
 )

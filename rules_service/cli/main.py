@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from rules_service.cli import clients, demo, packs, reference, validate
+from rules_service.cli import clients, demo, keys, packs, reference, validate
 from rules_service.cli.common import opened
 from rules_service.services.parts import build_parts
 from rules_service.services.settings import load_settings
@@ -18,6 +18,7 @@ app = typer.Typer(help="Payer rules service.", no_args_is_help=True, add_complet
 app.add_typer(packs.app, name="packs")
 app.add_typer(reference.app, name="reference")
 app.add_typer(clients.app, name="clients")
+app.add_typer(keys.app, name="keys")
 app.command("validate")(validate.validate)
 app.command("demo", hidden=True)(demo.demo)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 SCOPES: dict[str, str] = {
     "claims:validate": "Validate claims and read the capabilities",
     "evaluations:read": "Read stored evaluations, their explanations and waivers, and search for them",
+    "evaluations:read_input": "Read the stored claim of an evaluation (PHI); each read is an audit event",
+    "evaluations:erase": "Erase stored claims, place and release legal holds",
     "waivers:write": "Waive findings of one claim, and end waivers",
     "waivers:standing": "Waive a code for a payer and billing provider",
     "rules:read": "Read payers, rule sets, publications, kinds and facts",
@@ -39,7 +41,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "jobs:cancel",
     ),
     "auditor": ("rules:read", "reference:read", "evaluations:read", "audit:read", "audit:verify", "jobs:read"),
-    "operator": ("metrics:read", "reference:read", "rules:read", "jobs:read", "jobs:cancel"),
+    "operator": ("evaluations:erase", "metrics:read", "reference:read", "rules:read", "jobs:read", "jobs:cancel"),
 }
 """Scopes by role. An auditor reads everything and changes nothing. Author and publisher may be one person; author and reviewer
 of one change may not, which the database holds."""

@@ -74,7 +74,8 @@ class AuditTrail:
         """Read the whole chain and hold it to its head and to the checkpoints; the first break is named."""
         with self._database.reading() as connection:
             seq, hashed = audit_log.head(connection, actor.tenant_id)
-            broken = first_break(audit_log.links(connection, actor.tenant_id), seq, hashed, checkpoints)
+            base = audit_log.base(connection, actor.tenant_id)
+            broken = first_break(audit_log.links(connection, actor.tenant_id), seq, hashed, checkpoints, base)
         event = actor.event("audit.verified", "audit_log", actor.tenant_id, events=seq, broken_at=broken.seq if broken else None)
         self.record(actor.tenant_id, event)
         return Verification(seq, hashed, broken)
@@ -94,12 +95,13 @@ class AuditTrail:
         self.record(actor.tenant_id, actor.event("audit.exported", "audit_log", actor.tenant_id))
         with self._database.reading() as connection:
             seq, hashed = audit_log.head(connection, actor.tenant_id)
+            base_seq, base_hash = audit_log.base(connection, actor.tenant_id)
             for link in audit_log.links(connection, actor.tenant_id):
                 if link.seq > seq:
                     break
                 line = {"seq": link.seq, "prev_hash": link.prev_hash, "hash": link.hash, "body": link.body.decode()}
                 yield msgspec.json.encode(line) + b"\n"
-        yield msgspec.json.encode({"events": seq, "head_hash": hashed}) + b"\n"
+        yield msgspec.json.encode({"events": seq - base_seq, "head_hash": hashed, "base_seq": base_seq, "base_hash": base_hash}) + b"\n"
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:

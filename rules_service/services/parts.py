@@ -15,6 +15,7 @@ from rules_service.services.jobs import Jobs
 from rules_service.services.publishing import Publishing
 from rules_service.services.recurring import Recurring
 from rules_service.services.replay import Replays
+from rules_service.services.retention import Retention
 from rules_service.services.sealing import Sealing
 from rules_service.services.settings import Settings, base_url
 from rules_service.services.snapshot import SnapshotRegistry
@@ -24,6 +25,9 @@ from rules_service.services.waivers import Waivers
 from rules_service.storage.database import Database
 from rules_service.storage.job_queue import open_queue
 from rules_service.storage.writer import EvaluationWriter
+
+RETENTION_SECONDS = 300.0
+"""How often it is looked whether the day's retention was run."""
 
 
 @dataclass
@@ -48,17 +52,20 @@ class Parts:
     sealing: Sealing
     evidence: Evidence
     tokens: Tokens
-    recurring: Recurring
+    retention: Retention
+    recurring: tuple[Recurring, ...]
 
     def start_working(self) -> None:
         """Run jobs and what recurs in this process."""
         self.jobs.start()
-        self.recurring.start()
+        for one in self.recurring:
+            one.start()
 
     def close(self) -> None:
         """Finish the step of the job that runs, store what waits, then close."""
         self.jobs.close()
-        self.recurring.close()
+        for one in self.recurring:
+            one.close()
         self.writer.close()
         self.database.close()
 
@@ -73,6 +80,7 @@ def build_parts(settings: Settings) -> Parts:
     control = ChangeControl(database, drafts, work, settings.time_zone)
     key = signing_key(settings.data_dir / "audit.key")
     sealing = Sealing(database, key, work)
+    retention = Retention(database, validator.cipher, work, settings.input_retention_days, settings.audit_retention_days)
     return Parts(
         settings,
         database,
@@ -92,5 +100,6 @@ def build_parts(settings: Settings) -> Parts:
         sealing,
         Evidence(database),
         Tokens(database, f"{base_url(settings)}/v1/oauth/token"),
-        Recurring(settings.seal_seconds, sealing.seal_all),
+        retention,
+        (Recurring(settings.seal_seconds, sealing.seal_all), Recurring(RETENTION_SECONDS, retention.ensure_daily)),
     )

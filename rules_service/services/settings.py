@@ -30,6 +30,10 @@ class Settings(BaseSettings):
     """How often a process looks for jobs that are due."""
     seal_seconds: float = 2.0
     """How often evaluations that no seal covers are sealed, by the processes that run jobs."""
+    input_retention_days: int = 400
+    """How long after its evaluation a claim is kept; the evaluation outlives it."""
+    audit_retention_days: int = 3_653
+    """How long an audit event is kept: ten years. Rules and evaluations are never deleted."""
     job_lease_seconds: float = 60.0
     """How long after its last step a job counts as left by a process that was killed, and is taken up by another."""
     public_url: str | None = None

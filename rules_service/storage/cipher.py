@@ -46,6 +46,11 @@ class ClaimCipher:
         self._ciphers = {key_name(key): AESGCM(key) for key in keys}
         self.key_id = key_name(keys[0])
 
+    def reload(self) -> None:
+        """Read the key file again, when the keys came from one."""
+        if self._reload is not None:
+            self._know(self._reload())
+
     @classmethod
     def from_settings(cls, claim_keys: str | None, search_key: str | None, folder: Path) -> ClaimCipher:
         """Keys given as base64 (the current one first, those before it after commas), else those of files made once for their owner."""
@@ -68,8 +73,8 @@ class ClaimCipher:
 
     def open(self, sealed: Sealed, tenant_id: str, evaluation_id: str) -> bytes:
         """Decrypt a claim body; ValueError when key, tenant, evaluation or bytes are not those it was sealed with."""
-        if sealed.key_id not in self._ciphers and self._reload is not None:
-            self._know(self._reload())  # another process has rotated the key
+        if sealed.key_id not in self._ciphers:
+            self.reload()  # another process may have rotated the key
         cipher = self._ciphers.get(sealed.key_id)
         if cipher is None:
             raise ValueError("the claim body was sealed with a key that is not known here")

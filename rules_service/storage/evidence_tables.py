@@ -1,8 +1,8 @@
-"""SQLModel tables of evidence: findings by rule, and the Merkle seals over evaluations. Registered beside those of tables.py."""
+"""SQLModel tables of evidence: findings by rule, the Merkle seals over evaluations, legal holds. Registered beside those of tables.py."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import ForeignKeyConstraint, UniqueConstraint
 from sqlmodel import Field, SQLModel
@@ -57,3 +57,31 @@ class SealLeaf(SQLModel, table=True):
     number: int
     position: int
     hash: str = Field(max_length=64)
+
+
+class LegalHold(SQLModel, table=True):
+    """Claims that must not be erased: of one claim's lineage, or of a payer and days of evaluation. Append-only."""
+
+    __tablename__ = "legal_hold"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
+    tenant_id: str = Field(primary_key=True, max_length=64)
+    hold_id: str = Field(primary_key=True, max_length=40)
+    lineage_id: str | None = Field(default=None, max_length=40)
+    payer_id: str | None = Field(default=None, max_length=80)
+    evaluated_from: date | None = None
+    evaluated_through: date | None = None
+    reason: str
+    placed_by: str
+    placed_at: datetime = Field(sa_column=instant(nullable=False))
+
+
+class LegalHoldEnd(SQLModel, table=True):
+    """A hold that was released. Append-only."""
+
+    __tablename__ = "legal_hold_end"
+    __table_args__ = (ForeignKeyConstraint(["tenant_id", "hold_id"], ["legal_hold.tenant_id", "legal_hold.hold_id"]),)
+    tenant_id: str = Field(primary_key=True, max_length=64)
+    hold_id: str = Field(primary_key=True, max_length=40)
+    reason: str
+    released_by: str
+    released_at: datetime = Field(sa_column=instant(nullable=False))

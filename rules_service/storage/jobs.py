@@ -90,6 +90,12 @@ def succeeded(connection: Connection, tenant_id: str, kind: str) -> list[JobReco
     return [_record(row) for row in connection.execute(query.order_by(_job.c.job_id))]
 
 
+def made_since(connection: Connection, tenant_id: str, kind: str, moment: datetime) -> bool:
+    """Whether a job of a kind was made at an instant or later."""
+    query = select(_job.c.job_id).where(_job.c.tenant_id == tenant_id, _job.c.kind == kind, _job.c.created_at >= moment)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def runnable(connection: Connection, now: datetime) -> list[tuple[str, str]]:
     """(tenant, job) of all that are due, or whose runner's lease ran out, oldest first."""
     due = and_(_job.c.state == "queued", _job.c.run_at <= now)

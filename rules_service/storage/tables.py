@@ -47,6 +47,9 @@ class Tenant(SQLModel, table=True):
     catalog_epoch: int = 0
     created_at: datetime = Field(sa_column=instant(nullable=False))
     audit_seq: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    audit_base_seq: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
+    """The last event that retention has cut off, and below its hash."""
+    audit_base_hash: str = Field(default="0" * 64, sa_column=Column(String(64), nullable=False, server_default="0" * 64))
     waivers_version: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default="0"))
     audit_hash: str = Field(default="0" * 64, sa_column=Column(String(64), nullable=False, server_default="0" * 64))
 

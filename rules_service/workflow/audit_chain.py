@@ -75,13 +75,18 @@ def link_hash(prev_hash: str, body: bytes) -> str:
     return hashlib.sha256(prev_hash.encode() + b"\n" + body).hexdigest()
 
 
-def first_break(links: Iterable[Link], head_seq: int, head_hash: str, checkpoints: Mapping[int, str] | None = None) -> Break | None:
+def first_break(
+    links: Iterable[Link], head_seq: int, head_hash: str, checkpoints: Mapping[int, str] | None = None, base: tuple[int, str] = (0, GENESIS)
+) -> Break | None:
     """The first event that is not what was written, in order of `seq`; None when the whole chain holds.
 
-    `checkpoints` gives hashes by `seq` as they were once seen from outside.
+    `checkpoints` gives hashes by `seq` as they were once seen from outside. `base` is the last event that retention has cut off;
+    checkpoints of events before it cannot be held to anything any more.
     """
-    last_seq, last_hash = 0, GENESIS
-    kept = dict(checkpoints or {})
+    last_seq, last_hash = base
+    kept = {seq: hashed for seq, hashed in (checkpoints or {}).items() if seq >= last_seq}
+    if kept.pop(last_seq, last_hash) != last_hash:
+        return Break(last_seq, "the base of the log differs from the checkpoint kept of it")
     for link in links:
         if link.seq != last_seq + 1:
             return Break(last_seq + 1, "an event is missing" if link.seq > last_seq else "an event stands twice")
