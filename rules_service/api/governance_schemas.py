@@ -32,6 +32,17 @@ class DraftAnswer(Answer):
     files: dict[str, str]
 
 
+class RemarkAnswer(Answer):
+    """What the analysis of rules found: no fault. `example` is a claim of the cases that shows it, `facts` the facts that would."""
+
+    pointer: str
+    code: str
+    rule_id: str
+    message: str
+    example: dict[str, Any] | None
+    facts: dict[str, str] | None
+
+
 class CheckAnswer(Answer):
     """Checks of one content. Cases run only when there is no fault."""
 
@@ -39,6 +50,7 @@ class CheckAnswer(Answer):
     content_sha256: str
     passed: bool
     issues: list[IssueAnswer]
+    remarks: list[RemarkAnswer]
 
 
 class CaseRunAnswer(CheckAnswer):
@@ -344,3 +356,34 @@ class LegalHoldList(Answer):
     """Legal holds, newest first."""
 
     data: list[LegalHoldAnswer]
+
+
+class UpcomingAnswer(Answer):
+    """Something that will change how claims are judged: `what` says of which kind, `text` in words."""
+
+    on: date
+    what: str
+    rule_set_id: str
+    rule_id: str | None
+    version: int | None
+    text: str
+
+
+class UpcomingList(Answer):
+    """What changes in the days to come, soonest first."""
+
+    data: list[UpcomingAnswer]
+
+
+class PreviewAnswer(Answer):
+    """What a rule in preview would have found. `samples` are evaluations, newest first."""
+
+    rule_id: str
+    stage: str
+    since: datetime
+    evaluations: int
+    findings: int
+    by_code: dict[str, int]
+    by_severity: dict[str, int]
+    amount_at_risk: str
+    samples: list[str]

@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from rules_service.cli.common import opened, told
+from rules_service.packs.analysis import analyse
 from rules_service.packs.cases import CaseResult, fault_of, run_cases
 from rules_service.packs.check import check_packs
 from rules_service.packs.read import Pack, find_packs, read_pack
 from rules_service.packs.samples import sample_editions
 from rules_service.packs.write import format_pack, new_rule, write_lock, write_pages
 from rules_service.primitives.errors import PackFault
+from rules_service.reference.lookups import EditionCatalog
 from rules_service.services.load_packs import export_pack, load_packs
 
 app = typer.Typer(help="Rule packs.", no_args_is_help=True)
@@ -41,6 +43,23 @@ def check(names: Names = None, root: Folder = ROOT) -> None:
         if issues:
             raise PackFault(f"{len(issues)} faults", issues)
     print(f"{len(chosen)} packs, no fault")
+
+
+@app.command("analyse")
+def analyse_(names: Names = None, root: Folder = ROOT) -> None:
+    """Look for rules that cannot fire, repeat or contradict each other, gaps in their dates, and unknown codes. Remarks, not faults."""
+    with told():
+        packs = _packs(root, None)
+        editions = EditionCatalog(sample_editions(root / "reference_samples"))
+        remarks = [
+            remark
+            for pack in packs
+            if not names or pack.root.name in names
+            for remark in analyse(pack, [one for one in packs if one is not pack], editions)
+        ]
+    for remark in remarks:
+        print(f"{remark.where}: {remark.code}: {remark.message}")
+    print(f"{len(remarks)} remarks")
 
 
 @app.command("format")

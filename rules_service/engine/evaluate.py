@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
@@ -34,6 +34,11 @@ from rules_service.rules.matching import explain
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
+SEMANTICS = 2
+"""Raised when a judgement says something it did not say before of the same claim and rules."""
+MAX_TURNS = 4
+"""Days to come on which rules of receipt change, for which a clean claim is judged too."""
+NOON = time(12)
 MAX_CANDIDATES = 50_000
 MAX_FINDINGS = 3_000
 """Of one claim; a claim that needs more is refused whole rather than judged in part."""
@@ -83,6 +88,30 @@ class _Draft:
 
 def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider = engine_decider) -> Answer:
     """The answer to a claim. `hold` names the severities that block release; EngineFault when the engine lost anything."""
+    answer, deadlines = _judged(policy, view, lookups, hold, decide)
+    if answer.judgement.outcome != "clean":
+        return answer
+    after = min((deadline.day for deadline in deadlines.values()), default=None)
+    fails_from = after + timedelta(days=1) if after is not None and view.received_date <= after < date.max else None
+    for day in policy.turns_of_receipt(view.received_date)[:MAX_TURNS]:
+        if fails_from is not None and day >= fails_from:
+            break
+        if _judged(policy, _as_received(view, day), lookups, hold, decide)[0].judgement.outcome == "findings":
+            fails_from = day
+            break
+    if fails_from is not None:
+        answer.judgement = msgspec.structs.replace(answer.judgement, fails_from=fails_from)
+    return answer
+
+
+def _as_received(view: ClaimView, day: date) -> ClaimView:
+    zone = view.claim.received_at.tzinfo if view.claim.received_at is not None else None
+    claim = msgspec.structs.replace(view.claim, received_at=datetime.combine(day, NOON, zone))
+    return ClaimView(claim, view.payer_id)
+
+
+def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider) -> tuple[Answer, dict[int, Deadline]]:
+    """The answer as of the claim's own receipt, and the filing deadline of each line."""
     gathered = _gather(policy, view, lookups)
     deadlines = _deadlines(gathered.questions)
     draft = _Draft()
@@ -93,7 +122,7 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
         raise _too_much(f"more than {MAX_FINDINGS} findings")
     concerned = policy.identities(tuple(gathered.indexes))
     count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
-    return Answer(_judgement(policy, view, count, draft), _numbered(draft.preview, "p"), gathered.lost())
+    return Answer(_judgement(policy, view, count, draft), _numbered(draft.preview, "p"), gathered.lost()), deadlines
 
 
 def _policy_day(basis: str, view: ClaimView) -> date:
@@ -301,6 +330,7 @@ def _judgement(policy: Policy, view: ClaimView, concerned: int, draft: _Draft) -
         outcome=outcome,
         highest_severity=max(findings, key=lambda finding: SEVERITY_RANK[finding.severity]).severity if findings else None,
         total_amount_at_risk=_at_risk(view, serious),
+        fails_from=None,
         earliest_fix_by=min((finding.fix_by for finding in findings if finding.fix_by is not None), default=None),
         findings=findings,
         bypassed=tuple(sorted(draft.bypassed, key=lambda one: (one.rule_id, one.line_numbers, one.code, one.by))),

@@ -336,6 +336,17 @@ class Policy:
             found = self._slices[number] = self._cache.get(kept, losers)
         return found
 
+    def turns_of_receipt(self, day: date) -> list[date]:
+        """The days after one on which a rule that goes by the date of receipt begins or ends."""
+        days = {
+            turn
+            for first, last, rule in self._windows
+            if rule.content.policy_date == "received_date"
+            for turn in (first, last + 1)
+            if day.toordinal() < turn <= date.max.toordinal()
+        }
+        return [date.fromordinal(turn) for turn in sorted(days)]
+
     def identities(self, indexes: tuple[RuleIndex, ...]) -> frozenset[tuple[str, int]]:
         """(rule id, version) of the rules of several indexes, each once."""
         found = self._identities.get(indexes)

@@ -17,7 +17,7 @@ JUDGED = tuple(field.encode_name for field in msgspec.structs.fields(Judgement))
 def judged_part(evaluation: bytes) -> dict[str, Any]:
     """The judgement within the bytes of a stored evaluation, as plain data."""
     document = msgspec.json.decode(evaluation)
-    return {name: document[name] for name in JUDGED}
+    return {name: document.get(name) for name in JUDGED}
 
 
 def plain(judgement: Judgement) -> dict[str, Any]:

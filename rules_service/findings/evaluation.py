@@ -52,6 +52,8 @@ class Judgement(FindingStruct, frozen=True):
     highest_severity: Severity | None
     total_amount_at_risk: Money
     earliest_fix_by: date | None
+    fails_from: date | None
+    """Of a clean claim: the first day on which it would not be clean any more if it were received then."""
     findings: tuple[Finding, ...]
     bypassed: tuple[Bypassed, ...]
     not_evaluated: tuple[NotEvaluated, ...]
@@ -69,6 +71,7 @@ class Evaluation(FindingStruct, frozen=True):
     highest_severity: Severity | None
     total_amount_at_risk: Money
     earliest_fix_by: date | None
+    fails_from: date | None
     patient_control_number: str | None
     evaluated_at: datetime
     findings: tuple[Finding, ...]

@@ -83,6 +83,13 @@ def inspect(folder: Path) -> tuple[Pack | None, list[Issue]]:
         issues.append(
             Issue("PK003", pack.positions.where("/id"), "The pack has another id than its rule set.", f"Write id: {folder.name}.")
         )
+    # Last, so that an id or a name taken twice is a fault of this pack and not of the one published before.
+    own = [issue for issue in check_packs([*packs_beside(folder), pack]) if issue.where.split("/")[0] == folder.name]
+    return pack, [*issues, *own]
+
+
+def packs_beside(folder: Path) -> list[Pack]:
+    """The other packs of the folder's parent that can be read."""
     others: list[Pack] = []
     for other in sorted(folder.parent.glob("*/pack.yaml")):
         if other.parent != folder:
@@ -90,6 +97,4 @@ def inspect(folder: Path) -> tuple[Pack | None, list[Issue]]:
                 others.append(read_pack(other.parent))
             except InputError:
                 continue  # published long ago under older rules of form; it is not what is being checked
-    # Last, so that an id or a name taken twice is a fault of this pack and not of the one published before.
-    own = [issue for issue in check_packs([*others, pack]) if issue.where.split("/")[0] == folder.name]
-    return pack, [*issues, *own]
+    return others

@@ -16,9 +16,10 @@ from rules_service.engine.decide import oracle_decider
 from rules_service.engine.evaluate import judge
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
+from rules_service.packs.analysis import Remark, analyse
 from rules_service.packs.gate import Trial, run_trial
 from rules_service.packs.read import Pack
-from rules_service.packs.workspace import files_sha256, inspect, laid_out, rule_set_id_is_fit, unfit_files
+from rules_service.packs.workspace import files_sha256, inspect, laid_out, packs_beside, rule_set_id_is_fit, unfit_files
 from rules_service.primitives.errors import InputError, Issue, NotFound, PackFault, Refused
 from rules_service.reference.lookups import Lookups
 from rules_service.services.acting import Actor, now_utc
@@ -29,6 +30,8 @@ from rules_service.storage.database import Database
 from rules_service.storage.drafts import DraftRecord
 from rules_service.workflow.lifecycle import after
 
+HARD = frozenset({"PK001", "PK002", "PK005", "PK006", "PK007", "PK017", "PK018", "PK019"})
+"""Faults with which a rule cannot be compiled."""
 NOT_SAVED = 0
 """Lock version of a draft nobody has saved: the files of the live publication."""
 
@@ -52,6 +55,8 @@ class CheckReport:
     trial: Trial | None
     pack: Pack | None
     """The content, when it can be read."""
+    remarks: tuple[Remark, ...] = ()
+    """What the analysis of its rules found. Remarks refuse nothing."""
 
     @property
     def passed(self) -> bool:
@@ -162,6 +167,7 @@ class Drafts:
             if pack is not None:
                 issues += edited_versions(pack, published)
             sha256 = files_sha256(files)
+            remarks = self._remarks(actor, folder, pack, issues)
             if pack is not None and not issues:
                 try:
                     trial = self._known_trial(actor, rule_set_id, sha256) or run_trial(folder, self._samples.resolve())
@@ -177,7 +183,12 @@ class Drafts:
             run_id = drafts.add_check_run(connection, actor.tenant_id, rule_set_id, sha256, ENGINE_VERSION, report, passed, actor.name, now)
             event = actor.event("draft.checked", "rule_set", rule_set_id, content_sha256=sha256, passed=passed, check_run_id=run_id)
             audit_log.append(connection, actor.tenant_id, now, event)
-        return CheckReport(run_id, sha256, tuple(issues), trial, pack)
+        return CheckReport(run_id, sha256, tuple(issues), trial, pack, tuple(remarks))
+
+    def _remarks(self, actor: Actor, folder: Path, pack: Pack | None, issues: list[Issue]) -> list[Remark]:
+        if pack is None or any(issue.code in HARD for issue in issues):
+            return []  # its rules cannot be compiled
+        return analyse(pack, packs_beside(folder), self._registry.refresh(actor.tenant_id).editions)
 
     def _known_trial(self, actor: Actor, rule_set_id: str, sha256: str) -> Trial | None:
         """The trial of exactly this content under this engine, when there was one: it would come to the same."""
@@ -217,7 +228,7 @@ class Drafts:
 def inspect_alone(folder: Path) -> tuple[Pack | None, list[Issue]]:
     """The pack when every rule of it can be compiled; what it overrides elsewhere does not matter here."""
     pack, issues = inspect(folder)
-    hard = [issue for issue in issues if issue.code in ("PK001", "PK002", "PK005", "PK006", "PK007", "PK017", "PK018", "PK019")]
+    hard = [issue for issue in issues if issue.code in HARD]
     return (None if hard else pack), hard
 
 

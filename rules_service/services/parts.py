@@ -12,6 +12,7 @@ from rules_service.services.evidence import Evidence
 from rules_service.services.history import History
 from rules_service.services.impact import Impact
 from rules_service.services.jobs import Jobs
+from rules_service.services.outlook import Outlook
 from rules_service.services.publishing import Publishing
 from rules_service.services.recurring import Recurring
 from rules_service.services.replay import Replays
@@ -47,6 +48,7 @@ class Parts:
     impact: Impact
     history: History
     replays: Replays
+    outlook: Outlook
     audit: AuditTrail
     waivers: Waivers
     sealing: Sealing
@@ -95,6 +97,7 @@ def build_parts(settings: Settings) -> Parts:
         Impact(database, registry, validator.cipher, work, control, hold),
         History(database),
         Replays(database, registry, validator.cipher, hold),
+        Outlook(database, settings.time_zone),
         AuditTrail(database, key),
         Waivers(database, validator.cipher),
         sealing,

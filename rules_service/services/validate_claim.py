@@ -13,7 +13,7 @@ import msgspec
 from rules_service import __version__
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
-from rules_service.engine.evaluate import Answer, explanation, judge
+from rules_service.engine.evaluate import SEMANTICS, Answer, explanation, judge
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Disposition, Evaluation, Judgement, Pins, PublicationPin, ReferencePin
 from rules_service.findings.finding import SEVERITY_RANK
@@ -33,7 +33,7 @@ from rules_service.storage.evaluations import EvaluationRow
 from rules_service.storage.ids import new_id
 from rules_service.storage.writer import EvaluationWriter, KeyTaken, StaleCatalog
 
-ENGINE_VERSION = f"{__version__}+{content_hash(sorted((kind.name, kind.semantics) for kind in KINDS.values()))[:8]}"
+ENGINE_VERSION = f"{__version__}+{content_hash([SEMANTICS, sorted((kind.name, kind.semantics) for kind in KINDS.values())])[:8]}"
 """Release and semantics of the engine; pinned by every evaluation."""
 
 MAX_STALE_RETRIES = 5
@@ -152,7 +152,7 @@ class ClaimValidator:
         )
         evaluation = Evaluation(
             evaluation_id=evaluation_id, lineage_id=lineage, outcome=judgement.outcome, disposition=disposition(judgement),
-            highest_severity=judgement.highest_severity, total_amount_at_risk=judgement.total_amount_at_risk, earliest_fix_by=judgement.earliest_fix_by,
+            highest_severity=judgement.highest_severity, total_amount_at_risk=judgement.total_amount_at_risk, earliest_fix_by=judgement.earliest_fix_by, fails_from=judgement.fails_from,
             patient_control_number=claim.patient_control_number, evaluated_at=datetime.now(UTC), findings=judgement.findings, bypassed=judgement.bypassed,
             not_evaluated=judgement.not_evaluated, coverage=judgement.coverage, pins=pins,
         )  # fmt: skip

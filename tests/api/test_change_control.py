@@ -384,3 +384,14 @@ def test_another_tenant_s_objects_are_not_there(server: Server, tenant: Tenant, 
     assert {key: value for key, value in mine.json().items() if key not in drop} == {
         key: value for key, value in theirs.json().items() if key not in drop
     }
+
+
+def test_checks_tell_what_the_analysis_of_the_rules_found_without_refusing_it(tenant: Tenant) -> None:
+    tenant.edit({f"{FILING}/rule.yaml": ("effective_through: 2026-06-30", "effective_through: 2026-06-28")})
+    report = tenant["author"].post(f"/v1/rule-sets/{RULE_SET}/draft/checks").json()
+    gap = [one for one in report["remarks"] if one["code"] == "AN006"]
+    assert [(one["rule_id"], one["message"]) for one in gap] == [
+        ("EX1-TF-001", "EX1-TF-001: no version applies from 2026-06-29 through 2026-06-30.")
+    ]
+    assert gap[0]["pointer"].startswith(f"{RULE_SET}/{FILING}/rule.yaml:")
+    assert "AN006" not in {issue["code"] for issue in report["issues"]}

@@ -26,7 +26,9 @@ def test_every_operation_declares_its_scope_its_id_and_problem_documents(method:
     assert operation["operationId"]
     for status, answer in operation["responses"].items():
         if status.startswith(("4", "5")):
-            assert list(answer["content"]) == ["application/problem+json"]
+            # Clients of the token endpoint expect the errors of RFC 6749.
+            is_oauth = path == "/v1/oauth/token" and status in ("400", "401")
+            assert list(answer["content"]) == ["application/json" if is_oauth else "application/problem+json"]
 
 
 def test_the_document_is_whole() -> None:

@@ -17,6 +17,7 @@ from rules_service.api.requests import MAX_DOCUMENT, DraftBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.claim.codec import encode_json
 from rules_service.formats.native.json_claims import claim_of
+from rules_service.packs.analysis import Remark
 from rules_service.primitives.errors import Issue
 from rules_service.services.drafts import CheckReport, DraftView
 from rules_service.storage.clients import Principal
@@ -79,9 +80,15 @@ def _tag(request: Request) -> str:
 
 @router.post(f"{_PATH}/checks", operation_id="checkDraft", openapi_extra=scoped("rules:write"))
 def check_draft(rule_set_id: str, request: Request, caller: Writer) -> g.CheckAnswer:
-    """The linter of `packs check` over the draft, then its compilation and cases in a throw-away process."""
+    """The linter of `packs check` over the draft, the analysis of its rules, then its compilation and cases in a throw-away process."""
     report = state_of(request).drafts.check(actor_of(request, caller), rule_set_id)
     return g.CheckAnswer(**_checked(report))
+
+
+def _remark(one: Remark) -> g.RemarkAnswer:
+    example = None if one.example is None else msgspec.json.decode(one.example)
+    facts = None if one.facts is None else dict(one.facts)
+    return g.RemarkAnswer(pointer=one.where, code=one.code, rule_id=one.rule_id, message=one.message, example=example, facts=facts)
 
 
 def _checked(report: CheckReport) -> dict[str, Any]:
@@ -90,6 +97,7 @@ def _checked(report: CheckReport) -> dict[str, Any]:
         "content_sha256": report.content_sha256,
         "passed": report.passed,
         "issues": issue_answers(report.issues),
+        "remarks": [_remark(one) for one in report.remarks],
     }
 
 

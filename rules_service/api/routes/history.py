@@ -82,3 +82,22 @@ async def replay(evaluation_id: str, request: Request, caller: Verifier) -> g.Re
     replays = state_of(request).replays
     found = await asyncio.to_thread(replays.replay, actor_of(request, caller), evaluation_id, body.mode, body.known_at)
     return g.ReplayAnswer(**{name: getattr(found, name) for name in g.ReplayAnswer.model_fields})
+
+
+@router.get("/v1/upcoming-changes", operation_id="listUpcomingChanges", responses=problems(400), openapi_extra=scoped("rules:read", parameters=[query("days", "How many days ahead, 90 unless given, at most 3660"), query("rule_set_id", "Those of this rule set")]))  # fmt: skip
+def upcoming_changes(request: Request, caller: Reader) -> g.UpcomingList:
+    """Windows that begin or end, sources and emergencies that run out, scheduled publications: all that changes by itself."""
+    only_query(request, "days", "rule_set_id")
+    days = number_in(request, "days", 1, 3_660) or 90
+    found = state_of(request).outlook.upcoming(actor_of(request, caller), days, request.query_params.get("rule_set_id"))
+    return g.UpcomingList(data=[g.UpcomingAnswer(**{name: getattr(one, name) for name in g.UpcomingAnswer.model_fields}) for one in found])
+
+
+@router.get("/v1/rules/{rule_id}/preview", operation_id="getPreviewReport", responses=problems(400), openapi_extra=scoped("rules:read", parameters=[query("days", "How many days back, 30 unless given, at most 400")]))  # fmt: skip
+def preview_report(rule_id: str, request: Request, caller: Reader) -> g.PreviewAnswer:
+    """What a rule in preview would have found in the claims of the last days; seconds after they were judged."""
+    only_query(request, "days")
+    found = state_of(request).outlook.preview(actor_of(request, caller), rule_id, number_in(request, "days", 1, 400) or 30)
+    return g.PreviewAnswer(
+        **{name: getattr(found, name) for name in set(g.PreviewAnswer.model_fields) - {"samples"}}, samples=list(found.samples)
+    )
