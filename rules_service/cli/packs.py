@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,11 @@ from rules_service.packs.samples import sample_editions
 from rules_service.packs.write import format_pack, new_rule, write_lock, write_pages
 from rules_service.primitives.errors import PackFault
 from rules_service.reference.lookups import EditionCatalog
-from rules_service.services.load_packs import export_pack, load_packs
+from rules_service.services.acting import Actor
+from rules_service.services.load_packs import export_pack
+from rules_service.services.parts import build_parts
+from rules_service.services.propose_packs import load_or_propose
+from rules_service.services.settings import load_settings
 
 app = typer.Typer(help="Rule packs.", no_args_is_help=True)
 ROOT = Path("payer_rules")
@@ -97,9 +102,19 @@ def lock(names: Names = None, root: Folder = ROOT) -> None:
 
 @app.command("load")
 def load(names: Names = None, root: Folder = ROOT) -> None:
-    """Publish packs: all that changed under one epoch, or none."""
-    with opened() as (settings, database):
-        loaded = load_packs(database, settings.tenant_id, _folders(root, names), root / "reference_samples", "command line")
+    """Publish packs that are not live yet, all under one epoch or none; changes of live ones become change requests for review."""
+    settings = load_settings()
+    parts = build_parts(settings)
+    try:
+        with told():
+            actor = Actor(settings.tenant_id, f"cli:{getpass.getuser()}", frozenset())
+            loaded, proposed = load_or_propose(
+                parts.database, parts.drafts, parts.change_control, actor, _folders(root, names), root / "reference_samples"
+            )
+    finally:
+        parts.close()
+    for one in proposed:
+        print(f"{one.rule_set_id} is live: its change awaits review as {one.change_request_id}")
     if loaded.epoch is not None:
         print(f"published {', '.join(loaded.published)} under epoch {loaded.epoch}")
     if loaded.unchanged:

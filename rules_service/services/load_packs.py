@@ -1,4 +1,4 @@
-"""Publish rule packs: check, gate, then one transaction for all of them."""
+"""Publish rule packs directly: check, gate, then one transaction for all of them. What is live already goes by propose_packs.py."""
 
 from __future__ import annotations
 
@@ -33,13 +33,18 @@ class LoadedPacks:
 
 def load_packs(database: Database, tenant_id: str, folders: list[Path], samples: Path, who: str) -> LoadedPacks:
     """Publish the packs whose content is new, together under one epoch. PackFault lists every fault, and nothing is published."""
+    return publish_packs(database, tenant_id, sound_packs(folders, samples), who)
+
+
+def sound_packs(folders: list[Path], samples: Path) -> list[Pack]:
+    """The packs of folders, checked together and passed by the gate; PackFault lists every fault."""
     packs = [read_pack(folder) for folder in folders]
     issues = check_packs(packs)
     if issues:
         raise PackFault(f"{len(issues)} faults: nothing was published", issues)
     for folder in folders:
         run_gate(folder, samples)
-    return publish_packs(database, tenant_id, packs, who)
+    return packs
 
 
 def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: str) -> LoadedPacks:
@@ -71,13 +76,18 @@ def _sources(connection: Connection, tenant_id: str, record: catalog.Publication
     return {path: text.encode() for path, text in blobs.source_files(connection, tenant_id, record.source_sha256).items()}
 
 
-def export_pack(database: Database, tenant_id: str, rule_set_id: str, target: Path) -> int:
-    """Write the files of the latest publication of a rule set, byte for byte as they were loaded; how many."""
+def export_files(database: Database, tenant_id: str, rule_set_id: str) -> dict[str, bytes]:
+    """The files of the latest publication of a rule set, byte for byte as they were published."""
     with database.reading() as connection:
         found = catalog.publications_of(connection, tenant_id, rule_set_id)
         if not found:
             raise NotFound(f"no publication of {rule_set_id}")
-        files = _sources(connection, tenant_id, found[-1])
+        return _sources(connection, tenant_id, found[-1])
+
+
+def export_pack(database: Database, tenant_id: str, rule_set_id: str, target: Path) -> int:
+    """Write those files to a folder; how many."""
+    files = export_files(database, tenant_id, rule_set_id)
     for path, data in files.items():
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         (target / path).write_bytes(data)

@@ -92,6 +92,11 @@ def ensure_tenant(connection: Connection, tenant_id: str, name: str, now: dateti
         connection.execute(insert(_tenant).values(tenant_id=tenant_id, name=name, catalog_epoch=0, created_at=now))
 
 
+def has_tenant(connection: Connection, tenant_id: str) -> bool:
+    """Whether the tenant exists."""
+    return connection.execute(select(_tenant.c.tenant_id).where(_tenant.c.tenant_id == tenant_id)).first() is not None
+
+
 def lock_tenant(connection: Connection, tenant_id: str) -> None:
     """Hold the tenant's row until the transaction ends: others who change its catalog wait. (SQLite has one writer anyway.)"""
     connection.execute(select(_tenant.c.tenant_id).where(_tenant.c.tenant_id == tenant_id).with_for_update())
