@@ -195,3 +195,18 @@ class Version(Answer):
 
     version: str
     engine_version: str
+
+
+class ProposedEditionAnswer(Answer):
+    """An edition under review: its census and its difference from the edition before, with samples of keys."""
+
+    change_request_id: str
+    name: str
+    edition: str
+    coverage_from: date
+    coverage_through: date | None
+    sha256: str
+    rows: int
+    sources: list[dict[str, Any]]
+    accepted_census: bool
+    difference: dict[str, Any]

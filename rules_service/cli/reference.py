@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rules_service.cli.common import opened
-from rules_service.reference.publishers import TABLES, SourceFile
-from rules_service.services.load_reference import coverage_of, load_edition, load_icd10_package
+from rules_service.reference.publishers import TABLES, SourceFile, parse_table
+from rules_service.services.acting import Actor
+from rules_service.services.edition_review import EditionReview
+from rules_service.services.load_reference import Upload, coverage_of, icd10_upload
 from rules_service.storage import catalog
+from rules_service.storage.change_requests import ChangeRequestRecord
 
 app = typer.Typer(help="Reference-table editions.", no_args_is_help=True)
 
@@ -25,16 +29,21 @@ def load(
     icd10_package: Annotated[bool, typer.Option(help="Take ICD-10-CM from the installed package simple-icd-10-cm")] = False,
     accept_census: Annotated[bool, typer.Option(help="Accept a row count far from the edition before")] = False,
 ) -> None:
-    """Load one edition; a bad row is reported with file and line, and then nothing is loaded."""
+    """Load one edition: a table's first is published, a later one awaits review. A bad row is reported with file and line."""
     if not edition or not coverage_from:
         raise typer.BadParameter("--edition and --coverage-from are needed.")
     with opened() as (settings, database):
         coverage = coverage_of(coverage_from, coverage_through)
         if icd10_package:
-            loaded = load_icd10_package(database, settings.tenant_id, edition, coverage, "command line", accept_census)
+            upload = icd10_upload(edition, coverage)
         else:
             read = [SourceFile(path.name, path.read_bytes()) for path in files or []]
-            loaded = load_edition(database, settings.tenant_id, name, edition, coverage, read, "command line", accept_census)
+            upload = Upload(name, edition, coverage, parse_table(name, read, coverage), read)
+        actor = Actor(settings.tenant_id, f"cli:{getpass.getuser()}", frozenset())
+        loaded = EditionReview(database).take(actor, upload, accept_census)
+    if isinstance(loaded, ChangeRequestRecord):
+        print(f"{upload.name} has an edition: {edition} awaits review as {loaded.change_request_id}")
+        return
     before = "" if loaded.rows_before is None else f" (the edition before had {loaded.rows_before})"
     print(f"{loaded.name} {loaded.edition}: {loaded.rows} rows{before}, epoch {loaded.epoch}, sha256 {loaded.sha256}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -103,6 +103,16 @@ class PairTable:
 
     def __len__(self) -> int:
         return self._rows
+
+    def codes(self) -> list[str]:
+        """Every code of any pair, sorted."""
+        return [bytes(code).decode("ascii") for code in self._codes]
+
+    def columns(self) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.bytes_], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Column one, column two, first days, last days, indicators of every row, in the order of the pairs."""
+        ones = np.repeat(np.arange(self._count), np.diff(np.asarray(self._offsets)))
+        twos = np.asarray(self._two)
+        return self._codes[ones], self._codes[twos], np.asarray(self._first), np.asarray(self._last), np.asarray(self._indicator)
 
     def _index(self, code: str) -> int | None:
         try:

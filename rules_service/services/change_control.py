@@ -87,6 +87,8 @@ class ChangeControl:
             with self._database.reading() as connection:
                 record = change_requests.find(connection, actor.tenant_id, change_request_id)
                 require(record, "submit")
+                if record.kind == "reference":
+                    raise Refused("state-conflict", "An edition is reviewed as it was uploaded: withdraw this, and upload another.")
                 draft, _ = current_draft(connection, actor.tenant_id, record.rule_set_id)
                 others = live_files(connection, actor.tenant_id)
                 published = published_versions(connection, actor.tenant_id, record.rule_set_id)

@@ -15,7 +15,7 @@ from rules_service.packs.samples import read_samples
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import NotFound, PackFault
 from rules_service.reference.publishers import parse_table
-from rules_service.services.load_reference import load_parsed
+from rules_service.services.load_reference import Upload, load_parsed
 from rules_service.services.release import Release, release
 from rules_service.storage import audit_log, blobs, catalog
 from rules_service.storage.database import Database
@@ -100,8 +100,7 @@ def load_samples(database: Database, tenant_id: str, folder: Path, who: str, lea
     for one, files in read_samples(folder):
         if one.name not in leave_out:
             coverage = EffectivePeriod(one.coverage_from, one.coverage_through)
-            load_parsed(
-                database, tenant_id, one.name, one.edition, coverage, parse_table(one.name, files, coverage), files, who, accept_census=True
-            )
+            upload = Upload(one.name, one.edition, coverage, parse_table(one.name, files, coverage), files)
+            load_parsed(database, tenant_id, upload, who, accept_census=True)
             loaded.append(one.name)
     return loaded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
@@ -28,69 +29,61 @@ class LoadedEdition:
     rows_before: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A parsed file of a publisher, and what it is said to be."""
+
+    name: str
+    label: str
+    coverage: EffectivePeriod
+    parsed: ParsedTable
+    files: list[SourceFile]
+
+
 def load_edition(
-    database: Database,
-    tenant_id: str,
-    name: str,
-    label: str,
-    coverage: EffectivePeriod,
-    files: list[SourceFile],
-    who: str,
-    accept_census: bool = False,
-) -> LoadedEdition:
+    database: Database, tenant_id: str, name: str, label: str, coverage: EffectivePeriod, files: list[SourceFile], who: str, accept_census: bool = False
+) -> LoadedEdition:  # fmt: skip
     """Publish an edition. ReferenceFault names file and line of every bad row, or the census that does not fit; nothing is stored then."""
-    return load_parsed(database, tenant_id, name, label, coverage, parse_table(name, files, coverage), files, who, accept_census)
+    return load_parsed(database, tenant_id, Upload(name, label, coverage, parse_table(name, files, coverage), files), who, accept_census)
 
 
-def load_icd10_package(
-    database: Database, tenant_id: str, label: str, coverage: EffectivePeriod, who: str, accept_census: bool = False
-) -> LoadedEdition:
-    """Publish ICD-10-CM as the installed package `simple-icd-10-cm` carries it."""
+def icd10_upload(label: str, coverage: EffectivePeriod) -> Upload:
+    """ICD-10-CM as the installed package `simple-icd-10-cm` carries it."""
     import simple_icd_10_cm as icd  # here, because importing it reads the whole classification into memory
 
     codes = [
         (code, bool(icd.is_leaf(code))) for code in icd.get_all_codes(with_dots=True) if not icd.is_chapter(code) and not icd.is_block(code)
     ]
-    parsed = icd10cm_rows(codes, coverage)
     source = SourceFile(ICD10_PACKAGE, "\n".join(f"{code} {int(billable)}" for code, billable in codes).encode())
-    return load_parsed(database, tenant_id, "icd10cm", label, coverage, parsed, [source], who, accept_census)
+    return Upload("icd10cm", label, coverage, icd10cm_rows(codes, coverage), [source])
 
 
-def load_parsed(
-    database: Database,
-    tenant_id: str,
-    name: str,
-    label: str,
-    coverage: EffectivePeriod,
-    parsed: ParsedTable,
-    files: list[SourceFile],
-    who: str,
-    accept_census: bool,
-) -> LoadedEdition:
-    """Publish a parsed edition after the census check against the edition before it."""
-    now = datetime.now(UTC)
+def load_parsed(database: Database, tenant_id: str, upload: Upload, who: str, accept_census: bool) -> LoadedEdition:
+    """Publish a parsed edition directly: a table's first, or for a demonstration. Later ones go by edition_review.py."""
+    now, name, label, rows = datetime.now(UTC), upload.name, upload.label, upload.parsed.rows
     with database.writing() as connection:
         catalog.ensure_tenant(connection, tenant_id, tenant_id, now)
-        known = [
-            record
-            for record in catalog.editions(connection, tenant_id, catalog.current_epoch(connection, tenant_id))
-            if record.name == name
-        ]
+        epoch = catalog.current_epoch(connection, tenant_id)
+        known = [record for record in catalog.editions(connection, tenant_id, epoch) if record.name == name]
         before = known[-1].rows if known else None
-        issue = census_issue(name, parsed.rows, before)
+        issue = census_issue(name, rows, before)
         if issue is not None and not accept_census:
             raise ReferenceFault("The census does not fit: nothing was loaded", [issue])
-        sha256 = sha256_hex(parsed.blob)
+        sha256 = sha256_hex(upload.parsed.blob)
         same = next((record for record in known if record.edition == label), None)
-        if same is not None and same.sha256 == sha256 and same.coverage == coverage:
-            return LoadedEdition(name, label, same.epoch, same.sha256, parsed.rows, before)
+        if same is not None and same.sha256 == sha256 and same.coverage == upload.coverage:
+            return LoadedEdition(name, label, same.epoch, same.sha256, rows, before)
         content = catalog.EpochContent()
-        sources = [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data)} for file in files]
-        content.editions.append((name, label, coverage, parsed.blob, parsed.rows, sources))
+        content.editions.append((name, label, upload.coverage, upload.parsed.blob, rows, sources_of(upload)))
         epoch = catalog.publish(connection, tenant_id, content, who, f"reference edition {name} {label}", now)
-        details = {"edition": label, "sha256": sha256, "rows": parsed.rows, "rows_before": before, "accepted_census": issue is not None, "catalog_epoch": epoch}  # fmt: skip
+        details = {"edition": label, "sha256": sha256, "rows": rows, "rows_before": before, "accepted_census": issue is not None, "catalog_epoch": epoch}  # fmt: skip
         audit_log.append(connection, tenant_id, now, Event(who, "reference_edition.published", "reference_table", name, details=details))
-    return LoadedEdition(name, label, epoch, sha256, parsed.rows, before)
+    return LoadedEdition(name, label, epoch, sha256, rows, before)
+
+
+def sources_of(upload: Upload) -> list[dict[str, Any]]:
+    """The files an edition came from, by name, hash and size."""
+    return [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data)} for file in upload.files]
 
 
 def coverage_of(first: str, last: str | None) -> EffectivePeriod:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rules_service.services.audit import AuditTrail, signing_key
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
+from rules_service.services.edition_review import EditionReview
 from rules_service.services.emergencies import Emergencies
 from rules_service.services.evidence import Evidence
 from rules_service.services.history import History
@@ -43,6 +44,7 @@ class Parts:
     jobs: Jobs
     drafts: Drafts
     change_control: ChangeControl
+    editions: EditionReview
     publishing: Publishing
     emergencies: Emergencies
     impact: Impact
@@ -80,6 +82,7 @@ def build_parts(settings: Settings) -> Parts:
     work = Jobs(database, open_queue(database, settings.job_seconds), settings.job_lease_seconds)
     drafts = Drafts(database, registry, settings.reference_samples)
     control = ChangeControl(database, drafts, work, settings.time_zone)
+    editions = EditionReview(database)
     key = signing_key(settings.data_dir / "audit.key")
     sealing = Sealing(database, key, work)
     retention = Retention(database, validator.cipher, work, settings.input_retention_days, settings.audit_retention_days)
@@ -92,7 +95,8 @@ def build_parts(settings: Settings) -> Parts:
         work,
         drafts,
         control,
-        Publishing(database, control, work, settings.time_zone),
+        editions,
+        Publishing(database, control, work, editions, settings.time_zone),
         Emergencies(database, work),
         Impact(database, registry, validator.cipher, work, control, hold),
         History(database),

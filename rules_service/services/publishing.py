@@ -16,6 +16,7 @@ from rules_service.primitives.errors import InputError, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.change_control import ChangeControl, approvals, counted, require, retroactive_from
 from rules_service.services.drafts import current_draft
+from rules_service.services.edition_review import EditionReview
 from rules_service.services.jobs import JobRun, Jobs
 from rules_service.services.release import release
 from rules_service.services.validate_claim import ENGINE_VERSION
@@ -37,8 +38,9 @@ class Published:
 class Publishing:
     """The one way into the catalog for what was drafted here."""
 
-    def __init__(self, database: Database, control: ChangeControl, work: Jobs, time_zone: str) -> None:
+    def __init__(self, database: Database, control: ChangeControl, work: Jobs, editions: EditionReview, time_zone: str) -> None:
         self._database = database
+        self._editions = editions
         self._control = control
         self._jobs = work
         self._zone = ZoneInfo(time_zone)
@@ -50,11 +52,26 @@ class Publishing:
             with self._database.reading() as connection:
                 record = change_requests.find(connection, actor.tenant_id, change_request_id)
                 _require_approvals(connection, actor, record)
+            if record.kind == "reference":
+                return self._publish_edition(actor, change_request_id)
+            with self._database.reading() as connection:
                 draft, _ = current_draft(connection, actor.tenant_id, record.rule_set_id)
             with laid_out(record.rule_set_id, draft.files, {}) as folder:
                 pack, files = readable(folder), {path: text.encode() for path, text in draft.files.items()}
             with self._database.writing() as connection:
                 return self._publish_now(connection, actor, change_request_id, draft.content_sha256, pack, files)
+
+    def _publish_edition(self, actor: Actor, change_request_id: str) -> Published:
+        with self._database.writing() as connection:
+            record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
+            _require_approvals(connection, actor, record)
+            now = now_utc()
+            number, epoch = self._editions.publish(connection, actor, record, now)
+            values = {"state": "published", "published_number": number, "published_epoch": epoch, "scheduled_for": None}
+            change_requests.change(connection, actor.tenant_id, record, now, **values)
+            published = Published(record.rule_set_id, number, epoch, None)
+            self._tell(connection, actor, published, "change_request.published", change_request_id, record.reason, now)
+            return published
 
     def _publish_now(
         self, connection: Connection, actor: Actor, change_request_id: str, content_sha256: str, pack: Pack, files: dict[str, bytes]

@@ -155,3 +155,24 @@ class Outbox(SQLModel, table=True):
     payload: str
     created_at: datetime = Field(sa_column=instant(nullable=False))
     delivered_at: datetime | None = Field(default=None, sa_column=instant())
+
+
+class EditionProposal(SQLModel, table=True):
+    """The edition of a reference table that a change request proposes, with its difference from the one before. Append-only."""
+
+    __tablename__ = "edition_proposal"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "change_request_id"], ["change_request.tenant_id", "change_request.change_request_id"]),
+        ForeignKeyConstraint(["tenant_id", "sha256"], ["blob.tenant_id", "blob.sha256"]),
+    )
+    tenant_id: str = Field(primary_key=True, max_length=64)
+    change_request_id: str = Field(primary_key=True, max_length=40)
+    name: str = Field(max_length=80)
+    edition: str = Field(max_length=80)
+    coverage_from: date
+    coverage_through: date | None = None
+    sha256: str = Field(max_length=64)
+    rows: int
+    sources: str
+    accepted_census: bool
+    report: bytes = Field(sa_column=Column(LargeBinary, nullable=False))

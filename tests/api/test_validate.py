@@ -182,35 +182,6 @@ def test_a_request_id_comes_back_and_an_odd_one_is_replaced(client: httpx.Client
     assert client.get("/livez", headers={"Request-Id": "a b;c"}).headers["request-id"] != "a b;c"
 
 
-def test_an_edition_is_loaded_over_http_seen_at_once_and_a_bad_row_loads_nothing(server: Server, client: httpx.Client) -> None:
-    path = "/v1/reference-tables/ncci_mue_dme_supplier/editions"
-    label = f"e{uuid.uuid4().hex[:8]}"
-    query = {
-        "edition": label,
-        "coverage_from": "2026-07-01",
-        "coverage_through": "2026-09-30",
-        "file_name": "mue.csv",
-        "accept_census": "true",
-    }
-    text = "HCPCS/CPT Code,DME Supplier Services MUE Values,MUE Adjudication Indicator\nE0100,1,1\nE0101,2,3\n"
-    before = int(client.get("/v1/capabilities").headers["catalog-epoch"])
-    bad = client.post(path, params=query, content=text + "E0102,x,1\n", headers={"Content-Type": "text/csv"})
-    assert (bad.status_code, bad.json()["errors"][0]["pointer"]) == (422, "mue.csv:4")
-    good = client.post(path, params=query, content=text, headers={"Content-Type": "text/csv"})
-    assert (good.status_code, good.json()["rows"]) == (201, 2)
-    assert int(post(client, claim_bytes()).headers["catalog-epoch"]) == before + 1
-    assert label in [one["edition"] for one in client.get(path).json()["data"]]
-    census = client.post(
-        path,
-        params={**query, "edition": "tiny", "accept_census": "false"},
-        content=text.rsplit("E0101")[0],
-        headers={"Content-Type": "text/csv"},
-    )
-    assert (census.status_code, census.json()["errors"][0]["code"]) == (422, "census")
-    odd = client.post(path, params={**query, "coverage_from": "soon"}, content=text, headers={"Content-Type": "text/csv"})
-    assert odd.status_code == 422
-
-
 def test_the_catalog_can_be_read(client: httpx.Client) -> None:
     codes = {one["code"] for one in client.get("/v1/finding-codes").json()["data"]}
     assert {"ncci.ptp", "auth.missing", "tf.expired", "dx.pointer", "fmt.npi_checksum"} <= codes

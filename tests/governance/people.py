@@ -13,6 +13,7 @@ from rules_service.primitives.scopes import ROLES
 from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
+from rules_service.services.edition_review import EditionReview
 from rules_service.services.jobs import Jobs
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.publishing import Publishing
@@ -69,7 +70,7 @@ class Office:
         work = Jobs(database, open_queue(database, 0.1), 60)
         control = ChangeControl(database, drafts, work, "America/New_York")
         work.handle("affected_evaluations", lambda run: {})  # impact's own tests look at what it finds
-        return cls(database, drafts, control, Publishing(database, control, work, "America/New_York"), work)
+        return cls(database, drafts, control, Publishing(database, control, work, EditionReview(database), "America/New_York"), work)
 
     def edit(self, who: Actor, changes: dict[str, object]) -> str:
         """Save the draft with changes as tests.support.governance gives them; its content hash."""

@@ -24,6 +24,7 @@ from rules_service.primitives.scopes import SCOPES
 from rules_service.services.acting import Actor
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.drafts import Drafts
+from rules_service.services.edition_review import EditionReview
 from rules_service.services.jobs import Jobs
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.publishing import Publishing
@@ -68,7 +69,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.jobs = Jobs(database, open_queue(database, 1), 60)
         self.jobs.handle("affected_evaluations", lambda run: {})
         self.control = ChangeControl(database, self.service, self.jobs, "America/New_York")
-        self.publishing = Publishing(database, self.control, self.jobs, "America/New_York")
+        self.publishing = Publishing(database, self.control, self.jobs, EditionReview(database), "America/New_York")
         with database.writing() as connection:  # the trials of these contents are known; running them again would only be slow
             for title, report in type(self).reports.items():
                 sha256 = files_sha256(CONTENTS[title])

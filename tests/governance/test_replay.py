@@ -24,7 +24,7 @@ from rules_service.reference.publishers import SourceFile, parse_table
 from rules_service.services import replay as replay_module
 from rules_service.services.acting import Actor
 from rules_service.services.load_packs import load_samples, publish_packs
-from rules_service.services.load_reference import load_parsed
+from rules_service.services.load_reference import Upload, load_parsed
 from rules_service.services.replay import Replays
 from rules_service.services.settings import Settings
 from rules_service.services.validate_claim import open_validator
@@ -59,9 +59,8 @@ def publish_more(database: Database) -> None:
     coverage = EffectivePeriod(one.coverage_from, one.coverage_through)
     lines = sources[0].data.splitlines(keepends=True)
     shorter = [SourceFile(sources[0].name, b"".join(lines[: max(2, len(lines) - 1)]))]
-    load_parsed(
-        database, TENANT, one.name, "later", coverage, parse_table(one.name, shorter, coverage), shorter, "tests", accept_census=True
-    )
+    upload = Upload(one.name, "later", coverage, parse_table(one.name, shorter, coverage), shorter)
+    load_parsed(database, TENANT, upload, "tests", accept_census=True)
     pack = read_pack(PACKS / "example_commercial_ppo")
     pack.rules = [rule for rule in pack.rules if rule.file.id != "EX1-PA-001"]
     content = catalog.EpochContent(publications=[(pack.publication(), pack.tables, pack.files())])

@@ -25,7 +25,7 @@ from rules_service.primitives.errors import X12Error
 from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.publishers import SourceFile, parse_table
 from rules_service.services.load_packs import publish_packs
-from rules_service.services.load_reference import load_icd10_package, load_parsed
+from rules_service.services.load_reference import Upload, icd10_upload, load_parsed
 from rules_service.storage.database import Database
 from tests.support.public_data import DIRECTORY, needs_public_data, public
 from tests.support.server import PACKS, ROOT, Server, new_key, running
@@ -49,12 +49,15 @@ def load_public_tables(database: Database, folder: Path) -> None:
     _load(database, "ncci_mue_outpatient_hospital", "2024Q3", public("ncci/mue_out_2024Q3.csv"), FROM_2024Q3)
     _load(database, "hcpcs_level_ii", "2026JAN", public("hcpcs/hcpcs_level2_2026JAN.csv"), EffectivePeriod(date(1990, 1, 1)))
     _load(database, "place_of_service", "2024", public("codesets/pos_codes_2024.csv"), EffectivePeriod(date(1990, 1, 1)))
-    load_icd10_package(database, "default", "2026-04", EffectivePeriod(date(2015, 10, 1), date(2026, 12, 31)), "tests")
+    load_parsed(
+        database, "default", icd10_upload("2026-04", EffectivePeriod(date(2015, 10, 1), date(2026, 12, 31))), "tests", accept_census=True
+    )
 
 
 def _load(database: Database, table: str, label: str, path: Path, coverage: EffectivePeriod) -> None:
     files = [SourceFile(path.name, path.read_bytes())]
-    load_parsed(database, "default", table, label, coverage, parse_table(table, files, coverage), files, "tests", accept_census=True)
+    upload = Upload(table, label, coverage, parse_table(table, files, coverage), files)
+    load_parsed(database, "default", upload, "tests", accept_census=True)
 
 
 @pytest.fixture(scope="module")

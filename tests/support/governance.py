@@ -100,12 +100,13 @@ class Tenant:
         return [one["event"] for one in reversed(answer.json()["data"]) if one["seq"] > self.founded]
 
 
-def new_tenant(server: Server, packs: tuple[str, ...] = ("national_baseline", RULE_SET)) -> Tenant:
+def new_tenant(server: Server, packs: tuple[str, ...] = ("national_baseline", RULE_SET), samples: bool = True) -> Tenant:
     """A tenant with the sample tables, these packs, and one person a role."""
     tenant = Tenant(server, f"t{uuid.uuid4().hex[:12]}")
     database = Database(server.url)
     try:
-        load_samples(database, tenant.tenant_id, PACKS / "reference_samples", "tests")
+        if samples:
+            load_samples(database, tenant.tenant_id, PACKS / "reference_samples", "tests")
         publish_packs(database, tenant.tenant_id, [read_pack(Path(PACKS / name)) for name in packs], "tests")
     finally:
         database.close()

@@ -38,7 +38,8 @@ _REFUSALS = problems(400, 409, 413, 415, 422)
 MAX_LISTED = 200
 
 
-def _answer(view: ChangeRequestView) -> g.ChangeRequestAnswer:
+def change_request_answer(view: ChangeRequestView) -> g.ChangeRequestAnswer:
+    """A change request as it is answered."""
     record = view.record
     names = set(g.ChangeRequestAnswer.model_fields) - {"authors", "reviews", "actions"}
     return g.ChangeRequestAnswer(
@@ -63,7 +64,9 @@ async def open_change_request(request: Request, caller: Writer) -> g.ChangeReque
     """Ask for the publication of a saved draft. A rule set has at most one request that stands."""
     body = await read_struct(request, ChangeRequestBody)
     control = state_of(request).change_control
-    return _answer(await asyncio.to_thread(control.open, actor_of(request, caller), body.rule_set_id, body.title, body.reason))
+    return change_request_answer(
+        await asyncio.to_thread(control.open, actor_of(request, caller), body.rule_set_id, body.title, body.reason)
+    )
 
 
 @router.get("/v1/change-requests", operation_id="listChangeRequests", responses=problems(400), openapi_extra=scoped("rules:read", parameters=[query("state", "Those in this state", STATES), query("rule_set_id", "Those of this rule set")]))  # fmt: skip
@@ -74,19 +77,19 @@ def list_change_requests(request: Request, caller: Reader) -> g.ChangeRequestLis
     if state is not None and state not in STATES:
         raise ProblemError("bad-request", f"state is one of: {', '.join(STATES)}.")
     views = state_of(request).change_control.listed(actor_of(request, caller), state, request.query_params.get("rule_set_id"), MAX_LISTED)
-    return g.ChangeRequestList(data=[_answer(view) for view in views])
+    return g.ChangeRequestList(data=[change_request_answer(view) for view in views])
 
 
 @router.get(_ONE, operation_id="getChangeRequest", openapi_extra=scoped("rules:read"))
 def get_change_request(change_request_id: str, request: Request, caller: Reader) -> g.ChangeRequestAnswer:
     """One change request with its authors and reviews."""
-    return _answer(state_of(request).change_control.read(actor_of(request, caller), change_request_id))
+    return change_request_answer(state_of(request).change_control.read(actor_of(request, caller), change_request_id))
 
 
 @router.post(f"{_ONE}/submission", operation_id="submitChangeRequest", responses=problems(409, 422), openapi_extra=scoped("rules:write"))
 def submit_change_request(change_request_id: str, request: Request, caller: Writer) -> g.ChangeRequestAnswer:
     """Ask for review; the content is checked and its cases run, and faults refuse the submission."""
-    return _answer(state_of(request).change_control.submit(actor_of(request, caller), change_request_id))
+    return change_request_answer(state_of(request).change_control.submit(actor_of(request, caller), change_request_id))
 
 
 @router.post(f"{_ONE}/reviews", operation_id="reviewChangeRequest", status_code=201, responses=_REFUSALS, openapi_extra=body_of(ReviewBody, "rules:review"))  # fmt: skip
@@ -97,7 +100,7 @@ async def review_change_request(change_request_id: str, request: Request, caller
     view = await asyncio.to_thread(
         control.review, actor_of(request, caller), change_request_id, body.verdict, body.content_sha256, body.comment
     )
-    return _answer(view)
+    return change_request_answer(view)
 
 
 @router.post(f"{_ONE}/withdrawal", operation_id="withdrawChangeRequest", responses=_REFUSALS, openapi_extra=body_of(ReasonBody, "rules:write"))  # fmt: skip
@@ -105,7 +108,7 @@ async def withdraw_change_request(change_request_id: str, request: Request, call
     """End a change request without publishing it; the draft stays."""
     body = await read_struct(request, ReasonBody)
     control = state_of(request).change_control
-    return _answer(await asyncio.to_thread(control.withdraw, actor_of(request, caller), change_request_id, body.reason))
+    return change_request_answer(await asyncio.to_thread(control.withdraw, actor_of(request, caller), change_request_id, body.reason))
 
 
 @router.put(f"{_ONE}/schedule", operation_id="scheduleChangeRequest", responses=_REFUSALS, openapi_extra=body_of(ScheduleBody, "rules:publish"))  # fmt: skip
@@ -113,13 +116,13 @@ async def schedule_change_request(change_request_id: str, request: Request, call
     """Publish an approved change request at an instant to come."""
     body = await read_struct(request, ScheduleBody)
     control = state_of(request).change_control
-    return _answer(await asyncio.to_thread(control.schedule, actor_of(request, caller), change_request_id, body.at))
+    return change_request_answer(await asyncio.to_thread(control.schedule, actor_of(request, caller), change_request_id, body.at))
 
 
 @router.delete(f"{_ONE}/schedule", operation_id="unscheduleChangeRequest", responses=problems(409), openapi_extra=scoped("rules:publish"))
 def unschedule_change_request(change_request_id: str, request: Request, caller: Publisher) -> g.ChangeRequestAnswer:
     """Take an approved change request off its schedule."""
-    return _answer(state_of(request).change_control.unschedule(actor_of(request, caller), change_request_id))
+    return change_request_answer(state_of(request).change_control.unschedule(actor_of(request, caller), change_request_id))
 
 
 @router.post(f"{_ONE}/publication", operation_id="publishChangeRequest", status_code=201, responses=problems(409, 422), openapi_extra=scoped("rules:publish"))  # fmt: skip

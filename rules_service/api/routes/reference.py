@@ -8,16 +8,20 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response
 
+from rules_service.api import governance_schemas as g
 from rules_service.api import schemas as s
 from rules_service.api.bodies import only_query, read_body
 from rules_service.api.openapi import problems, raw_body, scoped
 from rules_service.api.problems import ProblemError
-from rules_service.api.state import allowed, needs, state_of
+from rules_service.api.routes.change_requests import change_request_answer
+from rules_service.api.state import actor_of, allowed, needs, state_of
 from rules_service.primitives.errors import StorageUnavailable
 from rules_service.reference.publishers import TABLES, SourceFile, parse_table
-from rules_service.services.load_reference import coverage_of, load_parsed
+from rules_service.services.load_reference import Upload, coverage_of
 from rules_service.storage import catalog
+from rules_service.storage.change_requests import ChangeRequestRecord
 from rules_service.storage.clients import Principal
 
 router = APIRouter(tags=["reference"], responses=problems(401, 403, 404))
@@ -68,7 +72,11 @@ def _query(name: str, required: bool, description: str) -> dict[str, Any]:
     "/v1/reference-tables/{name}/editions",
     operation_id="loadEdition",
     status_code=201,
-    responses=problems(400, 413, 415, 422, 503),
+    response_model=s.EditionAnswer,
+    responses={
+        202: {"model": g.ChangeRequestAnswer, "description": "A change request, in review"},
+        **problems(400, 409, 413, 415, 422, 503),
+    },
     openapi_extra=raw_body(
         "text/plain",
         "reference:write",
@@ -82,8 +90,11 @@ def _query(name: str, required: bool, description: str) -> dict[str, Any]:
         ],
     ),
 )
-async def load_edition(name: str, request: Request) -> s.EditionAnswer:
-    """Publish an edition; a bad row is reported with file and line, and nothing is half-loaded."""
+async def load_edition(name: str, request: Request) -> Response:
+    """An edition: the first of a table is published, every later one becomes a change request for review (202).
+
+    A bad row is reported with file and line, and nothing is half-loaded.
+    """
     principal = allowed(request, "reference:write")
     state = state_of(request)
     only_query(request, "edition", "coverage_from", "coverage_through", "file_name", "accept_census")
@@ -102,14 +113,27 @@ async def load_edition(name: str, request: Request) -> s.EditionAnswer:
         state.forget_pool()
         raise StorageUnavailable("the process that parses reference files ended") from None
     accept = query.get("accept_census") == "true"
-    loaded = await asyncio.to_thread(
-        load_parsed, state.database, principal.tenant_id, name, label, coverage, parsed, files, principal.client_id, accept
-    )
+    upload = Upload(name, label, coverage, parsed, files)
+    loaded = await asyncio.to_thread(state.editions.take, actor_of(request, principal), upload, accept)
+    if isinstance(loaded, ChangeRequestRecord):
+        view = await asyncio.to_thread(state.change_control.read, actor_of(request, principal), loaded.change_request_id)
+        answer = change_request_answer(view).model_dump(mode="json")
+        return JSONResponse(answer, 202, {"Location": f"/v1/change-requests/{loaded.change_request_id}"})
     request.scope["catalog_epoch"] = (await asyncio.to_thread(state.snapshots.refresh, principal.tenant_id)).epoch
-    return _edition(
-        next(
-            record
-            for record in reversed(_records(request, principal.tenant_id))
-            if record.name == name and record.edition == label and record.epoch == loaded.epoch
-        )
+    published = next(
+        record
+        for record in reversed(_records(request, principal.tenant_id))
+        if record.name == name and record.edition == label and record.epoch == loaded.epoch
     )
+    return JSONResponse(_edition(published).model_dump(mode="json"), 201)
+
+
+@router.get("/v1/change-requests/{change_request_id}/edition", operation_id="getProposedEdition", openapi_extra=scoped("reference:read"))
+def proposed_edition(change_request_id: str, request: Request, caller: Reader) -> s.ProposedEditionAnswer:
+    """The edition a change request proposes, and what it says otherwise than the one before."""
+    found = state_of(request).editions.proposal(actor_of(request, caller), change_request_id)
+    return s.ProposedEditionAnswer(
+        change_request_id=found.change_request_id, name=found.name, edition=found.edition, coverage_from=found.coverage.first,
+        coverage_through=found.coverage.last, sha256=found.sha256, rows=found.rows, sources=[dict(one) for one in found.sources],
+        accepted_census=found.accepted_census, difference=dict(found.report),
+    )  # fmt: skip

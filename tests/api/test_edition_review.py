@@ -1,0 +1,200 @@
+"""Editions of reference tables over HTTP: the first is published, later ones are compared, reviewed by somebody else, and published."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import httpx
+import pytest
+
+from rules_service.primitives.dates import EffectivePeriod
+from rules_service.reference.code_table import CodeTable, Row, write_code_table
+from rules_service.reference.comparison import census_issues, compare_editions
+from rules_service.reference.pair_table import NO_LAST_DAY, PairTable, write_pair_table
+from rules_service.reference.publishers import SourceFile, parse_table
+from tests.support.builders import claim_bytes
+from tests.support.governance import Tenant, new_tenant, refused
+from tests.support.public_data import public
+from tests.support.server import Server
+
+TABLE = "ncci_mue_dme_supplier"
+PATH = f"/v1/reference-tables/{TABLE}/editions"
+HEAD = "HCPCS/CPT Code,DME Supplier Services MUE Values,MUE Adjudication Indicator\n"
+ROWS = [f"E{number:04d},{number % 5 + 1},{number % 2 + 1}\n" for number in range(100, 160)]
+
+
+def upload(tenant: Tenant, label: str, rows: list[str], person: str = "publisher", **changes: str) -> httpx.Response:
+    query = {"edition": label, "coverage_from": "2026-07-01", "coverage_through": "2026-09-30", "file_name": "mue.csv"} | changes
+    return tenant[person].post(PATH, params=query, content=HEAD + "".join(rows), headers={"Content-Type": "text/csv"})
+
+
+def editions(tenant: Tenant) -> list[str]:
+    return [one["edition"] for one in tenant["author"].get(PATH).json()["data"]]
+
+
+def epoch(tenant: Tenant) -> int:
+    answer = tenant["ehr"].post("/v1/claims/validate", content=claim_bytes(), headers={"Content-Type": "application/json"})
+    return int(answer.headers["catalog-epoch"])
+
+
+def proposed(tenant: Tenant, label: str = "2026Q4", rows: list[str] = ROWS, **changes: str) -> dict[str, Any]:
+    """A second edition, waiting for its review."""
+    answer = upload(tenant, label, rows, coverage_from="2026-10-01", coverage_through="2026-12-31", **changes)
+    assert answer.status_code == 202, answer.text
+    assert answer.headers["location"] == f"/v1/change-requests/{answer.json()['change_request_id']}"
+    return answer.json()
+
+
+def begun(server: Server) -> Tenant:
+    """A tenant whose only reference table has one edition of 60 rows."""
+    tenant = new_tenant(server, samples=False)
+    assert upload(tenant, "2026Q3", ROWS).status_code == 201
+    return tenant
+
+
+def approve(tenant: Tenant, request: dict[str, Any], person: str = "reviewer") -> httpx.Response:
+    return tenant.act(person, request, "reviews", verdict="approve", content_sha256=request["content_sha256"])
+
+
+def test_the_first_edition_of_a_table_is_published_at_once_and_a_bad_row_loads_nothing(server: Server) -> None:
+    tenant = new_tenant(server, samples=False)
+    bad = upload(tenant, "2026Q3", [*ROWS, "E0999,x,1\n"])
+    assert (bad.status_code, bad.json()["errors"][0]["pointer"]) == (422, f"mue.csv:{len(ROWS) + 2}")
+    before = epoch(tenant)
+    good = upload(tenant, "2026Q3", ROWS)
+    assert (good.status_code, good.json()["rows"], epoch(tenant)) == (201, 60, before + 1)
+    again = upload(tenant, "2026Q3", ROWS)
+    assert (again.status_code, epoch(tenant)) == (201, before + 1), "the same edition again is the same edition"
+    odd = upload(tenant, "2026Q4", ROWS, coverage_from="soon")
+    assert odd.status_code == 422
+
+
+def test_a_later_edition_waits_for_somebody_else_s_review_and_is_then_published(server: Server) -> None:
+    tenant = begun(server)
+    before = epoch(tenant)
+    request = proposed(tenant)
+    assert (request["state"], request["kind"], request["rule_set_id"], editions(tenant)[-1:]) == (
+        "in_review",
+        "reference",
+        f"reference:{TABLE}",
+        ["2026Q3"],
+    )
+    refused(tenant.act("publisher", request, "publication"), 409, "approvals-missing")
+    everyone = tenant["everyone"].post(f"/v1/change-requests/{request['change_request_id']}/withdrawal", json={"reason": "Once more."})
+    assert everyone.status_code == 200
+    own = tenant["everyone"].post(
+        PATH, params={"edition": "2026Q4", "coverage_from": "2026-10-01", "file_name": "mue.csv"}, content=HEAD + "".join(ROWS),
+        headers={"Content-Type": "text/csv"},
+    ).json()  # fmt: skip
+    refused(approve(tenant, own, "everyone"), 403, "self-approval-forbidden")
+    assert approve(tenant, own).json()["state"] == "approved"
+    assert epoch(tenant) == before
+    published = tenant.act("publisher", own, "publication")
+    assert (published.status_code, published.json()["catalog_epoch"]) == (201, before + 1)
+    assert "2026Q4" in editions(tenant)
+    assert epoch(tenant) == before + 1
+    actions = [event["action"] for event in tenant.events(object_id=own["change_request_id"])]
+    assert actions == [
+        "reference_edition.proposed",
+        "change_request.reviewed.refused",
+        "change_request.reviewed",
+        "change_request.published",
+    ]
+
+
+def test_the_difference_from_the_edition_before_is_told(server: Server) -> None:
+    tenant = begun(server)
+    changed = [*ROWS[1:], "E0300,9,2\n"]
+    changed[0] = "E0101,7,2\n"
+    request = proposed(tenant, rows=changed)
+    found = tenant["reviewer"].get(f"/v1/change-requests/{request['change_request_id']}/edition").json()
+    told = found["difference"]
+    assert (told["rows_before"], told["rows"], told["added"], told["removed"]) == (60, 60, 1, 1)
+    assert (told["added_samples"], told["removed_samples"]) == (["E0300"], ["E0100"])
+    assert (found["rows"], found["accepted_census"], found["sources"][0]["name"]) == (60, False, "mue.csv")
+    refused(tenant["reviewer"].get("/v1/change-requests/cr_0/edition"), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (ROWS[:40], "40 rows, the edition before had 60"),
+        ([row.replace(",1\n", ",3\n") for row in ROWS], "values no edition before had: 3"),
+        ([row.replace("E0", "K0") for row in ROWS], "codes looked for are gone"),
+    ],
+)
+def test_an_edition_that_does_not_look_like_its_table_is_refused_unless_somebody_accepts_it(
+    server: Server, rows: list[str], said: str
+) -> None:
+    tenant = begun(server)
+    answer = upload(tenant, "2026Q4", rows, coverage_from="2026-10-01", coverage_through="2026-12-31")
+    problem = refused(answer, 422, "validation-error")
+    assert said in " ".join(issue["message"] for issue in problem["errors"])
+    assert {issue["code"] for issue in problem["errors"]} == {"census"}
+    request = proposed(tenant, rows=rows, accept_census="true")
+    assert tenant["reviewer"].get(f"/v1/change-requests/{request['change_request_id']}/edition").json()["accepted_census"] is True
+
+
+def test_one_edition_at_a_time_and_none_that_was_compared_with_another_before_it(server: Server) -> None:
+    tenant = begun(server)
+    first = proposed(tenant)
+    refused(upload(tenant, "2026Q4b", ROWS[1:], coverage_from="2026-10-01", coverage_through="2026-12-31"), 409, "change-request-open")
+    refused(tenant.act("author", first, "submission"), 409, "state-conflict")
+    withdrawn = tenant.act("author", first, "withdrawal", reason="Another is better.")
+    assert withdrawn.json()["state"] == "withdrawn"
+    second = proposed(tenant, label="2026Q4b")
+    approve(tenant, second)
+    assert tenant.act("publisher", second, "publication").status_code == 201
+
+
+def test_an_evaluation_replays_with_the_edition_it_was_judged_with(server: Server) -> None:
+    tenant = begun(server)
+    answer = tenant["ehr"].post("/v1/claims/validate", content=claim_bytes(), headers={"Content-Type": "application/json"}).json()
+    request = proposed(tenant)
+    approve(tenant, request)
+    tenant.act("publisher", request, "publication")
+    replayed = tenant["auditor"].post(f"/v1/evaluations/{answer['evaluation_id']}/replay", json={}).json()
+    assert replayed["verdict"] == "reproduced"
+
+
+# The comparison itself
+
+
+def codes_table(*rows: tuple[str, int]) -> CodeTable:
+    return CodeTable(write_code_table([Row(code, date(2026, 1, 1), None, (value,)) for code, value in rows], [("mai", "int")]))
+
+
+def pairs(*rows: tuple[str, str, int, int, int]) -> PairTable:
+    one, two, first, last, indicator = (list(column) for column in zip(*rows, strict=True))
+    return PairTable(write_pair_table(one, two, first, last, indicator))
+
+
+def test_code_tables_are_compared_by_code() -> None:
+    found = compare_editions(codes_table(("A1", 1), ("A2", 2), ("A3", 1)), codes_table(("A2", 1), ("A3", 1), ("A4", 3)))
+    assert (found.added_samples, found.removed_samples, found.changed_samples) == (("A4",), ("A1",), ("A2",))
+    assert found.new_indicators == {"mai": ("3",)}
+    assert (found.canaries, found.canaries_gone) == (3, ("A1",))
+    assert [issue.code for issue in census_issues("t", found)] == ["census", "census"]
+
+
+def test_pair_tables_are_compared_by_pair() -> None:
+    before = pairs(("11042", "97597", 1, NO_LAST_DAY, 1), ("11042", "97598", 1, NO_LAST_DAY, 1), ("20000", "20001", 1, 9, 0))
+    after = pairs(("11042", "97597", 1, 500, 1), ("20000", "20001", 1, 9, 0), ("20000", "20002", 5, NO_LAST_DAY, 9))
+    found = compare_editions(before, after)
+    assert (found.added_samples, found.removed_samples, found.changed_samples) == (("20000/20002",), ("11042/97598",), ("11042/97597",))
+    assert (found.new_indicators, found.canaries_gone) == ({"indicator": ("9",)}, ("97598",))
+    same = compare_editions(before, before)
+    assert (same.added, same.removed, same.changed, census_issues("t", same)) == (0, 0, 0, [])
+    with pytest.raises(ValueError, match="one table"):
+        compare_editions(before, codes_table(("A1", 1)))
+
+
+def test_a_published_quarter_is_compared_with_a_cut_one() -> None:
+    source = public("ncci/mue_prac_2024Q3.csv")
+    data, coverage = source.read_bytes(), EffectivePeriod(date(2024, 7, 1), date(2024, 9, 30))
+    whole = CodeTable(parse_table("ncci_mue_practitioner", [SourceFile(source.name, data)], coverage).blob)
+    lines = data.splitlines(keepends=True)
+    cut = CodeTable(parse_table("ncci_mue_practitioner", [SourceFile(source.name, b"".join(lines[: len(lines) // 2]))], coverage).blob)
+    assert census_issues("mue", compare_editions(whole, whole)) == []
+    assert len(census_issues("mue", compare_editions(whole, cut))) == 2
