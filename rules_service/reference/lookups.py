@@ -17,6 +17,7 @@ from rules_service.reference.code_table import CodeTable
 from rules_service.reference.pair_table import PairTable
 
 Reader = CodeTable | PairTable
+NOTHING: frozenset[str] = frozenset()
 MAX_REMEMBERED = 4_096
 """Tables and days whose edition is remembered: claims are about a few weeks."""
 R = TypeVar("R", CodeTable, PairTable)
@@ -39,26 +40,35 @@ class EditionCatalog:
 
     def __init__(self, editions: Iterable[Edition]) -> None:
         self._by_name: dict[str, list[Edition]] = {}
-        self._found: dict[tuple[str, date], Edition | Unknown] = {}
+        self._found: dict[tuple[str, date, frozenset[str]], Edition | Unknown] = {}
         for edition in sorted(editions, key=lambda item: (item.coverage.first, item.epoch), reverse=True):
             self._by_name.setdefault(edition.name, []).append(edition)
 
-    def find(self, name: str, day: date) -> Edition | Unknown:
-        """The edition answering for a day: of those that cover it, the one whose coverage starts last, published last."""
-        found = self._found.get((name, day))
+    def find(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> Edition | Unknown:
+        """The edition answering for a day: of those that cover it, the one whose coverage starts last, published last.
+
+        Editions a payer has not adopted (by their labels) do not answer; where only they would, the one before them goes on.
+        """
+        key = (name, day, unadopted)
+        found = self._found.get(key)
         if found is None:
             if len(self._found) >= MAX_REMEMBERED:
                 self._found.clear()
-            found = self._found[name, day] = self._search(name, day)
+            found = self._found[key] = self._search(name, day, unadopted)
         return found
 
-    def _search(self, name: str, day: date) -> Edition | Unknown:
+    def _search(self, name: str, day: date, unadopted: frozenset[str]) -> Edition | Unknown:
         editions = self._by_name.get(name)
         if not editions:
             return Unknown("reference_table_missing", f"reference table {name}")
-        for edition in editions:
+        adopted = [edition for edition in editions if edition.edition not in unadopted]
+        for edition in adopted:
             if day in edition.coverage:
                 return edition
+        if any(day in edition.coverage for edition in editions):
+            before = next((edition for edition in adopted if edition.coverage.first <= day), None)
+            if before is not None:
+                return before
         return Unknown("reference_edition_out_of_range", f"an edition of {name} for that date")
 
     def with_editions(self, editions: Iterable[Edition]) -> EditionCatalog:
@@ -75,31 +85,37 @@ class Lookups:
 
     def __init__(self, catalog: EditionCatalog) -> None:
         self._catalog = catalog
-        self._found: dict[tuple[str, date], Edition | Unknown] = {}
-        self._readers: dict[tuple[str, date], Reader | Unknown] = {}
+        self._found: dict[tuple[str, date, frozenset[str]], Edition | Unknown] = {}
+        self._readers: dict[tuple[str, date, frozenset[str]], Reader | Unknown] = {}
 
-    def edition(self, name: str, day: date) -> Edition | Unknown:
+    def edition(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> Edition | Unknown:
         """The edition for a day, remembered as used."""
-        key = (name, day)
+        key = (name, day, unadopted)
         try:
             return self._found[key]
         except KeyError:
-            found = self._found[key] = self._catalog.find(name, day)
+            found = self._found[key] = self._catalog.find(name, day, unadopted)
             return found
 
-    def codes(self, name: str, day: date) -> CodeTable | Unknown:
+    def day_within(self, name: str, day: date, unadopted: frozenset[str]) -> date:
+        """The day, or the last one of the edition that answers for it, when that goes on after its coverage ended."""
+        found = self.edition(name, day, unadopted)
+        last = None if isinstance(found, Unknown) else found.coverage.last
+        return day if last is None else min(day, last)
+
+    def codes(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> CodeTable | Unknown:
         """The code table for a day."""
-        return self._read(name, day, CodeTable)
+        return self._read(name, day, unadopted, CodeTable)
 
-    def pairs(self, name: str, day: date) -> PairTable | Unknown:
+    def pairs(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> PairTable | Unknown:
         """The pair table for a day."""
-        return self._read(name, day, PairTable)
+        return self._read(name, day, unadopted, PairTable)
 
-    def _read(self, name: str, day: date, kind: type[R]) -> R | Unknown:
-        key = (name, day)
+    def _read(self, name: str, day: date, unadopted: frozenset[str], kind: type[R]) -> R | Unknown:
+        key = (name, day, unadopted)
         found = self._readers.get(key)
         if found is None:
-            edition = self.edition(name, day)
+            edition = self.edition(name, day, unadopted)
             found = self._readers[key] = edition if isinstance(edition, Unknown) else edition.open()
         if found.__class__ is not kind and not isinstance(found, Unknown):
             raise TypeError(f"{name} is not a {kind.__name__}")

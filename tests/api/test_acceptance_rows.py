@@ -228,3 +228,74 @@ def test_tel_01_a_retroactive_extension_changes_the_answer_of_now_and_not_of_the
         for more in ({"known_at": known_at}, {})
     ]
     assert ["EX1-TEL-001" in {one["rule_id"] for one in data} for data in applied] == [True, False]
+
+
+ADOPTING = """id: EX1-MUE-001
+name: units-above-adopted-limit
+title: Units above the edition the payer has adopted
+kind: unit_limit
+category: mue
+level: line
+stage: stable
+versions:
+- version: 1
+  effective_from: 2026-01-01
+  reason: The payer adopts each quarter's limits some weeks late, by the day it receives a claim.
+  citations:
+  - {source: illustration}
+  parameters:
+    table_professional: ncci_mue_practitioner
+    adoptions:
+    - {edition: 2026Q4, received_from: 2026-10-20}
+"""
+ADOPTING_CASES = """rule: EX1-MUE-001
+base: claims/office-visit.yaml
+cases:
+- name: three units where two are accepted
+  expect:
+  - {version: 1}
+  service_date: 2026-01-01
+  lines:
+  - {procedure_code: P2001, unit_count: 3}
+- name: two units
+  expect: []
+  service_date: 2026-01-01
+  lines:
+  - {procedure_code: P2001, unit_count: 2}
+"""
+MUE = "HCPCS/CPT Code,Practitioner Services MUE Values,MUE Adjudication Indicator\nP2001,{limit},1\nP2002,5,1\n"
+
+
+def mue_edition(tenant: Tenant, label: str, first: str, last: str, limit: int) -> dict[str, Any]:
+    query = {"edition": label, "coverage_from": first, "coverage_through": last, "file_name": "mue.csv"}
+    headers = {"Content-Type": "text/csv"}
+    answer = tenant["publisher"].post(
+        "/v1/reference-tables/ncci_mue_practitioner/editions", params=query, content=MUE.format(limit=limit), headers=headers
+    )
+    assert answer.status_code in (201, 202), answer.text
+    return answer.json()
+
+
+def test_gov_08_a_payer_s_adoption_of_a_quarter_goes_by_the_day_of_receipt(server: Server) -> None:
+    tenant = new_tenant(server, samples=False)
+    mue_edition(tenant, "2026Q3", "2026-07-01", "2026-09-30", limit=2)
+    later = mue_edition(tenant, "2026Q4", "2026-10-01", "2026-12-31", limit=1)
+    review = {"verdict": "approve", "content_sha256": later["content_sha256"]}
+    assert tenant.act("reviewer", later, "reviews", **review).json()["state"] == "approved"
+    assert tenant.act("publisher", later, "publication").status_code == 201
+    files, _ = tenant.files()
+    folder = f"{FILING.rpartition('/')[0]}/units-above-adopted-limit"
+    page = files[f"{FILING}/rule.md"]
+    tenant.edit({f"{folder}/rule.yaml": ADOPTING, f"{folder}/cases.yaml": ADOPTING_CASES, f"{folder}/rule.md": page})
+    tenant.published()
+
+    def editions_of(received: str, units: str) -> tuple[bool, list[str]]:
+        line = {"procedure_code": "P2001", "unit_count": units, "service_from": "2026-10-05", "service_through": "2026-10-05"}
+        judged = validate(tenant, lines=[line], received_at=f"{received}T10:00:00-04:00")
+        used = [one["edition"] for one in judged["pins"]["reference_tables"] if one["name"] == "ncci_mue_practitioner"]
+        return any(one["rule_id"] == "EX1-MUE-001" for one in judged["findings"]), used
+
+    assert editions_of("2026-10-10", "2") == (False, ["2026Q3"]), "the quarter before still holds"
+    assert editions_of("2026-10-10", "3") == (True, ["2026Q3"])
+    assert editions_of("2026-10-19", "2") == (False, ["2026Q3"])
+    assert editions_of("2026-10-20", "2") == (True, ["2026Q4"])

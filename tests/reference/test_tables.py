@@ -10,7 +10,7 @@ from rules_service.packs.samples import memory_edition
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Row, write_code_table
-from rules_service.reference.lookups import EditionCatalog, Lookups
+from rules_service.reference.lookups import Edition, EditionCatalog, Lookups
 from rules_service.reference.pair_table import PairTable, write_pair_table
 
 CODES = st.sampled_from(["A", "AB", "ABC", "P1001", "P1002", "P1003", "99213", "0001U", "Z9", "ZZZZZ"])
@@ -81,3 +81,36 @@ def test_the_edition_whose_coverage_holds_the_day_answers_and_no_other_day_is_an
         assert found.reason == "reference_edition_out_of_range"
     assert [edition.edition for edition in lookups.used()] == ["Q1b", "Q2"]
     assert isinstance(lookups.edition("other", date(2026, 1, 1)), Unknown)
+
+
+def edition(label: str, first: date, last: date | None, epoch: int = 1) -> Edition:
+    def unopened() -> CodeTable:
+        raise AssertionError("only which edition answers is asked")
+
+    return Edition("t", label, label, EffectivePeriod(first, last), epoch, unopened)
+
+
+def label_of(found: Edition | Unknown) -> str:
+    return found.reason if isinstance(found, Unknown) else found.edition
+
+
+def test_where_only_an_edition_not_adopted_answers_the_one_before_it_goes_on() -> None:
+    q3, q4 = edition("Q3", date(2026, 7, 1), date(2026, 9, 30)), edition("Q4", date(2026, 10, 1), date(2026, 12, 31))
+    catalog = EditionCatalog([q3, q4])
+    not_q4 = frozenset({"Q4"})
+    for day, unadopted, expected in (
+        (date(2026, 10, 5), frozenset(), "Q4"),
+        (date(2026, 10, 5), not_q4, "Q3"),
+        (date(2026, 9, 30), not_q4, "Q3"),
+        (date(2027, 1, 1), not_q4, "reference_edition_out_of_range"),
+        (date(2026, 6, 30), not_q4, "reference_edition_out_of_range"),
+        (date(2026, 10, 5), frozenset({"Q3", "Q4"}), "reference_edition_out_of_range"),
+    ):
+        assert label_of(catalog.find("t", day, unadopted)) == expected, (day, unadopted)
+
+
+def test_a_correction_of_an_edition_is_used_unless_it_is_not_adopted() -> None:
+    first, corrected = edition("Q4", date(2026, 10, 1), date(2026, 12, 31)), edition("Q4b", date(2026, 10, 1), date(2026, 12, 31), epoch=2)
+    catalog = EditionCatalog([first, corrected])
+    assert label_of(catalog.find("t", date(2026, 11, 1))) == "Q4b"
+    assert label_of(catalog.find("t", date(2026, 11, 1), frozenset({"Q4b"}))) == "Q4"

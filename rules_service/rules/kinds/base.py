@@ -20,7 +20,7 @@ from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Category, Confidence, Fix, Severity
 from rules_service.primitives.errors import Issue, RuleRefused
 from rules_service.primitives.unknown import Unknown
-from rules_service.reference.lookups import Lookups
+from rules_service.reference.lookups import NOTHING, Lookups
 from rules_service.rules.rule import Level, Prediction
 
 P = TypeVar("P", bound=msgspec.Struct)
@@ -91,6 +91,18 @@ class Judged:
     view: ClaimView
     lookups: Lookups
     lines: Sequence[LineView]
+
+
+class Adoption(ClaimStruct, frozen=True):
+    """A payer applies an edition, by its label, to claims received from a day on, whatever their dates of service."""
+
+    edition: str
+    received_from: date
+
+
+def unadopted(adoptions: Sequence[Adoption], view: ClaimView) -> frozenset[str]:
+    """Labels of the editions the payer had not adopted when it received the claim."""
+    return frozenset([one.edition for one in adoptions if view.received_date < one.received_from]) if adoptions else NOTHING
 
 
 class Parameters(ClaimStruct, frozen=True):

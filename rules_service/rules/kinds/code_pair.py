@@ -23,6 +23,7 @@ from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
 from rules_service.reference.pair_table import PairRow, PairTable
 from rules_service.rules.kinds.base import (
+    Adoption,
     Branch,
     Candidate,
     Judged,
@@ -33,6 +34,7 @@ from rules_service.rules.kinds.base import (
     history_provider,
     relevant_history,
     same_provider,
+    unadopted,
 )
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, ASSOCIATED, DISTINCT_SERVICE, associated, bypassing_modifiers, valid_on
 from rules_service.rules.rule import Prediction
@@ -50,6 +52,7 @@ class CodePairParameters(Parameters, frozen=True):
     code_classes: str | None = None
     carc: str | None = None
     rarcs: tuple[str, ...] = ()
+    adoptions: tuple[Adoption, ...] = ()
 
 
 class CodePairKind(RuleKind[CodePairParameters]):
@@ -239,14 +242,15 @@ class CodePairKind(RuleKind[CodePairParameters]):
         if len(by_code) < 2:
             return
         days = {line.date_from for line in lines if line.index in mine and line.date_from}
+        left_out = unadopted(parameters.adoptions, judged.view)
         chosen: dict[tuple[int, str], Candidate] = {}
         for day in sorted(days):
-            edition = judged.lookups.pairs(table, day)
+            edition = judged.lookups.pairs(table, day, left_out)
             two_lines = [line for line in lines if line.index in mine and line.date_from == day]
             if isinstance(edition, Unknown):
                 yield _unjudged(two_lines, edition)
                 continue
-            rows: list[PairRow] = judged.view.once(("pairs", table, day), partial(edition.pairs_among, by_code))
+            rows: list[PairRow] = judged.view.once(("pairs", table, day, left_out), partial(edition.pairs_among, by_code))
             for row in rows:
                 if row.indicator == 9:
                     continue
@@ -334,7 +338,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 by_code.setdefault(entry.line.procedure_code, []).append(entry)
         for line in lines:
             day = line.date_from or date.min
-            edition = judged.lookups.pairs(table, day)
+            edition = judged.lookups.pairs(table, day, unadopted(parameters.adoptions, judged.view))
             if isinstance(edition, Unknown):
                 if not isinstance(history, Unknown) and history:
                     yield _unjudged([line], edition)
@@ -353,7 +357,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     ) -> Iterator[Candidate]:
         """One candidate a pair the line makes with earlier ones: the first earlier line it meets speaks."""
         code = line.code or ""
-        rows = judged.view.once(("history pairs", code, line.date_from), partial(edition.pairs_among, [code, *by_code]))
+        rows = judged.view.once(("history pairs", id(edition), code, line.date_from), partial(edition.pairs_among, [code, *by_code]))
         seen: set[tuple[str, str]] = set()
         for row in rows:
             if row.indicator == 9 or code not in (row.column_one, row.column_two) or (row.column_one, row.column_two) in seen:

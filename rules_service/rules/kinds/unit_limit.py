@@ -19,6 +19,7 @@ from rules_service.primitives.errors import Issue
 from rules_service.primitives.money import Quantity, round_half_up
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import (
+    Adoption,
     Branch,
     Candidate,
     Judged,
@@ -29,6 +30,7 @@ from rules_service.rules.kinds.base import (
     history_provider,
     relevant_history,
     same_provider,
+    unadopted,
 )
 from rules_service.rules.rule import Prediction
 
@@ -46,6 +48,7 @@ class UnitLimitParameters(Parameters, frozen=True):
     adjudication: Literal["by_mai", "line"] | None = None
     provider_scope: Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"] | None = None
     round_spans: Literal["half_up", "up"] | None = None
+    adoptions: tuple[Adoption, ...] = ()
 
 
 class UnitLimitKind(RuleKind[UnitLimitParameters]):
@@ -176,15 +179,17 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             if line.code and line.date_from and line.line.unit_count is not None and line.line.unit_basis != "MJ"
         ]
         mine = {line.index for line in judged.lines}
+        left_out = unadopted(parameters.adoptions, judged.view)
         done: set[tuple[str, date, int]] = set()
         for line in counted:
             if line.index not in mine or line.date_from is None or line.code is None:
                 continue
-            table = judged.lookups.codes(table_name, line.date_from)
+            table = judged.lookups.codes(table_name, line.date_from, left_out)
             if isinstance(table, Unknown):
                 yield self._candidate(line, (line,), None, table, parameters)
                 continue
-            entry = table.on(line.code, line.date_from.toordinal())
+            day = judged.lookups.day_within(table_name, line.date_from, left_out) if left_out else line.date_from
+            entry = table.on(line.code, day.toordinal())
             if entry is None:
                 yield self._candidate(
                     line, (line,), None, Unknown("unit_limit_not_published", "the payer's own limit, if known"), parameters
