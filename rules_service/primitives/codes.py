@@ -26,6 +26,11 @@ def npi_is_valid(npi: str) -> bool:
     return total % 10 == 0
 
 
+def shown_npi(npi: str | None) -> str | None:
+    """The NPI when it is one, which is public; none for anything else that was typed into its place."""
+    return npi if npi is not None and npi_is_valid(npi) else None
+
+
 def mbi_is_valid(member_id: str) -> bool:
     """True for a Medicare Beneficiary Identifier in the published format (CMS MBI format, 2017)."""
     return bool(_MBI.match(member_id))

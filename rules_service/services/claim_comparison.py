@@ -14,6 +14,7 @@ from rules_service.engine.decide import Decider
 from rules_service.engine.evaluate import judge
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
+from rules_service.primitives.codes import shown_code, shown_npi
 from rules_service.primitives.money import Money
 from rules_service.reference.lookups import Lookups
 from rules_service.services.snapshot import Snapshot
@@ -72,8 +73,8 @@ def _changed(claim: Claim, payer_id: str, before: Judgement, after: Judgement) -
         "added": [_told(one) for one in added],
         "removed": [_told(one) for one in removed],
         "payer_id": payer_id,
-        "billing_npi": claim.providers.billing.npi,
-        "procedure_codes": sorted({one.procedure_code for one in lines if one.procedure_code}),
+        "billing_npi": shown_npi(claim.providers.billing.npi),
+        "procedure_codes": sorted({shown_code(one.procedure_code) for one in lines if one.procedure_code}),
     }
 
 

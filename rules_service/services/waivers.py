@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from rules_service.findings.waivers import Waiver, WaiverScope
+from rules_service.primitives.codes import shown_npi
 from rules_service.primitives.errors import InputError, Issue, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.validate_claim import billing_npi
@@ -51,9 +52,9 @@ class Waivers:
                 if scope == "standing":
                     if stored.sealed is None:
                         raise Refused("state-conflict", "The claim was erased: its billing provider is not known any more.")
-                    npi = billing_npi(self._cipher.open(stored.sealed, actor.tenant_id, evaluation_id))
+                    npi = shown_npi(billing_npi(self._cipher.open(stored.sealed, actor.tenant_id, evaluation_id)))
                     if npi is None or not stored.payer_id:
-                        raise Refused("state-conflict", "The claim names no known payer and billing NPI to waive the code for.")
+                        raise Refused("state-conflict", "The claim names no known payer, or no valid billing NPI, to waive the code for.")
                 of_claim = scope == "finding"
                 waiver = Waiver(
                     new_id("wv"), scope, finding["rule_id"], finding["code"], document["lineage_id"] if of_claim else None,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import typing
+import zipfile
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,9 @@ from rules_service.claim.claim import Claim
 from rules_service.facts.catalogue import _strip_optional
 from rules_service.primitives.money import Money, Quantity
 from rules_service.storage.database import Database
-from tests.support.governance import RULE_SET, new_tenant
+from tests.support.governance import RULE_SET, Tenant, new_tenant
 from tests.support.server import Server, prepare, running
+from tests.support.waiting import ended
 
 JSON = {"Content-Type": "application/json"}
 BIRTH = "1931-04-17"
@@ -100,6 +103,7 @@ def test_what_a_claim_says_of_a_person_stands_in_no_log_table_metric_header_or_p
     outside.append(auditor.post(f"{path}/replay", json={"mode": "reproduce"}).text)
     outside.append(auditor.get("/v1/audit-events").text + auditor.get("/v1/audit/export").text)
     outside.append(tenant["everyone"].get("/metrics").text)
+    outside += [one for asked in beyond_the_hot_path(tenant, evaluation, clean, control_number) for one in asked]
     told = "\n".join(outside) + (server.data_dir / "server.log").read_text()
     for token in (*used, BIRTH, "CNRY999"):
         assert token not in told, token
@@ -122,6 +126,31 @@ def test_what_a_claim_says_of_a_person_stands_in_no_log_table_metric_header_or_p
     for file in server.data_dir.rglob("*"):
         if file.is_file() and file.name != "server.log":
             assert control_number.encode() not in file.read_bytes(), file
+
+
+def beyond_the_hot_path(tenant: Tenant, evaluation: dict[str, Any], claim: bytes, control_number: str) -> Iterator[tuple[str, ...]]:
+    """The answers of everything else that touches stored claims, but for the one that is there to show them."""
+    path, everyone = f"/v1/evaluations/{evaluation['evaluation_id']}", tenant["everyone"]
+    assert control_number in everyone.get(f"{path}/input").text
+    found = everyone.post("/v1/evaluations/search", json={"patient_control_number": control_number})
+    assert len(found.json()["data"]) == 1
+    yield found.text, str(found.url), everyone.get("/v1/evaluations").text
+    for finding in evaluation["findings"]:
+        for scope in ("finding", "standing"):
+            waiver = {"finding_id": finding["finding_id"], "reason_code": (finding["override_reasons"] or ["none"])[0], "scope": scope,
+                      "expires_on": (datetime.now(UTC) + timedelta(days=1)).date().isoformat()}  # fmt: skip
+            yield (everyone.post(f"{path}/waivers", json=waiver).text,)
+    yield (everyone.get("/v1/waivers").text,)
+    tenant.edit({"pack.yaml": ("\ntitle: ", "\ntitle: Other ")})
+    for body, media in ((b"{}", "application/json"), (claim + b"\n{}", "application/x-ndjson")):
+        started = everyone.post(f"/v1/rule-sets/{RULE_SET}/draft/impact", content=body, headers={"Content-Type": media})
+        assert started.status_code == 202, started.text
+        done = ended(everyone, started.json())
+        assert (done["state"], done["result"]["claims_judged"]) == ("succeeded", 1)
+        yield json.dumps(done), everyone.get(f"/v1/jobs/{done['job_id']}/results").text
+    yield (ended(everyone, everyone.post("/v1/audit/verify-evaluations", json={}).json())["state"], everyone.get("/v1/jobs").text)
+    with zipfile.ZipFile(io.BytesIO(everyone.get(f"{path}/evidence").content)) as archive:
+        yield tuple(archive.read(name).decode() for name in archive.namelist())
 
 
 def test_an_erased_claim_takes_its_control_number_with_it_and_is_not_reproduced(server: Server) -> None:
