@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from rules_service.packs.check import CODES
 from rules_service.packs.read import Pack
 from rules_service.primitives.errors import InputError, Issue, Refused
+from rules_service.reference.publishers import TABLES
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.drafts import Drafts, current_draft, live_files, published_versions
 from rules_service.services.jobs import Jobs
@@ -201,9 +202,11 @@ class ChangeControl:
             audit_log.append(connection, tenant_id, now, event)
 
     def set_control(self, actor: Actor, rule_set_id: str, wanted: Control, reason: str) -> None:
-        """What a change of this rule set needs from now on."""
+        """What a change of this rule set, or of a reference table (by `reference:` and its name), needs from now on."""
         now = now_utc()
         with self._database.writing() as connection:
+            if rule_set_id.removeprefix("reference:") not in TABLES:
+                current_draft(connection, actor.tenant_id, rule_set_id)  # NotFound for a rule set that does not exist
             before = change_requests.control(connection, actor.tenant_id, rule_set_id)
             change_requests.set_control(connection, actor.tenant_id, rule_set_id, wanted)
             event = actor.event("rule_set.approvals_set", "rule_set", rule_set_id, reason, before=_plain(before), after=_plain(wanted))

@@ -38,6 +38,7 @@ class Emergencies:
     def listed(self, actor: Actor, rule_set_id: str) -> list[EmergencyRecord]:
         """Every emergency of a rule set, newest first."""
         with self._database.reading() as connection:
+            _live(connection, actor.tenant_id, rule_set_id)
             return list(reversed(emergencies.of_rule_set(connection, actor.tenant_id, rule_set_id)))
 
     def declare(self, actor: Actor, rule_set_id: str, rule_id: str, severity: Severity | None, reason: str) -> EmergencyRecord:

@@ -9,7 +9,7 @@ from typing import Any
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import Issue, ReferenceFault
-from rules_service.reference.publishers import ParsedTable, SourceFile, census_issue, icd10cm_rows, parse_table
+from rules_service.reference.publishers import ParsedTable, SourceFile, census_issue, icd10cm_rows
 from rules_service.storage import audit_log, catalog
 from rules_service.storage.database import Database
 from rules_service.workflow.audit_chain import Event
@@ -38,13 +38,6 @@ class Upload:
     coverage: EffectivePeriod
     parsed: ParsedTable
     files: list[SourceFile]
-
-
-def load_edition(
-    database: Database, tenant_id: str, name: str, label: str, coverage: EffectivePeriod, files: list[SourceFile], who: str, accept_census: bool = False
-) -> LoadedEdition:  # fmt: skip
-    """Publish an edition. ReferenceFault names file and line of every bad row, or the census that does not fit; nothing is stored then."""
-    return load_parsed(database, tenant_id, Upload(name, label, coverage, parse_table(name, files, coverage), files), who, accept_census)
 
 
 def icd10_upload(label: str, coverage: EffectivePeriod) -> Upload:

@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -11,7 +12,9 @@ from rules_service.primitives.scopes import ROLES, SCOPES
 from rules_service.services.manage_clients import add_client
 from rules_service.storage import clients
 from rules_service.storage.database import Database
+from tests.support.builders import claim_document
 from tests.support.generate import ROOT
+from tests.support.governance import LATE, RULE_SET, new_tenant, validate
 from tests.support.server import Server, new_key
 
 DOCUMENT = json.loads((ROOT / "openapi/openapi.json").read_text())
@@ -100,3 +103,97 @@ def test_an_auditor_changes_nothing() -> None:
 def test_nobody_s_role_lets_them_review_what_they_write() -> None:
     for role, scopes in ROLES.items():
         assert not {"rules:write", "rules:review"} <= set(scopes), role
+
+
+TOMORROW = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+BODIES: dict[str, Any] = {
+    "saveDraft": {"files": {}},
+    "tryDraft": claim_document(),
+    "analyseImpact": {},
+    "reviewChangeRequest": {"verdict": "approve", "content_sha256": "0" * 64},
+    "withdrawChangeRequest": {"reason": "Because"},
+    "scheduleChangeRequest": {"at": "2099-01-01T00:00:00Z"},
+    "rollBackRuleSet": {"to": 1, "reason": "Because"},
+    "setRequiredApprovals": {"required_approvals": 1, "reason": "Because"},
+    "declareEmergency": {"rule_id": "EX1-TF-001", "reason": "Because"},
+    "withdrawEmergency": {"reason": "Because"},
+    "giveWaiver": {"finding_id": "f1", "reason_code": "proof_of_timely_filing", "expires_on": TOMORROW},
+    "endWaiver": {"reason": "Because"},
+    "eraseEvaluationInput": {"reason": "Because"},
+    "releaseLegalHold": {"reason": "Because"},
+    "replayEvaluation": {},
+}
+EVERYBODY_S = {"saveDraft", "listEditions", "loadEdition"}
+"""A draft of an id nobody has yet may be saved by anybody for themselves; the names of reference tables are the same for all."""
+
+
+@pytest.fixture(scope="module")
+def objects(server: Server) -> dict[str, str]:
+    """One of everything, of a tenant of its own."""
+    tenant = new_tenant(server)
+    judged = validate(tenant, **(LATE | {"received_at": "2027-02-01T10:00:00-05:00"}))
+    waiver = tenant["ehr"].post(f"/v1/evaluations/{judged['evaluation_id']}/waivers", json=BODIES["giveWaiver"])
+    tenant.edit({"pack.yaml": ("\ntitle: ", "\ntitle: Renamed ")})
+    emergency = tenant["publisher"].post(f"/v1/rule-sets/{RULE_SET}/emergencies", json=BODIES["declareEmergency"])
+    hold = tenant["everyone"].post("/v1/legal-holds", json={"reason": "A case."})
+    job = tenant["author"].post(f"/v1/rule-sets/{RULE_SET}/draft/impact", json={})
+    assert [one.status_code for one in (waiver, emergency, hold, job)] == [201, 201, 201, 202]
+    return {
+        "evaluation_id": judged["evaluation_id"],
+        "waiver_id": waiver.json()["waiver_id"],
+        "change_request_id": tenant.open()["change_request_id"],
+        "emergency_id": emergency.json()["emergency_id"],
+        "hold_id": hold.json()["hold_id"],
+        "job_id": job.json()["job_id"],
+        "rule_set_id": RULE_SET,
+        "rule_id": "EX1-TF-001",
+        "payer_id": "EXAMPLE01",
+        "number": "1",
+        "name": "ncci_mue_practitioner",
+    }
+
+
+@pytest.fixture(scope="module")
+def stranger(server: Server) -> str:
+    """The key of a client with every scope in a tenant that has nothing."""
+    database = Database(server.url)
+    try:
+        return new_key(database, "stranger", sorted(SCOPES))
+    finally:
+        database.close()
+
+
+OF_OBJECTS = [
+    (method.upper(), path, operation["operationId"])
+    for path, methods in sorted(DOCUMENT["paths"].items())
+    for method, operation in sorted(methods.items())
+    if "{" in path and operation["operationId"] not in EVERYBODY_S
+]
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OF_OBJECTS, ids=[operation for _, _, operation in OF_OBJECTS])
+def test_another_tenant_s_object_reads_as_absent(
+    server: Server, objects: dict[str, str], stranger: str, method: str, path: str, operation: str
+) -> None:
+    filled_in = re.sub(r"\{(\w+)\}", lambda found: objects[found[1]], path)
+    query = {"resolveRuleSet": {"policy_date": "2026-10-01"}, "diffRuleSet": {"from": "1", "to": "1"}}.get(operation, {})
+    headers = {"Authorization": f"Bearer {stranger}", "If-Match": '"0"'}
+    body = BODIES.get(operation)
+    answers = []
+    for target in (filled_in, re.sub(r"\{(\w+)\}", lambda found: "1" if found[1] == "number" else "nothing_0", path)):
+        answer = httpx.request(method, server.base_url + target, params=query, json=body, headers=headers, timeout=60, trust_env=False)
+        document = answer.json()
+        document.pop("request_id", None)
+        answers.append((answer.status_code, document))
+    assert answers[0][0] == 404, answers[0]
+    assert answers[0] == answers[1], "an object of another tenant and one that does not exist are answered alike"
+
+
+def test_every_operation_of_an_object_has_its_body_here() -> None:
+    wanted = {
+        operation["operationId"]
+        for path, methods in DOCUMENT["paths"].items()
+        for operation in methods.values()
+        if "{" in path and "application/json" in operation.get("requestBody", {}).get("content", {})
+    }
+    assert wanted == set(BODIES)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
+import subprocess
+import sys
 import time
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from rules_service.workflow.merkle import leaf_hash, root_of_inclusion
+from rules_service.workflow.merkle import leaf_hash
 from tests.support.governance import LATE, Tenant, new_tenant, past_change, refused, validate
-from tests.support.server import Server
+from tests.support.merkle import root_of_inclusion
+from tests.support.server import ROOT, Server
 from tests.support.waiting import ended
 
 EXPIRED = LATE | {"received_at": "2027-02-01T10:00:00-05:00"}
@@ -157,3 +162,48 @@ def test_sealed_evaluations_verify_also_against_a_checkpoint_that_was_kept(tenan
     done = ended(tenant["auditor"], tenant["auditor"].post("/v1/audit/verify-evaluations", json=later).json())
     assert (done["result"]["holds"], done["result"]["why"]) == (False, "there are fewer seals than were kept")
     refused(tenant["auditor"].post("/v1/audit/verify-evaluations", json={"seals": [{"number": 0, "hash": "x"}]}), 422, "validation-error")
+
+
+def test_an_evidence_file_is_verified_offline_and_every_change_of_it_is_found(tenant: Tenant, tmp_path: Path) -> None:
+    judged = validate(tenant, **EXPIRED)
+    sealed(tenant, judged["evaluation_id"])
+    file, kept = tmp_path / "evidence.zip", tmp_path / "checkpoint.json"
+    whole = tenant["auditor"].get(f"/v1/evaluations/{judged['evaluation_id']}/evidence").content
+    file.write_bytes(whole)
+    kept.write_bytes(tenant["auditor"].get("/v1/audit/checkpoint").content)
+
+    def verified(*files: Path) -> subprocess.CompletedProcess[str]:
+        script = [sys.executable, str(ROOT / "docs/tools/verify_evidence.py"), *map(str, files)]
+        return subprocess.run(script, capture_output=True, text=True, check=False)
+
+    for files in ((file,), (file, kept)):
+        good = verified(*files)
+        assert (good.returncode, good.stdout.strip().endswith("signature verified: True")) == (0, True), good.stdout + good.stderr
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+
+    def changed(name: str, old: bytes, new: bytes, mend_manifest: bool = True) -> str:
+        assert old in members[name], (name, old)
+        other = {**members, name: members[name].replace(old, new, 1)}
+        if mend_manifest:
+            hashes = {one: hashlib.sha256(body).hexdigest() for one, body in other.items() if one != "manifest.json"}
+            other["manifest.json"] = msgspec.json.encode({"evaluation_id": judged["evaluation_id"], "sha256": hashes})
+        with zipfile.ZipFile(file, "w") as archive:
+            for member, body in other.items():
+                archive.writestr(member, body)
+        bad = verified(file)
+        assert bad.returncode == 1, name
+        return bad.stdout
+
+    seal = msgspec.json.decode(members["seal.json"])
+    leaf_hashed, root = seal["leaf_hash"].encode(), seal["seal"]["root"].encode()
+    assert "manifest" in changed("evaluation.json", b"deny_hard", b"warn", mend_manifest=False)
+    assert "not the one that was sealed" in changed("evaluation.json", b"deny_hard", b"warn")
+    assert "does not lead" in changed("seal.json", leaf_hashed, b"0" * 64)
+    assert "does not lead" in changed("seal.json", root, b"0" * 64) or len(seal["audit_path"]) == 0
+    assert "not what its hash covers" in changed("seal.json", seal["seal"]["prev_hash"].encode(), b"1" * 64)
+    assert "signature" in changed("seal.json", seal["seal"]["signature"].encode(), base64.b64encode(bytes(64)))
+    forged = msgspec.json.decode(kept.read_bytes()) | {"seal": seal["seal"]["number"], "seal_hash": "0" * 64}
+    kept.write_bytes(msgspec.json.encode(forged))
+    file.write_bytes(whole)
+    assert "checkpoint" in verified(file, kept).stdout

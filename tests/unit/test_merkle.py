@@ -5,7 +5,8 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules_service.workflow.merkle import inclusion, leaf_hash, root, root_of_inclusion
+from rules_service.workflow.merkle import inclusion, leaf_hash, root
+from tests.support.merkle import root_of_inclusion
 
 # The test vectors of Certificate Transparency's reference implementation: eight leaves and the roots of the first n of them.
 LEAVES = [
