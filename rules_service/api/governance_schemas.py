@@ -155,7 +155,7 @@ class EmergencyList(Answer):
 
 
 class ResolvedAnswer(Answer):
-    """A rule version that applies."""
+    """A rule version that applies. `emergency`: off, or the severity its findings are held to by one."""
 
     rule_id: str
     version: int
@@ -163,6 +163,7 @@ class ResolvedAnswer(Answer):
     publication: int
     effective_from: date
     effective_through: date | None
+    emergency: str | None
 
 
 class ResolutionAnswer(Answer):
@@ -201,6 +202,7 @@ class RuleHistoryEntry(Answer):
     catalog_epoch: int
     published_at: datetime
     published_by: str
+    emergency: str | None
     change_request_id: str | None
     authors: list[str]
     approved_by: list[str]

@@ -283,6 +283,7 @@ class Policy:
         self.covers_payer = any(publication.manifest.scope.layer != "national" for publication in publications)
         self._cache = cache
         self._windows = []
+        self._off: list[tuple[int, int, Loser]] = []
         boundaries: set[int] = set()
         for publication in self.publications:
             rank = scope_rank(publication.manifest.scope)
@@ -290,13 +291,14 @@ class Policy:
             for window in publication.manifest.windows:
                 content = publication.contents[window.sha256]
                 measure = measures.get(window.rule_id)
-                if measure is not None and measure.severity is None:
-                    continue
                 if content.stage == "retired" or (content.claim_types and claim_type not in content.claim_types):
                     continue
                 first = window.effective_from.toordinal()
                 last = window.effective_through.toordinal() if window.effective_through else date.max.toordinal()
                 boundaries.update((first, last + 1))
+                if measure is not None and measure.severity is None:
+                    self._off.append((first, last, Loser(window.rule_id, measure.emergency_id, "switched off by an emergency")))
+                    continue
                 self._windows.append(
                     (
                         first,
@@ -333,6 +335,7 @@ class Policy:
         if found is None:
             ordinal = day.toordinal()
             kept, losers = standing(rule for first, last, rule in self._windows if first <= ordinal <= last)
+            losers += [off for first, last, off in self._off if first <= ordinal <= last]
             found = self._slices[number] = self._cache.get(kept, losers)
         return found
 

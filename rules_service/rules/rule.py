@@ -149,3 +149,7 @@ class Manifest(ClaimStruct, frozen=True):
     def sha256(self) -> str:
         """Hash of the canonical bytes."""
         return content_hash(self)
+
+    def measures(self) -> dict[str, str]:
+        """What emergencies do to rules, by their ids: `off`, or the severity their findings are held to."""
+        return {one.rule_id: one.severity or "off" for one in self.emergencies}

@@ -39,6 +39,7 @@ class HistoryEntry:
 
     record: PublicationRecord
     windows: tuple[ResolvedWindow, ...]
+    emergency: str | None
     titles: Mapping[str, str]
     citations: Mapping[str, tuple[str, ...]]
     change_request_id: str | None
@@ -54,13 +55,15 @@ class History:
 
     def resolve(
         self, actor: Actor, rule_set_id: str, policy_date: date, known_at: datetime | None, epoch: int | None
-    ) -> tuple[int, list[ResolvedWindow]]:
-        """(epoch, rule versions that apply on a policy date, as known then)."""
+    ) -> tuple[int, list[ResolvedWindow], dict[str, str]]:
+        """(epoch, rule versions that apply on a policy date, what emergencies do to rules by their ids), all as known then."""
         with self._database.reading() as connection:
             known = self._epoch(connection, actor.tenant_id, known_at, epoch)
             if not catalog.publications_of(connection, actor.tenant_id, rule_set_id):
                 raise NotFound("no such rule set")
-            return known, publication_history.resolve(connection, actor.tenant_id, rule_set_id, policy_date, known)
+            records = catalog.publications(connection, actor.tenant_id, known, rule_set_id)
+            windows = publication_history.resolve(connection, actor.tenant_id, rule_set_id, policy_date, known)
+            return known, windows, records[-1].manifest.measures() if records else {}
 
     def _epoch(self, connection: Connection, tenant_id: str, known_at: datetime | None, epoch: int | None) -> int:
         current = catalog.current_epoch(connection, tenant_id)
@@ -103,11 +106,14 @@ class History:
                 raise NotFound("no such rule")
             contents = catalog.contents(connection, actor.tenant_id, {window.sha256 for window in windows})
             entries: list[HistoryEntry] = []
-            last: dict[str, tuple[tuple[object, ...], ...]] = {}
+            last: dict[str, tuple[object, ...]] = {}
             for record in catalog.publications(connection, actor.tenant_id, epoch):
                 mine = tuple(one for one in windows if (one.rule_set_id, one.number) == (record.rule_set_id, record.number))
-                said = tuple((one.version, one.sha256, one.effective_from, one.effective_through) for one in mine)
-                if said == last.get(record.rule_set_id, ()):
+                said = (
+                    tuple((one.version, one.sha256, one.effective_from, one.effective_through) for one in mine),
+                    record.manifest.measures().get(rule_id),
+                )
+                if said == last.get(record.rule_set_id, ((), None)):
                     continue
                 last[record.rule_set_id] = said
                 entries.append(self._entry(connection, actor.tenant_id, record, mine, contents))
@@ -121,6 +127,7 @@ class History:
         return HistoryEntry(
             record,
             windows,
+            record.manifest.measures().get(windows[0].rule_id) if windows else None,
             {window.sha256: contents[window.sha256].title for window in windows},
             {window.sha256: tuple(citation.title for citation in contents[window.sha256].citations) for window in windows},
             request.change_request_id if request is not None else None,

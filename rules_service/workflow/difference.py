@@ -82,7 +82,7 @@ def _rule_set_changes(before: Manifest, after: Manifest) -> Iterable[Change]:
     pairs += [(f"scope.{name}", old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys())]
     tables = {table.name: table.sha256[:12] for table in before.tables}, {table.name: table.sha256[:12] for table in after.tables}
     pairs += [(f"tables.{name}", tables[0].get(name), tables[1].get(name)) for name in sorted(tables[0].keys() | tables[1].keys())]
-    measures = [{one.rule_id: one.severity or "off" for one in manifest.emergencies} for manifest in (before, after)]
+    measures = [manifest.measures() for manifest in (before, after)]
     named = sorted(measures[0].keys() | measures[1].keys())
     pairs += [(f"emergencies.{name}", measures[0].get(name), measures[1].get(name)) for name in named]
     for member, one, other in pairs:

@@ -43,6 +43,12 @@ def test_a_rule_is_switched_off_at_once_and_what_was_judged_before_replays_as_it
     for evaluation in (before, after):
         replayed = tenant["auditor"].post(f"/v1/evaluations/{evaluation['evaluation_id']}/replay", json={})
         assert replayed.json()["verdict"] == "reproduced"
+    told = tenant["ehr"].get(f"/v1/evaluations/{after['evaluation_id']}/explanation").json()["rules"]
+    assert {"rule_id": "EX1-TF-001", "lost_to": found["emergency_id"], "how": "switched off by an emergency"} in told
+    resolved = tenant["auditor"].get(f"/v1/rule-sets/{RULE_SET}/resolve", params={"policy_date": "2026-10-15"}).json()["data"]
+    assert {one["rule_id"]: one["emergency"] for one in resolved}["EX1-TF-001"] == "off"
+    history = tenant["auditor"].get("/v1/rules/EX1-TF-001/history").json()["data"]
+    assert [entry["emergency"] for entry in history] == [None, "off"]
     event = tenant.events(action="emergency.declared")[0]
     assert (event["reason"], event["details"]["rule_id"], event["details"]["severity"]) == (OFF["reason"], "EX1-TF-001", None)
 

@@ -29,11 +29,11 @@ def resolve(rule_set_id: str, request: Request, caller: Reader) -> g.ResolutionA
     day, known_at, epoch = day_in(request, "policy_date"), instant_in(request, "known_at"), number_in(request, "epoch")
     if known_at is not None and epoch is not None:
         raise ProblemError("bad-request", "Send known_at or epoch, not both.")
-    known, windows = state_of(request).history.resolve(actor_of(request, caller), rule_set_id, day, known_at, epoch)
+    known, windows, measures = state_of(request).history.resolve(actor_of(request, caller), rule_set_id, day, known_at, epoch)
     data = [
         g.ResolvedAnswer(
             rule_id=one.rule_id, version=one.version, sha256=one.sha256, publication=one.number, effective_from=one.effective_from,
-            effective_through=one.effective_through,
+            effective_through=one.effective_through, emergency=measures.get(one.rule_id),
         )
         for one in windows
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def rule_history(rule_id: str, request: Request, caller: Auditor) -> g.RuleHisto
     data = [
         g.RuleHistoryEntry(
             rule_set_id=entry.record.rule_set_id, number=entry.record.number, catalog_epoch=entry.record.epoch, published_at=entry.record.published_at,
-            published_by=entry.record.published_by, change_request_id=entry.change_request_id, authors=list(entry.authors),
+            published_by=entry.record.published_by, emergency=entry.emergency, change_request_id=entry.change_request_id, authors=list(entry.authors),
             approved_by=[review.reviewer for review in entry.approvals],
             windows=[
                 {"version": one.version, "sha256": one.sha256, "effective_from": one.effective_from, "effective_through": one.effective_through, "title": entry.titles[one.sha256], "citations": entry.citations[one.sha256]}
