@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -26,16 +27,29 @@ class JobStopped(Exception):
     """The job was cancelled, or another runner has taken it over: nothing more is to be done here."""
 
 
+class JobInterrupted(Exception):
+    """The process is being stopped: the job goes back to the queue, and on from the step it stored last."""
+
+
 class JobRun:
     """One run of a job, as its handler sees it."""
 
-    def __init__(self, database: Database, tenant_id: str, record: JobRecord, owner: str, lease_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        tenant_id: str,
+        record: JobRecord,
+        owner: str,
+        lease_seconds: float,
+        closing: threading.Event | None = None,
+    ) -> None:
         self.tenant_id = tenant_id
         self.record = record
         self.parameters = record.parameters
         self._database = database
         self._owner = owner
         self._lease = lease_seconds
+        self._closing = closing or threading.Event()
 
     def finished_steps(self) -> frozenset[int]:
         """Numbers of the steps that are stored already, by this run or an earlier one."""
@@ -50,11 +64,17 @@ class JobRun:
                 jobs.add_item(connection, self.tenant_id, self.record.job_id, number, body)
         except IntegrityError:
             raise JobStopped from None  # another run stored this step
+        self._go_on_here(done, total)
 
     def go_on(self, done: int, total: int) -> None:
         """Note progress of a work that stores no steps; JobStopped as above."""
         with self._database.writing() as connection:
             self._go_on(connection, done, total)
+        self._go_on_here(done, total)
+
+    def _go_on_here(self, done: int, total: int) -> None:
+        if self._closing.is_set() and done < total:
+            raise JobInterrupted
 
     def _go_on(self, connection: Connection, done: int, total: int) -> None:
         key = (self.tenant_id, self.record.job_id)
@@ -81,6 +101,7 @@ class Jobs:
         self._queue = queue
         self._lease = lease_seconds
         self._handlers: dict[str, Handler] = {}
+        self._closing = threading.Event()
 
     def handle(self, kind: str, handler: Handler) -> None:
         """Name who does a kind of job."""
@@ -91,7 +112,8 @@ class Jobs:
         self._queue.start(self.run)
 
     def close(self) -> None:
-        """Stop running jobs."""
+        """Stop running jobs: each goes back to the queue after the step it is at."""
+        self._closing.set()
         self._queue.close()
 
     def make(
@@ -141,11 +163,15 @@ class Jobs:
             if record.attempts > MAX_ATTEMPTS:
                 self._finish(tenant_id, job_id, owner, "failed", None, "gave_up: every run of it was cut off")
             else:
-                result = self._handlers[record.kind](JobRun(self._database, tenant_id, record, owner, self._lease))
+                result = self._handlers[record.kind](JobRun(self._database, tenant_id, record, owner, self._lease, self._closing))
                 self._finish(tenant_id, job_id, owner, "succeeded", result, None)
         except JobStopped:
             if self.is_cancelled(tenant_id, job_id):
                 self._finish(tenant_id, job_id, owner, "cancelled", None, None)
+        except JobInterrupted:
+            with self._database.writing() as connection:
+                if jobs.put_back(connection, tenant_id, job_id, owner, now_utc()):
+                    self._queue.enqueue(connection, tenant_id, job_id, now_utc())
         except StorageUnavailable:
             return False  # its lease runs out, and it is taken up again
         except RulesServiceError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -28,6 +29,8 @@ from rules_service.workflow.audit_chain import GENESIS
 from rules_service.workflow.merkle import leaf_hash, root
 
 BATCH = 1_000
+ROUNDS = 100
+"""Of these, one looks further back."""
 
 
 class _Finding(msgspec.Struct):
@@ -54,20 +57,23 @@ class Sealing:
         self._database = database
         self._key = key
         self._jobs = work
+        self._rounds = 0
         work.handle("verify_evaluations", self._verify)
 
     def seal_all(self) -> int:
-        """Seal every tenant's unsealed evaluations; how many."""
+        """Seal every tenant's unsealed evaluations; how many. Now and then a round looks further back, for one committed late."""
+        self._rounds += 1
+        look_back = evidence.SETTLED_FOR_CERTAIN if self._rounds % ROUNDS == 1 else evidence.SETTLED
         with self._database.reading() as connection:
             found = evidence.tenants(connection)
-        return sum(self.seal(tenant_id) for tenant_id in found)
+        return sum(self.seal(tenant_id, look_back) for tenant_id in found)
 
-    def seal(self, tenant_id: str) -> int:
+    def seal(self, tenant_id: str, look_back: timedelta = evidence.SETTLED_FOR_CERTAIN) -> int:
         """Seal a tenant's unsealed evaluations, batch by batch; how many."""
         sealed = 0
         while True:
             with self._database.reading() as connection:
-                waiting = evidence.unsealed(connection, tenant_id, BATCH)
+                waiting = evidence.unsealed(connection, tenant_id, BATCH, look_back)
             if not waiting:
                 return sealed
             leaves = [(evaluation_id, leaf_hash(data)) for evaluation_id, data, _, _ in waiting]
@@ -103,7 +109,7 @@ class Sealing:
         kept = {int(number): hashed for number, hashed in run.parameters["kept"].items()}
         with self._database.reading() as connection:
             found = evidence.seals(connection, run.tenant_id)
-            unsealed = len(evidence.unsealed(connection, run.tenant_id, BATCH, is_whole=True))
+            unsealed = len(evidence.unsealed(connection, run.tenant_id, BATCH, None))
         prev_hash, evaluations = GENESIS, 0
         for at, seal in enumerate(found, 1):
             with self._database.reading() as connection:

@@ -11,14 +11,12 @@ from rules_service.claim.claim import Claim
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.findings.waivers import WaiverBook
 from rules_service.primitives.dates import EffectivePeriod
-from rules_service.primitives.errors import NotFound
 from rules_service.reference.lookups import Edition, EditionCatalog
 from rules_service.rules.selection import ScopeKey, scope_matches
 from rules_service.storage import blobs, catalog, waivers
 from rules_service.storage.catalog import EditionRecord, PayerRecord
 from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles, Reader
-from rules_service.storage.evaluations import standing_versions
 
 MAX_POLICIES = 512
 
@@ -110,9 +108,7 @@ class SnapshotRegistry:
         """The snapshot of the tenant's epoch in the database now."""
         with self._lock:
             with self._database.reading() as connection:
-                epoch, version = standing_versions(connection, {tenant_id}).get(tenant_id, (None, 0))
-            if epoch is None:
-                raise NotFound("no such tenant")
+                epoch, version = catalog.current_versions(connection, tenant_id)
             known = self._current.get(tenant_id)
             if known is None or known.epoch != epoch:
                 known = self._current[tenant_id] = self.at(tenant_id, epoch)

@@ -110,6 +110,14 @@ def current_epoch(connection: Connection, tenant_id: str) -> int:
     return int(epoch)
 
 
+def current_versions(connection: Connection, tenant_id: str) -> tuple[int, int]:
+    """(epoch, version of the waivers) of a tenant, read without a lock: what a snapshot is held to."""
+    row = connection.execute(select(_tenant.c.catalog_epoch, _tenant.c.waivers_version).where(_tenant.c.tenant_id == tenant_id)).first()
+    if row is None:
+        raise NotFound("no such tenant")
+    return row.catalog_epoch, row.waivers_version
+
+
 def publish(connection: Connection, tenant_id: str, content: EpochContent, who: str, reason: str, now: datetime) -> int:
     """Raise the epoch by one and store what it publishes. The tenant row's lock serialises publications."""
     connection.execute(update(_tenant).where(_tenant.c.tenant_id == tenant_id).values(catalog_epoch=_tenant.c.catalog_epoch + 1))

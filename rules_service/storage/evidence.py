@@ -24,8 +24,9 @@ _tenant = t.core(t.Tenant)
 _insert_entries = BulkInsert(_entry)
 _insert_leaves = BulkInsert(_leaf)
 
-SETTLED = timedelta(minutes=10)
-"""An evaluation's id is made before it is committed, by less than this."""
+SETTLED = timedelta(seconds=15)
+SETTLED_FOR_CERTAIN = timedelta(minutes=10)
+"""An evaluation's id is made before it is committed: nearly always by less than the first, never by more than the second."""
 _COLUMNS = (
     "evaluation_id", "lineage_id", "client_id", "payer_id", "claim_type", "outcome", "catalog_epoch", "input_sha256", "pins_sha256",
     "control_hash",
@@ -83,8 +84,11 @@ def _leaf_data(row: Any) -> bytes:
     return canonical_bytes(told)
 
 
-def unsealed(connection: Connection, tenant_id: str, limit: int, is_whole: bool = False) -> list[tuple[str, bytes, bytes, bytes | None]]:
-    """(id, leaf data, body, preview) of evaluations that no seal covers, oldest first; `is_whole` looks further back than it must."""
+def unsealed(
+    connection: Connection, tenant_id: str, limit: int, look_back: timedelta | None
+) -> list[tuple[str, bytes, bytes, bytes | None]]:
+    """(id, leaf data, body, preview) of evaluations that no seal covers, oldest first: of those made since so long before the last
+    sealed one, or of all."""
     query = (
         select(_evaluation)
         .outerjoin(_leaf, (_leaf.c.tenant_id == _evaluation.c.tenant_id) & (_leaf.c.evaluation_id == _evaluation.c.evaluation_id))
@@ -92,9 +96,13 @@ def unsealed(connection: Connection, tenant_id: str, limit: int, is_whole: bool 
         .order_by(_evaluation.c.evaluation_id)
         .limit(limit)
     )
-    last = None if is_whole else connection.execute(select(func.max(_leaf.c.evaluation_id)).where(_leaf.c.tenant_id == tenant_id)).scalar()
-    if last is not None:
-        made = datetime.fromtimestamp(int(last[3:15], 16) / 1000, UTC) - SETTLED
+    last = (
+        None
+        if look_back is None
+        else connection.execute(select(func.max(_leaf.c.evaluation_id)).where(_leaf.c.tenant_id == tenant_id)).scalar()
+    )
+    if last is not None and look_back is not None:
+        made = datetime.fromtimestamp(int(last[3:15], 16) / 1000, UTC) - look_back
         query = query.where(_evaluation.c.evaluation_id > first_id_at("ev", made))
     return [(row.evaluation_id, _leaf_data(row), row.body, row.preview) for row in connection.execute(query)]
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ from rules_service.storage.database import Database
 logger = logging.getLogger(__name__)
 TASK = "run_job"
 QUEUE = "jobs"
+CONCURRENCY = 3
+"""Jobs a process runs at once."""
 STALLED_SECONDS = 9.0
 """A worker that gives no sign of life for so long was killed: its task is started again."""
 
@@ -54,6 +57,7 @@ class InProcessQueue:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._running: set[tuple[str, str]] = set()
 
     def enqueue(self, connection: Connection, tenant_id: str, job_id: str, run_at: datetime) -> None:
         """The row is the queue; the thread is only woken."""
@@ -65,21 +69,33 @@ class InProcessQueue:
         self._thread.start()
 
     def _work(self, run: Run) -> None:
-        while not self._stop.is_set():
-            self._wake.wait(self._seconds)
-            self._wake.clear()
-            try:
-                with self._database.reading() as connection:
-                    due = jobs.runnable(connection, datetime.now(UTC))
-                for tenant_id, job_id in due:
-                    if self._stop.is_set():
-                        break
-                    run(tenant_id, job_id)
-            except RulesServiceError as error:
-                logger.warning("looking for jobs failed: %s", type(error).__name__)
+        # Several at once, so that a long analysis holds up no scheduled publication.
+        with ThreadPoolExecutor(CONCURRENCY, "job") as pool:
+            while not self._stop.is_set():
+                self._wake.wait(self._seconds)
+                self._wake.clear()
+                try:
+                    with self._database.reading() as connection:
+                        due = jobs.runnable(connection, datetime.now(UTC))
+                except RulesServiceError as error:
+                    logger.warning("looking for jobs failed: %s", type(error).__name__)
+                    continue
+                for job in due:
+                    if len(self._running) < CONCURRENCY and job not in self._running and not self._stop.is_set():
+                        self._running.add(job)
+                        pool.submit(self._run, run, job)
+
+    def _run(self, run: Run, job: tuple[str, str]) -> None:
+        try:
+            run(*job)
+        except RulesServiceError as error:
+            logger.warning("running a job failed: %s", type(error).__name__)
+        finally:
+            self._running.discard(job)
+            self._wake.set()
 
     def close(self) -> None:
-        """Stop after the job that runs."""
+        """Stop when the jobs that run have."""
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
@@ -152,7 +168,7 @@ class ProcrastinateQueue:
             looking = asyncio.create_task(start_again())
             try:
                 await app.run_worker_async(
-                    queues=[QUEUE], concurrency=1, install_signal_handlers=False, fetch_job_polling_interval=max(0.2, self._seconds),
+                    queues=[QUEUE], concurrency=CONCURRENCY, install_signal_handlers=False, fetch_job_polling_interval=max(0.2, self._seconds),
                     update_heartbeat_interval=STALLED_SECONDS / 3, stalled_worker_timeout=STALLED_SECONDS, delete_jobs="always",
                 )  # fmt: skip
             finally:

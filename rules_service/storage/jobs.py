@@ -122,6 +122,13 @@ def renew(connection: Connection, tenant_id: str, job_id: str, owner: str, now: 
     return connection.execute(update(_job).where(*key).values(**values)).rowcount == 1
 
 
+def put_back(connection: Connection, tenant_id: str, job_id: str, owner: str, now: datetime) -> bool:
+    """Let go of a job before its end, for whoever is free; False when it is no longer the owner's."""
+    key = (_job.c.tenant_id == tenant_id, _job.c.job_id == job_id, _job.c.owner == owner, _job.c.state == "running")
+    values = {"state": "queued", "owner": None, "lease_until": None, "run_at": now, "attempts": _job.c.attempts - 1}
+    return connection.execute(update(_job).where(*key).values(**values)).rowcount == 1
+
+
 def finish(
     connection: Connection,
     tenant_id: str,

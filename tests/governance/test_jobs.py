@@ -155,6 +155,44 @@ def test_a_waiting_job_is_cancelled_at_once_and_a_running_one_after_its_step(wor
         work.cancel(ACTOR, running)
 
 
+def test_a_process_that_stops_puts_its_job_back_and_another_goes_on_from_its_last_step(work: Jobs, database: Database) -> None:
+    def stopped(run: JobRun) -> dict[str, Any]:
+        finished = run.finished_steps()
+        for number in range(3):
+            if number not in finished:
+                if number == 1 and not finished:
+                    work.close()
+                run.step(number, b"%d" % number, number + 1, 3)
+        return {"finished_before": len(finished)}
+
+    work.handle("count", stopped)
+    job = made(work, database)
+    assert work.run(TENANT, job)
+    assert (work.read(ACTOR, job).state, work.read(ACTOR, job).done) == ("queued", 2)
+    other = Jobs(database, open_queue(database, 0.1), 60)
+    other.handle("count", stopped)
+    assert other.run(TENANT, job)
+    assert (other.read(ACTOR, job).state, other.read(ACTOR, job).result, other.read(ACTOR, job).attempts) == (
+        "succeeded",
+        {"finished_before": 2},
+        1,
+    )
+
+
+def test_a_long_job_holds_up_no_other(work: Jobs, database: Database) -> None:
+    release, done = threading.Event(), threading.Event()
+    work.handle("long", lambda run: {"released": release.wait(60)})
+    work.handle("short", lambda run: done.set() or {})
+    work.start()
+    made(work, database, "long")
+    time.sleep(0.5)
+    made(work, database, "short")
+    try:
+        assert done.wait(30)
+    finally:
+        release.set()
+
+
 def test_a_job_that_fails_says_why_without_what_it_held(work: Jobs, database: Database) -> None:
     def refused(run: JobRun) -> dict[str, Any]:
         raise InputError("The draft cannot be read")
