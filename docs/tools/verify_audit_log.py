@@ -41,6 +41,11 @@ def verify_chain(events, trailer):
         hashes[place] = last
     if trailer["events"] != len(events) or trailer["head_hash"] != last:
         fail(f"the export ends at event {len(events)}, and its last line says {trailer['events']}")
+    base = trailer["base_seq"], trailer["base_hash"]
+    cuts = (json.loads(event["body"]) for event in events if "retention.audit_log_cut" in event["body"])
+    told = {(one["details"]["base_seq"], one["details"]["base_hash"]) for one in cuts if one["action"] == "retention.audit_log_cut"}
+    if base[0] and base not in told:
+        fail(f"the log begins after event {base[0]}, and no event tells that retention cut it there")
     return hashes
 
 

@@ -130,6 +130,7 @@ class ApprovalsAnswer(Answer):
     rule_set_id: str
     required_approvals: int
     second_above_share: str
+    impact_required: bool
 
 
 class EmergencyAnswer(Answer):
@@ -246,11 +247,18 @@ class AuditPage(Answer):
 
 
 class VerificationAnswer(Answer):
-    """Whether the chain holds; the first event that is not what was written."""
+    """Whether the chain holds; the first event that is not what was written.
+
+    `base_seq` is the last event retention has cut off (0: none), `unheld_checkpoints` those kept of events before it, which could be held
+    to nothing.
+    """
 
     holds: bool
     events: int
     head_hash: str
+    base_seq: int
+    base_hash: str
+    unheld_checkpoints: list[int]
     broken_at: int | None
     why: str | None
 

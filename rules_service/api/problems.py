@@ -39,6 +39,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "input-erased": (410, "The claim was erased"),
     "legal-hold": (409, "A legal hold keeps this"),
     "base-stale": (409, "Another publication came first"),
+    "impact-missing": (409, "There is no impact analysis of this content"),
     "checks-failed": (409, "The content has no passed checks"),
     "change-request-open": (409, "Another change request stands"),
     "published-version-changed": (409, "A published version was edited"),
@@ -70,7 +71,7 @@ class ProblemError(Exception):
 def problem_document(slug: str, detail: str = "", issues: Sequence[Issue] = (), request_id: str | None = None) -> dict[str, Any]:
     """The members of a problem document."""
     status, title = TITLES[slug]
-    document: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status}
+    document: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status, "code": slug.replace("-", "_")}
     if detail:
         document["detail"] = detail
     if request_id is not None:

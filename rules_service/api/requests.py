@@ -78,6 +78,7 @@ class ApprovalsBody(Body, frozen=True):
     required_approvals: Annotated[int, msgspec.Meta(ge=1, le=5)]
     reason: Text
     second_above_share: Annotated[str, msgspec.Meta(pattern=r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$")] = "0.02"
+    impact_required: bool = False
 
 
 class ReplayBody(Body, frozen=True):

@@ -134,11 +134,31 @@ def actor_of(request: Request, principal: Principal) -> Actor:
     return Actor(principal.tenant_id, principal.client_id, principal.scopes, request.scope.get("request_id"))
 
 
+def _note_refusal(request: Request, scope: str) -> None:
+    """What somebody tried to change without the scope for it: the operation and the scope, no id of the path."""
+    state = state_of(request)
+    actor = actor_of(request, state.principal(header(request, b"authorization")))
+    operation = getattr(request.scope.get("route"), "operation_id", None) or "unknown"
+    event = actor.event("access.refused", "operation", operation, scope=scope)
+    state.audit.record(actor.tenant_id, event)
+
+
+def permitted(request: Request, scope: str) -> Principal:
+    """The caller, when its credential has the scope. Who lacks it for something that changes data leaves an audit event; so this
+    may write, and is not for the event loop."""
+    try:
+        return allowed(request, scope)
+    except ProblemError as problem:
+        if problem.slug == "insufficient-scope" and request.method != "GET":
+            _note_refusal(request, scope)
+        raise
+
+
 def needs(scope: str) -> Callable[[Request], Principal]:
     """A dependency of administration routes: the caller with this scope; notes the epoch its answer rests on."""
 
     def dependency(request: Request) -> Principal:
-        principal = allowed(request, scope)
+        principal = permitted(request, scope)
         request.scope["catalog_epoch"] = state_of(request).snapshots.refresh(principal.tenant_id).epoch
         return principal
 

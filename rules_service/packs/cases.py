@@ -24,7 +24,8 @@ from rules_service.packs.read import Pack, RuleFolder
 from rules_service.primitives.errors import InputError, Issue, PackFault
 from rules_service.primitives.money import Money
 from rules_service.reference.lookups import Edition, EditionCatalog, Lookups
-from rules_service.rules.matching import truth
+from rules_service.rules.condition import leaves, shown_leaf
+from rules_service.rules.matching import leaf_truth, truth
 from rules_service.rules.rule import Manifest
 
 HOLD = frozenset({"reject", "deny_hard", "deny_soft"})
@@ -138,7 +139,8 @@ def _view(publication: Publication, claim: Claim) -> ClaimView:
 
 
 def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(conditions no case made true, conditions no case made false), as `rule id, finding code`: what the cases do not show."""
+    """(conditions no case made true, conditions no case made false): what the cases do not show. A finding's whole condition is named
+    `rule id vN finding code`, one test of it `rule id vN finding code: fact test value`."""
     publication = pack.publication()
     catalog = EditionCatalog([*editions, *pack.editions()])
     seen: dict[str, set[bool | None]] = {}
@@ -147,7 +149,10 @@ def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], 
         alone = only(publication, rule.file.id)
         for content in alone.contents.values():
             if content.rule_id == rule.file.id:
-                seen.update({f"{rule.file.id} {branch.code}": set() for branch in complete_branches(content)})
+                versions = {window.version for window in alone.manifest.windows if alone.contents[window.sha256] is content}
+                seen.update(
+                    {f"{rule.file.id} v{version} {branch.code}": set() for branch in complete_branches(content) for version in versions}
+                )
         for case in rule.cases.cases if rule.cases is not None else ():
             try:
                 claim = case_claim(pack.root, rule.cases.base if rule.cases is not None else "", case)
@@ -155,7 +160,10 @@ def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], 
                 continue  # told as a failed case
             for compiled, question in asked(Policy([alone], claim.claim_type, cache), _view(publication, claim), Lookups(catalog)):
                 for branch, program in compiled.branches:
-                    seen.setdefault(f"{rule.file.id} {branch.code}", set()).add(truth(program.condition, question.fact))
+                    name = f"{rule.file.id} v{compiled.rule.version} {branch.code}"
+                    seen.setdefault(name, set()).add(truth(program.condition, question.fact))
+                    for leaf in leaves(program.condition):
+                        seen.setdefault(f"{name}: {shown_leaf(leaf)}", set()).add(leaf_truth(leaf, question.fact(leaf.fact)))
     never_true = tuple(sorted(name for name, verdicts in seen.items() if True not in verdicts))
     never_false = tuple(sorted(name for name, verdicts in seen.items() if False not in verdicts))
     return never_true, never_false

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from rules_service.claim.locations import KNOWN_PLACES
 from rules_service.engine.compile import Program
@@ -15,7 +16,7 @@ from rules_service.packs import yaml_text
 from rules_service.packs.model import plain
 from rules_service.packs.read import Pack, RuleFolder
 from rules_service.primitives.dates import EffectivePeriod, first_overlap
-from rules_service.primitives.errors import Issue, RuleRefused
+from rules_service.primitives.errors import Issue, PackFault, RuleRefused
 from rules_service.reference.publishers import TABLES
 from rules_service.rules.condition import ConditionReader
 from rules_service.rules.kinds import KINDS
@@ -255,22 +256,28 @@ def _check_cases(rule: RuleFolder) -> Iterator[Issue]:
     names = [case.name for case in cases.cases]
     if len(set(names)) != len(names):
         yield Issue("PK010", rule.cases_positions.where("/cases"), "Two cases have one name.", "Name each for what it shows.")
-    if all(case.expect for case in cases.cases):
-        yield Issue(
-            "PK010",
-            rule.cases_positions.where("/cases"),
-            "No case shows that the rule does not fire.",
-            "Add a clean case with `expect: []`.",
-        )
+    base = _base_day(rule)
+    clean = [case.service_date or _first_day(case.lines) or base for case in cases.cases if not case.expect]
     fired = {expected.version for case in cases.cases for expected in case.expect}
     dates = {case.service_date for case in cases.cases}
-    for version in rule.file.versions:
+    periods = [
+        EffectivePeriod(one.effective_from, max(one.effective_through or date.max, one.effective_from)) for one in rule.file.versions
+    ]
+    for version, period in zip(rule.file.versions, periods, strict=True):
         if version.version not in fired:
             yield Issue(
                 "PK010",
                 rule.cases_positions.where("/cases"),
                 f"No case expects version {version.version} to fire.",
                 "Add one, naming the version.",
+            )
+        # A day on which no version applies shows where it begins or ends.
+        if not any(day is None or day in period or all(day not in other for other in periods) for day in clean):
+            yield Issue(
+                "PK010",
+                rule.cases_positions.where("/cases"),
+                f"No case shows that version {version.version} does not fire.",
+                f"Add one with `expect: []` and a service_date from {version.effective_from} on.",
             )
         for day, which in ((version.effective_from, "first"), (version.effective_through, "last")):
             if day is not None and day not in dates:
@@ -280,6 +287,26 @@ def _check_cases(rule: RuleFolder) -> Iterator[Issue]:
                     f"No case has the {which} day of version {version.version}, {day}.",
                     f"Add a case with service_date: {day}.",
                 )
+
+
+def _base_day(rule: RuleFolder) -> date | None:
+    """The day of service of the cases' base claim; None when it cannot be read, which running the cases tells."""
+    root = rule.path.parent
+    while root.name != "rules":
+        root = root.parent
+    try:
+        data, _ = yaml_text.load((root.parent / (rule.cases.base if rule.cases else "")).read_text(encoding="utf-8"), "base")
+        return _first_day(tuple(data["service_lines"]))
+    except (OSError, PackFault, KeyError, TypeError):
+        return None
+
+
+def _first_day(lines: Sequence[dict[str, Any]]) -> date | None:
+    given = next((line["service_from"] for line in lines if line.get("service_from")), None)
+    try:
+        return None if given is None else date.fromisoformat(given)
+    except ValueError:
+        return None
 
 
 def _check_precedence(packs: Iterable[Pack]) -> Iterator[Issue]:

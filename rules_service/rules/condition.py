@@ -57,6 +57,12 @@ class Leaf:
     value: Literal_ | tuple[Literal_, ...]
 
 
+def shown_leaf(leaf: Leaf) -> str:
+    """The comparison as its author wrote it, on one line."""
+    values = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
+    return f"{leaf.fact} {leaf.op} {', '.join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)}"
+
+
 @dataclass(frozen=True, slots=True)
 class All:
     """True when every part is."""

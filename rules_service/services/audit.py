@@ -25,6 +25,10 @@ class Verification:
 
     events: int
     head_hash: str
+    base_seq: int
+    base_hash: str
+    unheld_checkpoints: tuple[int, ...]
+    """Of events that retention has cut off: they could be held to nothing."""
     broken: Break | None
 
 
@@ -78,7 +82,7 @@ class AuditTrail:
             broken = first_break(audit_log.links(connection, actor.tenant_id), seq, hashed, checkpoints, base)
         event = actor.event("audit.verified", "audit_log", actor.tenant_id, events=seq, broken_at=broken.seq if broken else None)
         self.record(actor.tenant_id, event)
-        return Verification(seq, hashed, broken)
+        return Verification(seq, hashed, *base, tuple(sorted(one for one in checkpoints if one < base[0])), broken)
 
     def checkpoint(self, actor: Actor) -> Checkpoint:
         """The head as it stands, signed with Ed25519."""

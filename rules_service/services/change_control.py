@@ -124,7 +124,10 @@ class ChangeControl:
             record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
             require(record, verdict)
             if actor.name in change_requests.authors(connection, actor.tenant_id, change_request_id):
-                raise Refused("self-approval-forbidden", "Your own work is in this change request; somebody else reviews it.")
+                raise Refused(
+                    "self-approval-forbidden",
+                    f"The change request is in state {record.state}; your own work is in it, and somebody else reviews it.",
+                )
             if content_sha256 != record.content_sha256:
                 raise Refused("state-conflict", "The content changed since you read it; read it again and review that.")
             given = counted(connection, actor.tenant_id, record)
@@ -147,16 +150,45 @@ class ChangeControl:
         return self.transition(actor, change_request_id, "withdraw", "change_request.withdrawn", reason, {})
 
     def schedule(self, actor: Actor, change_request_id: str, at: datetime) -> ChangeRequestView:
-        """Publish an approved change request at an instant to come."""
-        if at <= now_utc():
-            raise InputError("The instant has passed", [Issue("in_the_past", "/at", "The instant lies in the past.", "Name one to come.")])
+        """Publish an approved change request at an instant to come. It is published with the scopes of who schedules it."""
 
         def have_it_run(connection: Connection) -> None:
-            parameters = {"change_request_id": change_request_id, "at": at.isoformat()}
+            scopes = sorted(actor.scopes & {"rules:publish", "rules:publish_retroactive"})
+            parameters = {"change_request_id": change_request_id, "at": at.isoformat(), "scopes": scopes}
             self._jobs.make(connection, actor.tenant_id, actor.name, "scheduled_publication", parameters, at)
 
+        def refuse_the_past(_: Connection, record: ChangeRequestRecord) -> None:
+            if at <= now_utc():
+                raise InputError(
+                    "The instant has passed", [Issue("in_the_past", "/at", "The instant lies in the past.", "Name one to come.")]
+                )
+            if record.retroactive_from is not None and "rules:publish_retroactive" not in actor.scopes:
+                detail = f"The change applies from {record.retroactive_from}: this needs the scope rules:publish_retroactive."
+                raise Refused("insufficient-scope", detail)
+
+        values = {"scheduled_for": at}
         return self.transition(
-            actor, change_request_id, "schedule", "change_request.scheduled", None, {"scheduled_for": at}, have_it_run, at=at.isoformat()
+            actor, change_request_id, "schedule", "change_request.scheduled", None, values, have_it_run, refuse_the_past, at=at.isoformat()
+        )
+
+    def recall(self, actor: Actor, change_request_id: str, reason: str) -> ChangeRequestView:
+        """Take a change request back from review: the approvals given are void, and it is submitted again when it is ready."""
+
+        def its_authors(connection: Connection, record: ChangeRequestRecord) -> None:
+            if record.kind == "reference":
+                raise Refused("state-conflict", "An edition is reviewed as it was uploaded: withdraw this, and upload another.")
+            if actor.name not in change_requests.authors(connection, actor.tenant_id, change_request_id):
+                raise Refused("state-conflict", "Only those whose work is in a change request recall it; a reviewer asks for changes.")
+
+        return self.transition(
+            actor,
+            change_request_id,
+            "recall",
+            "change_request.recalled",
+            reason,
+            {"scheduled_for": None},
+            check=its_authors,
+            new_cycle=True,
         )
 
     def unschedule(self, actor: Actor, change_request_id: str) -> ChangeRequestView:
@@ -165,13 +197,19 @@ class ChangeControl:
 
     def transition(
         self, actor: Actor, change_request_id: str, action: Action, event: str, reason: str | None, values: dict[str, Any],
-        also: Callable[[Connection], None] | None = None, **details: Any,
+        also: Callable[[Connection], None] | None = None, check: Callable[[Connection, ChangeRequestRecord], None] | None = None,
+        new_cycle: bool = False, **details: Any,
     ) -> ChangeRequestView:  # fmt: skip
-        """Take a change request along one action, with its audit event and what `also` belongs to it."""
+        """Take a change request along one action, with its audit event and what `also` belongs to it, unless `check` refuses it.
+        With a new cycle the reviews given so far count no more."""
         with audited_refusal(self._database, actor, event, "change_request", change_request_id), self._database.writing() as connection:
             record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
             require(record, action)
+            if check is not None:
+                check(connection, record)
             now = now_utc()
+            if new_cycle:
+                values = values | {"review_cycle": record.review_cycle + 1}
             record = change_requests.change(connection, actor.tenant_id, record, now, state=after(record.state, action), **values)
             told = actor.event(event, "change_request", change_request_id, reason, state=record.state, **details)
             audit_log.append(connection, actor.tenant_id, now, told)
@@ -232,8 +270,20 @@ def needed_approvals(connection: Connection, tenant_id: str, rule_set_id: str, c
     return max(wanted.required_approvals, 2) if max([share, *found]) > wanted.second_above_share else wanted.required_approvals
 
 
+def require_impact(connection: Connection, tenant_id: str, record: ChangeRequestRecord) -> None:
+    """Refused `impact-missing` where the rule set asks for an impact analysis and none of this content has succeeded."""
+    if not change_requests.control(connection, tenant_id, record.rule_set_id).impact_required:
+        return
+    if not any(job.parameters["content_sha256"] == record.content_sha256 for job in jobs.succeeded(connection, tenant_id, "impact")):
+        raise Refused("impact-missing", "The rule set is not published without an impact analysis of exactly this content: run one.")
+
+
 def _plain(control: Control) -> dict[str, Any]:
-    return {"required_approvals": control.required_approvals, "second_above_share": str(control.second_above_share)}
+    return {
+        "required_approvals": control.required_approvals,
+        "second_above_share": str(control.second_above_share),
+        "impact_required": control.impact_required,
+    }
 
 
 def require(record: ChangeRequestRecord, action: Action) -> None:

@@ -22,7 +22,7 @@ from rules_service.packs.read import Pack
 from rules_service.packs.workspace import files_sha256, inspect, laid_out, packs_beside, rule_set_id_is_fit, unfit_files
 from rules_service.primitives.errors import InputError, Issue, NotFound, PackFault, Refused
 from rules_service.reference.lookups import Lookups
-from rules_service.services.acting import Actor, now_utc
+from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import audit_log, blobs, catalog, change_requests, drafts
@@ -94,6 +94,10 @@ class Drafts:
 
         Refused `precondition-failed` when `if_match` is not the draft's tag (`"0"` for a rule set that does not exist yet).
         """
+        with audited_refusal(self._database, actor, "draft.saved", "rule_set", rule_set_id):
+            return self._save(actor, rule_set_id, files, if_match)
+
+    def _save(self, actor: Actor, rule_set_id: str, files: Mapping[str, str], if_match: str) -> DraftView:
         unfit = unfit_files(files)
         if not rule_set_id_is_fit(rule_set_id):
             unfit.append(Issue("rule_set_id", "/rule_set_id", "A rule set's id is lower-case words joined by '_'.", "Choose another."))
@@ -120,7 +124,11 @@ class Drafts:
     def discard(self, actor: Actor, rule_set_id: str, if_match: str) -> None:
         """Forget the draft, so that the next one begins from what is live. Refused while a change request stands."""
         now = now_utc()
-        with self._database.writing() as connection:
+        with (
+            audited_refusal(self._database, actor, "draft.discarded", "rule_set", rule_set_id),
+            self._database.writing() as connection,
+        ):
+            catalog.lock_tenant(connection, actor.tenant_id)
             record = drafts.read_draft(connection, actor.tenant_id, rule_set_id, lock=True)
             if record is None:
                 raise NotFound("no draft")
@@ -143,6 +151,11 @@ class Drafts:
             state=after(standing.state, "edit"), review_cycle=standing.review_cycle + 1, content_sha256=draft.content_sha256,
             scheduled_for=None, failure_reason=None,
         )  # fmt: skip
+        event = actor.event(
+            "change_request.edited", "change_request", standing.change_request_id, content_sha256=draft.content_sha256,
+            review_cycle=standing.review_cycle + 1, voids_approvals=standing.state in ("in_review", "approved", "scheduled"),
+        )  # fmt: skip
+        audit_log.append(connection, actor.tenant_id, now, event)
 
     def check(self, actor: Actor, rule_set_id: str) -> CheckReport:
         """Lint the draft, compile and run it in a throw-away process with all its cases; what came of it is stored by content."""

@@ -65,6 +65,7 @@ class Emergencies:
     def withdraw(self, actor: Actor, rule_set_id: str, emergency_id: str, reason: str) -> EmergencyRecord:
         """End an emergency before its time: the rule stands as before."""
         with audited_refusal(self._database, actor, "emergency.ended", "emergency", emergency_id), self._database.writing() as connection:
+            catalog.lock_tenant(connection, actor.tenant_id)
             record = emergencies.find(connection, actor.tenant_id, emergency_id)
             if record.rule_set_id != rule_set_id:
                 raise NotFound("no such emergency of this rule set")
@@ -74,13 +75,13 @@ class Emergencies:
     def _expire(self, run: JobRun) -> Mapping[str, Any]:
         actor = Actor(run.tenant_id, "schedule", frozenset())
         with self._database.writing() as connection:
+            catalog.lock_tenant(connection, run.tenant_id)
             record = emergencies.find(connection, run.tenant_id, str(run.parameters["emergency_id"]))
             if record.how is None:
                 self._end(connection, actor, record, "expired", None)
             return {"how": record.how or "expired"}
 
     def _end(self, connection: Connection, actor: Actor, record: EmergencyRecord, how: How, reason: str | None) -> None:
-        catalog.lock_tenant(connection, actor.tenant_id)
         if record.how is not None:
             raise Refused("state-conflict", f"The emergency has ended: it was {record.how}.")
         now = now_utc()

@@ -111,8 +111,8 @@ def _rules(connection: Connection, tenant_id: str, manifest: Manifest, told: set
 
 
 def _approvals(connection: Connection, tenant_id: str, record: PublicationRecord) -> dict[str, Any]:
-    """Who proposed and who approved the publication, and the audit events of it; without a change request it was loaded or rolled back."""
-    request = change_requests.of_publication(connection, tenant_id, record.rule_set_id, record.number)
+    """Who proposed and who approved the publication, and the audit events of it; without a change request it was loaded."""
+    request = change_requests.of_publication(connection, tenant_id, record)
     if request is None:
         return {"change_request": None, "audit_events": _events(connection, tenant_id, "rule_set", record.rule_set_id)}
     reviews = change_requests.reviews(connection, tenant_id, request.change_request_id)

@@ -122,7 +122,7 @@ class History:
     def _entry(
         self, connection: Connection, tenant_id: str, record: PublicationRecord, windows: tuple[ResolvedWindow, ...], contents: Mapping[str, RuleVersionContent]
     ) -> HistoryEntry:  # fmt: skip
-        request = change_requests.of_publication(connection, tenant_id, record.rule_set_id, record.number)
+        request = change_requests.of_publication(connection, tenant_id, record)
         reviews = change_requests.reviews(connection, tenant_id, request.change_request_id) if request is not None else []
         return HistoryEntry(
             record,

@@ -79,7 +79,8 @@ class Impact:
             pack, issues = inspect_alone(folder)
         if pack is None:
             raise InputError("The draft cannot be read as a pack", issues)
-        parameters = {"rule_set_id": rule_set_id, "content_sha256": draft.content_sha256, "source": source}
+        live_epoch = self._registry.refresh(actor.tenant_id).epoch
+        parameters = {"rule_set_id": rule_set_id, "content_sha256": draft.content_sha256, "source": source, "live_epoch": live_epoch}
         now = now_utc()
         with self._database.writing() as connection:
             # The draft may be edited while the job runs: what it began with is kept by its hash.
@@ -98,7 +99,7 @@ class Impact:
         with self._database.reading() as connection:
             files = blobs.source_files(connection, run.tenant_id, content_sha256)
             check = drafts.last_check_run(connection, run.tenant_id, rule_set_id, content_sha256)
-        live = self._registry.refresh(run.tenant_id)
+        live = self._at(run.tenant_id, int(run.parameters["live_epoch"]))
         with laid_out(rule_set_id, files, {}) as folder:
             pack, issues = inspect_alone(folder)
         if pack is None:
@@ -115,11 +116,9 @@ class Impact:
             result |= self._compare(run, sides, steps, source["claims"]) | {"unreadable": source["unreadable"]}
         else:
             start, end = datetime.fromisoformat(source["from"]), datetime.fromisoformat(source["to"])
-            with self._database.reading() as connection:
-                found = evaluations.latest_of_claims(connection, run.tenant_id, start, end)
-            chosen = sampled(found, source["sample"], source["seed"])
+            population, chosen = self._chosen(run, start, end, source["sample"], source["seed"])
             steps = [self._stored(run.tenant_id, chosen[at : at + STEP]) for at in range(0, len(chosen), STEP)]
-            result |= self._compare(run, sides, steps, len(chosen)) | {"population": len(found)}
+            result |= self._compare(run, sides, steps, len(chosen)) | {"population": population}
         share = Decimal(result["share_newly_blocked"])
         self._control.note_impact(run.tenant_id, run.record.created_by, rule_set_id, content_sha256, share, run.record.job_id)
         return result
@@ -129,10 +128,24 @@ class Impact:
         rule_set_id, epoch = run.parameters["rule_set_id"], int(run.parameters["catalog_epoch"])
         sides = Sides(rule_set_id, self._registry.at(run.tenant_id, epoch - 1), self._at(run.tenant_id, epoch), self._hold, engine_decider)
         end = datetime.fromisoformat(run.parameters["published_at"])
-        with self._database.reading() as connection:
-            found = evaluations.latest_of_claims(connection, run.tenant_id, None, end)
+        _, found = self._chosen(run, None, end, None, 0)
         steps = [self._stored(run.tenant_id, found[at : at + STEP]) for at in range(0, len(found), STEP)]
         return {**run.parameters, **self._compare(run, sides, steps, len(found))}
+
+    def _chosen(self, run: JobRun, start: datetime | None, end: datetime, size: int | None, seed: int) -> tuple[int, list[str]]:
+        """(how many there were, the evaluations to compare), chosen by the job's first run: a later run goes on with the same ones."""
+        kept = self._parts(run)
+        if not kept:
+            with self._database.reading() as connection:
+                found = evaluations.latest_of_claims(connection, run.tenant_id, start, end)
+            chosen = found if size is None else sampled(found, size, seed)
+            sealed = self._cipher.seal(msgspec.json.encode([len(found), chosen]), run.tenant_id, f"{run.record.job_id}/0")
+            with self._database.writing() as connection:
+                jobs.add_upload(connection, run.tenant_id, run.record.job_id, 0, sealed)
+            return len(found), chosen
+        (number, part), *_ = kept
+        opened = self._cipher.open(part, run.tenant_id, f"{run.record.job_id}/{number}")
+        return msgspec.json.decode(opened, type=tuple[int, list[str]])
 
     def _at(self, tenant_id: str, epoch: int) -> Snapshot:
         current = self._registry.refresh(tenant_id)

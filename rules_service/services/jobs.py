@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
-from rules_service.services.acting import Actor, now_utc
+from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.storage import audit_log, jobs
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
@@ -21,6 +21,7 @@ from rules_service.storage.jobs import JobRecord
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 20
+LOST_AFTER = timedelta(seconds=60)
 
 
 class JobStopped(Exception):
@@ -111,6 +112,12 @@ class Jobs:
         """Run jobs in this process."""
         self._queue.start(self.run)
 
+    def start_lost(self) -> None:
+        """Hand every job that is long due to the queue again: its start may have been lost. Twice started is run once."""
+        with self._database.writing() as connection:
+            for tenant_id, job_id in jobs.runnable(connection, now_utc() - LOST_AFTER):
+                self._queue.enqueue(connection, tenant_id, job_id, now_utc())
+
     def close(self) -> None:
         """Stop running jobs: each goes back to the queue after the step it is at."""
         self._closing.set()
@@ -146,14 +153,20 @@ class Jobs:
 
     def cancel(self, actor: Actor, job_id: str) -> JobRecord:
         """Stop a job: at once when it waits, after its step when it runs."""
-        with self._database.writing() as connection:
+        with audited_refusal(self._database, actor, "job.cancelled", "job", job_id), self._database.writing() as connection:
             now = now_utc()
             record = jobs.request_cancel(connection, actor.tenant_id, job_id, now)
             audit_log.append(connection, actor.tenant_id, now, actor.event("job.cancelled", "job", job_id, kind=record.kind))
             return record
 
     def run(self, tenant_id: str, job_id: str) -> bool:
-        """Run a job to its end, unless it has ended; False when another runs it now."""
+        """Run a job to its end, unless it has ended; False when it is to be tried again: another runs it now, or the database is away."""
+        try:
+            return self._run(tenant_id, job_id)
+        except StorageUnavailable:
+            return False  # its lease runs out, and it is taken up again
+
+    def _run(self, tenant_id: str, job_id: str) -> bool:
         owner = new_id("runner")
         with self._database.writing() as connection:
             record = jobs.take(connection, tenant_id, job_id, owner, now_utc(), self._lease)
@@ -173,7 +186,7 @@ class Jobs:
                 if jobs.put_back(connection, tenant_id, job_id, owner, now_utc()):
                     self._queue.enqueue(connection, tenant_id, job_id, now_utc())
         except StorageUnavailable:
-            return False  # its lease runs out, and it is taken up again
+            raise
         except RulesServiceError as error:
             self._finish(tenant_id, job_id, owner, "failed", None, str(error))
         except Exception as error:  # noqa: BLE001  a job that cannot be done must end, and say so without what it held

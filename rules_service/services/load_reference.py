@@ -63,7 +63,7 @@ def load_parsed(database: Database, tenant_id: str, upload: Upload, who: str, ac
         if issue is not None and not accept_census:
             raise ReferenceFault("The census does not fit: nothing was loaded", [issue])
         sha256 = sha256_hex(upload.parsed.blob)
-        same = next((record for record in known if record.edition == label), None)
+        same = max((record for record in known if record.edition == label), key=lambda record: record.epoch, default=None)
         if same is not None and same.sha256 == sha256 and same.coverage == upload.coverage:
             return LoadedEdition(name, label, same.epoch, same.sha256, rows, before)
         content = catalog.EpochContent()

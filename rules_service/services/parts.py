@@ -28,6 +28,7 @@ from rules_service.storage.database import Database
 from rules_service.storage.job_queue import open_queue
 from rules_service.storage.writer import EvaluationWriter
 
+LOST_JOB_SECONDS = 60.0
 RETENTION_SECONDS = 300.0
 """How often it is looked whether the day's retention was run."""
 
@@ -108,5 +109,9 @@ def build_parts(settings: Settings) -> Parts:
         Evidence(database),
         Tokens(database, f"{base_url(settings)}/v1/oauth/token"),
         retention,
-        (Recurring(settings.seal_seconds, sealing.seal_all), Recurring(RETENTION_SECONDS, retention.ensure_daily)),
+        (
+            Recurring(settings.seal_seconds, sealing.seal_all),
+            Recurring(RETENTION_SECONDS, retention.ensure_daily),
+            Recurring(LOST_JOB_SECONDS, work.start_lost),
+        ),
     )

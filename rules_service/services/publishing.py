@@ -14,7 +14,7 @@ from rules_service.packs.read import Pack
 from rules_service.packs.workspace import laid_out, readable
 from rules_service.primitives.errors import InputError, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
-from rules_service.services.change_control import ChangeControl, approvals, counted, require, retroactive_from
+from rules_service.services.change_control import ChangeControl, approvals, counted, require, require_impact, retroactive_from
 from rules_service.services.drafts import current_draft
 from rules_service.services.edition_review import EditionReview
 from rules_service.services.jobs import JobRun, Jobs
@@ -83,8 +83,11 @@ class Publishing:
         run = drafts.last_check_run(connection, actor.tenant_id, record.rule_set_id, content_sha256)
         if run is None or not run.passed or run.engine_version != ENGINE_VERSION:
             raise Refused(
-                "checks-failed", "There is no passed check of exactly this content under the engine that runs: check the draft again."
+                "checks-failed",
+                f"The change request is in state {record.state}; there is no passed check of exactly this content under the engine that runs: "
+                "check the draft again.",
             )
+        require_impact(connection, actor.tenant_id, record)
         now = now_utc()
         records = catalog.publications_of(connection, actor.tenant_id, record.rule_set_id)
         live = records[-1] if records else None
@@ -92,10 +95,13 @@ class Publishing:
         base = next((one for one in records if one.number == record.base_number), None)
         # An emergency publishes the same files again: what was begun before it is not stale.
         if any(base is None or one.source_sha256 != base.source_sha256 for one in records if one.number > record.base_number):
-            raise Refused("base-stale", f"The draft was begun on publication {record.base_number}; publication {number} came since.")
+            raise Refused(
+                "base-stale",
+                f"The change request is in state {record.state}; its draft was begun on publication {record.base_number}, and publication {number} came since: "
+                "discard the draft and begin anew.",
+            )
         retroactive = retroactive_from(live, pack, now, self._zone)
-        if retroactive is not None and "rules:publish_retroactive" not in actor.scopes:
-            raise Refused("insufficient-scope", f"The change applies from {retroactive}: this needs the scope rules:publish_retroactive.")
+        _require_retroactive(actor, retroactive)
         epoch = release(connection, actor.tenant_id, [(pack, files)], actor.name, f"change request {change_request_id}", now)
         change_requests.change(
             connection, actor.tenant_id, record, now, state="published", published_number=number + 1, published_epoch=epoch,
@@ -109,7 +115,8 @@ class Publishing:
     def _scheduled(self, run: JobRun) -> Mapping[str, Any]:
         """Publish what is scheduled for the job's instant; what is refused becomes publish_failed with its reason."""
         change_request_id, at = str(run.parameters["change_request_id"]), datetime.fromisoformat(run.parameters["at"])
-        actor = Actor(run.tenant_id, "schedule", frozenset({"rules:publish", "rules:publish_retroactive"}))
+        # What whoever scheduled it might not do by hand, the schedule may not do for them.
+        actor = Actor(run.tenant_id, "schedule", frozenset(run.parameters["scopes"]))
         with self._database.reading() as connection:
             record = change_requests.find(connection, run.tenant_id, change_request_id)
         if record.state == "published":  # by a run of this job that was killed before it could say so, or by hand
@@ -139,12 +146,14 @@ class Publishing:
             with laid_out(rule_set_id, texts, {}) as folder:
                 pack = readable(folder)
             with self._database.writing() as connection:
+                catalog.lock_tenant(connection, actor.tenant_id)  # nothing is published between this look and the epoch
                 live = catalog.publications_of(connection, actor.tenant_id, rule_set_id)[-1]
                 if live.number != records[-1].number:
                     raise Refused("base-stale", "Another publication came while this one was prepared.")
                 now = now_utc()
                 files = {path: text.encode() for path, text in texts.items()}
                 retroactive = retroactive_from(live, pack, now, self._zone)
+                _require_retroactive(actor, retroactive)
                 epoch = release(connection, actor.tenant_id, [(pack, files)], actor.name, f"roll back to {number}", now)
                 published = Published(rule_set_id, live.number + 1, epoch, retroactive)
                 self._tell(connection, actor, published, "rule_set.rolled_back", rule_set_id, reason, now, to_number=number)
@@ -164,6 +173,11 @@ class Publishing:
         change_requests.send_out(connection, actor.tenant_id, "rule_set.published", told, now)
         if published.retroactive_from is not None:
             self._jobs.make(connection, actor.tenant_id, actor.name, "affected_evaluations", {**told, "published_at": now.isoformat()})
+
+
+def _require_retroactive(actor: Actor, first: date | None) -> None:
+    if first is not None and "rules:publish_retroactive" not in actor.scopes:
+        raise Refused("insufficient-scope", f"The change applies from {first}: this needs the scope rules:publish_retroactive.")
 
 
 def _require_approvals(connection: Connection, actor: Actor, record: ChangeRequestRecord) -> None:

@@ -13,7 +13,7 @@ from rules_service.claim.codec import decode_value
 from rules_service.engine.evaluate import judge
 from rules_service.facts.view import ClaimView
 from rules_service.findings.comparison import compared, judged_part, plain
-from rules_service.primitives.canonical import sha256_hex
+from rules_service.primitives.canonical import canonical_bytes, sha256_hex
 from rules_service.primitives.errors import NotFound
 from rules_service.reference.lookups import Lookups
 from rules_service.services.acting import Actor, now_utc
@@ -87,7 +87,7 @@ class Replays:
         except (NotFound, ValueError):
             return answer("cannot_reproduce", "reference_missing")
         before = judged_part(stored.body)
-        if judged == before:
+        if canonical_bytes(judged) == canonical_bytes(before):
             return answer("reproduced", None)
         reason = "engine_changed" if engine_then != ENGINE_VERSION else "rules_changed" if epoch != stored.catalog_epoch else "unexplained"
         return answer("diverged", reason, compared(before, judged))

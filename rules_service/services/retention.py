@@ -21,6 +21,7 @@ from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
 from rules_service.storage.retention import HoldRecord
+from rules_service.workflow.audit_chain import CUT
 
 STEP = 200
 
@@ -53,6 +54,7 @@ class Retention:
             audited_refusal(self._database, actor, "evaluation.input_erased", "evaluation", evaluation_id),
             self._database.writing() as connection,
         ):
+            catalog.lock_tenant(connection, actor.tenant_id)  # no hold is placed meanwhile
             stored = evaluations.read_evaluation(connection, actor.tenant_id, evaluation_id)
             if stored.sealed is None:
                 raise Refused("input-erased", "The claim of this evaluation was erased already.")
@@ -69,6 +71,7 @@ class Retention:
         now = now_utc()
         record = HoldRecord(new_id("lh"), lineage_id, payer_id, first, last, reason, actor.name, now)
         with self._database.writing() as connection:
+            catalog.lock_tenant(connection, actor.tenant_id)
             retention.add_hold(connection, actor.tenant_id, record)
             audit_log.append(connection, actor.tenant_id, now, actor.event("legal_hold.placed", "legal_hold", record.hold_id, reason))
         return record
@@ -104,6 +107,7 @@ class Retention:
         cutoff, erased = now - timedelta(days=self._input_days), 0
         while True:
             with self._database.writing() as connection:
+                catalog.lock_tenant(connection, run.tenant_id)
                 ids = retention.expired_inputs(connection, run.tenant_id, cutoff, STEP)
                 if not ids:
                     break
@@ -115,6 +119,7 @@ class Retention:
 
     def _cut_audit_log(self, run: JobRun, cutoff: datetime, now: datetime) -> int:
         with self._database.writing() as connection:
+            catalog.lock_tenant(connection, run.tenant_id)
             if retention.has_holds(connection, run.tenant_id):
                 return 0
             base, _ = audit_log.base(connection, run.tenant_id)
@@ -126,7 +131,7 @@ class Retention:
             last = audit_log.event(connection, run.tenant_id, kept - 1)
             purged = retention.cut_audit_log(connection, run.tenant_id, last.seq, last.hash)
             told = {"events": purged, "base_seq": last.seq, "base_hash": last.hash, "before": cutoff.isoformat()}
-            self._tell(connection, run, "retention.audit_log_cut", now, told)
+            self._tell(connection, run, CUT, now, told)
             return purged
 
     def _tell(self, connection: Any, run: JobRun, action: str, now: datetime, details: dict[str, Any]) -> None:

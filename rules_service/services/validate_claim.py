@@ -174,16 +174,17 @@ class ClaimValidator:
             stored = evaluations.read_evaluation(connection, principal.tenant_id, found[1])
         return Answered(self._whole(stored, principal.tenant_id), stored.catalog_epoch, stored.evaluation_id, replayed=True)
 
-    def read(self, tenant_id: str, evaluation_id: str) -> Answered:
-        """A stored evaluation, byte for byte but for the findings that are waived now."""
+    def read(self, tenant_id: str, evaluation_id: str, names_the_claim: bool) -> Answered:
+        """A stored evaluation, byte for byte but for the findings that are waived now; with its control number for who may know it."""
         with self._database.reading() as connection:
             stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
-        return Answered(self._whole(stored, tenant_id), stored.catalog_epoch, stored.evaluation_id)
+        return Answered(self._whole(stored, tenant_id, names_the_claim), stored.catalog_epoch, stored.evaluation_id)
 
-    def _whole(self, stored: evaluations.StoredEvaluation, tenant_id: str) -> bytes:
+    def _whole(self, stored: evaluations.StoredEvaluation, tenant_id: str, names_the_claim: bool = True) -> bytes:
         """The bytes that were answered: the control number is kept with the encrypted claim, and goes when that is erased."""
         claim = None if stored.sealed is None else self.cipher.open(stored.sealed, tenant_id, stored.evaluation_id)
-        whole = with_control_number(stored.body, None if claim is None else _few.decode(claim).patient_control_number)
+        number = None if claim is None or not names_the_claim else _few.decode(claim).patient_control_number
+        whole = with_control_number(stored.body, number)
         book = self._registry.current(tenant_id).waivers
         if not book:
             return whole

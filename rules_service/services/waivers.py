@@ -92,8 +92,7 @@ class Waivers:
     def listed(self, actor: Actor, is_unused: bool | None, limit: int) -> list[WaiverRecord]:
         """Waivers newest first; `is_unused`: only those that never marked a finding, or only the others."""
         with self._database.reading() as connection:
-            found = waivers.listed(connection, actor.tenant_id, limit)
-        return found if is_unused is None else [one for one in found if (one.uses == 0) is is_unused]
+            return waivers.listed(connection, actor.tenant_id, is_unused, limit)
 
 
 def _require_reason(finding: dict[str, Any], reason_code: str) -> None:

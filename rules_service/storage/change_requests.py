@@ -14,7 +14,7 @@ from rules_service.primitives.canonical import canonical_bytes
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import governance_tables as g
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
+from rules_service.storage.catalog import PublicationRecord, lock_tenant, utc
 from rules_service.storage.ids import new_id
 from rules_service.workflow.lifecycle import OPEN, State, Verdict
 
@@ -94,7 +94,9 @@ def authors(connection: Connection, tenant_id: str, change_request_id: str) -> t
 
 
 def find(connection: Connection, tenant_id: str, change_request_id: str, lock: bool = False) -> ChangeRequestRecord:
-    """One change request, locked for a transition when asked; NotFound also for another tenant's."""
+    """One change request, locked for a transition when asked (the tenant's row first, as everywhere); NotFound also for another tenant's."""
+    if lock:
+        lock_tenant(connection, tenant_id)
     query = select(_change_request).where(
         _change_request.c.tenant_id == tenant_id, _change_request.c.change_request_id == change_request_id
     )
@@ -105,7 +107,9 @@ def find(connection: Connection, tenant_id: str, change_request_id: str, lock: b
 
 
 def find_open(connection: Connection, tenant_id: str, rule_set_id: str, lock: bool = False) -> ChangeRequestRecord | None:
-    """The change request of a rule set that still stands, if there is one."""
+    """The change request of a rule set that still stands, if there is one; locked like `find`."""
+    if lock:
+        lock_tenant(connection, tenant_id)
     table = _change_request.c
     query = select(_change_request).where(table.tenant_id == tenant_id, table.rule_set_id == rule_set_id, table.state.in_(sorted(OPEN)))
     row = connection.execute(query.with_for_update() if lock else query).first()
@@ -123,13 +127,21 @@ def listed(connection: Connection, tenant_id: str, state: str | None, rule_set_i
     return [_record(row) for row in connection.execute(query.order_by(table.change_request_id.desc()).limit(limit))]
 
 
-def of_publication(connection: Connection, tenant_id: str, rule_set_id: str, number: int) -> ChangeRequestRecord | None:
-    """The change request a publication came from; None for one loaded or rolled back to."""
+def of_publication(connection: Connection, tenant_id: str, publication: PublicationRecord) -> ChangeRequestRecord | None:
+    """The change request whose content a publication has: its own, or, after a rollback or an emergency, the one that was approved
+    when these files were first published. None for what was loaded."""
     table = _change_request.c
     row = connection.execute(
-        select(_change_request).where(
-            table.tenant_id == tenant_id, table.rule_set_id == rule_set_id, table.state == "published", table.published_number == number
+        select(_change_request)
+        .where(
+            table.tenant_id == tenant_id,
+            table.rule_set_id == publication.rule_set_id,
+            table.state == "published",
+            table.content_sha256 == publication.source_sha256,
+            table.published_number <= publication.number,
         )
+        .order_by(table.published_number.desc())
+        .limit(1)
     ).first()
     return None if row is None else _record(row)
 
@@ -170,28 +182,35 @@ def reviews(connection: Connection, tenant_id: str, change_request_id: str) -> l
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What a change of a rule set needs: approvals, and a second one when more than a share of claims would newly be blocked."""
+    """What a change of a rule set needs: approvals, a second one when more than a share of claims would newly be blocked, and, where
+    `impact_required`, an impact analysis of exactly its content."""
 
     required_approvals: int = 1
     second_above_share: Decimal = SECOND_ABOVE_SHARE
+    impact_required: bool = False
 
 
 def control(connection: Connection, tenant_id: str, rule_set_id: str) -> Control:
     """What a change of this rule set needs."""
     row = connection.execute(
-        select(_control.c.required_approvals, _control.c.second_above_share).where(
+        select(_control.c.required_approvals, _control.c.second_above_share, _control.c.impact_required).where(
             _control.c.tenant_id == tenant_id, _control.c.rule_set_id == rule_set_id
         )
     ).first()
     if row is None:
         return Control()
-    return Control(row.required_approvals, SECOND_ABOVE_SHARE if row.second_above_share is None else Decimal(row.second_above_share))
+    share = SECOND_ABOVE_SHARE if row.second_above_share is None else Decimal(row.second_above_share)
+    return Control(row.required_approvals, share, row.impact_required)
 
 
 def set_control(connection: Connection, tenant_id: str, rule_set_id: str, wanted: Control) -> None:
     """Set what a change of this rule set needs."""
     key = (_control.c.tenant_id == tenant_id, _control.c.rule_set_id == rule_set_id)
-    values = {"required_approvals": wanted.required_approvals, "second_above_share": str(wanted.second_above_share)}
+    values = {
+        "required_approvals": wanted.required_approvals,
+        "second_above_share": str(wanted.second_above_share),
+        "impact_required": wanted.impact_required,
+    }
     if connection.execute(update(_control).where(*key).values(**values)).rowcount == 0:
         connection.execute(insert(_control).values(tenant_id=tenant_id, rule_set_id=rule_set_id, **values))
 

@@ -33,9 +33,17 @@ class ClaimCipher:
     What is searched for by keyed hash has a key of its own, so that it stays findable when the claim key is rotated.
     """
 
-    def __init__(self, keys: Sequence[bytes], search_key: bytes, reload: Callable[[], Sequence[bytes]] | None = None) -> None:
+    def __init__(
+        self,
+        keys: Sequence[bytes],
+        search_key: bytes,
+        reload: Callable[[], Sequence[bytes]] | None = None,
+        changed: Callable[[], object] | None = None,
+    ) -> None:
         self._search_key = search_key
         self._reload = reload
+        self._changed = changed
+        self._seen = changed() if changed is not None else None
         self._know(keys)
 
     def _know(self, keys: Sequence[bytes]) -> None:
@@ -49,6 +57,7 @@ class ClaimCipher:
     def reload(self) -> None:
         """Read the key file again, when the keys came from one."""
         if self._reload is not None:
+            self._seen = self._changed() if self._changed is not None else None  # before the keys: a later change is seen again
             self._know(self._reload())
 
     @classmethod
@@ -63,10 +72,17 @@ class ClaimCipher:
         def kept() -> list[bytes]:
             return [base64.b64decode(line, validate=True) for line in kept_secret(path, new_key_text).split()]
 
-        return cls(kept(), base64.b64decode(kept_secret(folder / "search.key", new_key_text), validate=True), kept)
+        def state_of_the_file() -> object:
+            found = path.stat()
+            return found.st_ino, found.st_mtime_ns
+
+        keys = kept()
+        return cls(keys, base64.b64decode(kept_secret(folder / "search.key", new_key_text), validate=True), kept, state_of_the_file)
 
     def seal(self, body: bytes, tenant_id: str, evaluation_id: str) -> Sealed:
-        """Encrypt a claim body."""
+        """Encrypt a claim body with the newest key, also when another process has put one into the key file since."""
+        if self._changed is not None and self._changed() != self._seen:
+            self.reload()
         nonce = os.urandom(12)
         sealed = self._ciphers[self.key_id].encrypt(nonce, body, f"{tenant_id}/{evaluation_id}".encode())
         return Sealed(self.key_id, nonce, sealed)

@@ -75,7 +75,9 @@ class Database:
                     "options": f"-c lock_timeout={busy_milliseconds} -c statement_timeout={STATEMENT_MILLISECONDS}",
                 },
             )
-        self._reader = self.engine.execution_options(reading=True)
+        # One snapshot for all statements of a read: a head and the rows it counts are of one instant. (SQLite reads that way anyway.)
+        snapshot = {} if self.dialect == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._reader = self.engine.execution_options(reading=True, **snapshot)
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:

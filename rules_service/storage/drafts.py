@@ -63,7 +63,7 @@ def read_draft(connection: Connection, tenant_id: str, rule_set_id: str, lock: b
         row.base_number,
         msgspec.json.decode(row.content, type=dict[str, str]),
         row.content_sha256,
-        tuple(row.editors.split()),
+        msgspec.json.decode(row.editors, type=tuple[str, ...]),
         utc(row.updated_at),
     )
 
@@ -75,7 +75,7 @@ def save_draft(connection: Connection, tenant_id: str, record: DraftRecord) -> N
         "base_number": record.base_number,
         "content": canonical_bytes(dict(record.files)),
         "content_sha256": record.content_sha256,
-        "editors": " ".join(record.editors),
+        "editors": msgspec.json.encode(record.editors).decode(),
         "updated_at": record.updated_at,
     }
     key = (_draft.c.tenant_id == tenant_id, _draft.c.rule_set_id == record.rule_set_id)

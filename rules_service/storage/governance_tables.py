@@ -57,6 +57,7 @@ class RuleSetControl(SQLModel, table=True):
     rule_set_id: str = Field(primary_key=True, max_length=80)
     required_approvals: int
     second_above_share: str | None = None
+    impact_required: bool = False
 
 
 class ChangeRequest(SQLModel, table=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import Connection, Select, exists, func, insert, select, update
 
 from rules_service.findings.waivers import Waiver, WaiverBook
 from rules_service.primitives.errors import NotFound
@@ -71,9 +71,13 @@ def book(connection: Connection, tenant_id: str) -> WaiverBook:
     return WaiverBook(int(version or 0), [_waiver_of(row) for row in rows])
 
 
-def listed(connection: Connection, tenant_id: str, limit: int) -> list[WaiverRecord]:
-    """Waivers, newest first."""
-    return [_record(row) for row in connection.execute(_with_end(tenant_id).order_by(_waiver.c.waiver_id.desc()).limit(limit))]
+def listed(connection: Connection, tenant_id: str, is_unused: bool | None, limit: int) -> list[WaiverRecord]:
+    """Waivers, newest first; `is_unused`: only those that never marked a finding, or only the others."""
+    query = _with_end(tenant_id)
+    if is_unused is not None:
+        used = exists().where(_use.c.tenant_id == _waiver.c.tenant_id, _use.c.waiver_id == _waiver.c.waiver_id)
+        query = query.where(~used if is_unused else used)
+    return [_record(row) for row in connection.execute(query.order_by(_waiver.c.waiver_id.desc()).limit(limit))]
 
 
 def find(connection: Connection, tenant_id: str, waiver_id: str) -> WaiverRecord:

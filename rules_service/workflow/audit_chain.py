@@ -17,6 +17,8 @@ import msgspec
 
 from rules_service.primitives.canonical import canonical_bytes
 
+CUT = "retention.audit_log_cut"
+"""The action of the event that tells where the log was cut."""
 GENESIS = "0" * 64
 """The hash before the first event."""
 
@@ -80,10 +82,11 @@ def first_break(
 ) -> Break | None:
     """The first event that is not what was written, in order of `seq`; None when the whole chain holds.
 
-    `checkpoints` gives hashes by `seq` as they were once seen from outside. `base` is the last event that retention has cut off;
-    checkpoints of events before it cannot be held to anything any more.
+    `checkpoints` gives hashes by `seq` as they were once seen from outside. `base` is the last event that retention has cut off, which
+    an event of the log must tell; checkpoints of events before it cannot be held to anything any more.
     """
     last_seq, last_hash = base
+    is_told = last_seq == 0
     kept = {seq: hashed for seq, hashed in (checkpoints or {}).items() if seq >= last_seq}
     if kept.pop(last_seq, last_hash) != last_hash:
         return Break(last_seq, "the base of the log differs from the checkpoint kept of it")
@@ -99,9 +102,13 @@ def first_break(
             return Break(link.seq, "a column differs from the event's content")
         if kept.pop(link.seq, link.hash) != link.hash:
             return Break(link.seq, "the event differs from the checkpoint kept of it")
+        if not is_told and written["action"] == CUT:
+            is_told = (written["details"]["base_seq"], written["details"]["base_hash"]) == base
         last_seq, last_hash = link.seq, link.hash
     if last_seq != head_seq or last_hash != head_hash:
         return Break(min(last_seq, head_seq) + 1, "the log does not end where the tenant's head says")
+    if not is_told:
+        return Break(base[0], "the beginning of the log was cut off, and no event tells of it")
     if kept:
         return Break(last_seq + 1, "the log is shorter than a checkpoint kept of it")
     return None

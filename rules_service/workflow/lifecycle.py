@@ -1,7 +1,7 @@
 """The lifecycle of a change request: which action leads from which state to which.
 
 draft -> in_review -> approved -> scheduled -> published, with changes_requested, rejected, withdrawn and publish_failed.
-An edit of the content leads back to draft and begins a new review cycle, so that every approval given before is void. An impact
+An edit of the content, and a recall by its authors, lead back to draft and begin a new review cycle: every approval given before is void. An impact
 above the rule set's share leads back to review (`ask_again`): the approvals stand, and one more is needed.
 """
 
@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 State = Literal["draft", "in_review", "changes_requested", "approved", "scheduled", "published", "rejected", "withdrawn", "publish_failed"]
 Action = Literal[
-    "edit", "submit", "approve", "request_changes", "reject", "ask_again", "schedule", "unschedule", "publish", "fail", "withdraw"
+    "edit", "submit", "recall", "approve", "request_changes", "reject", "ask_again", "schedule", "unschedule", "publish", "fail", "withdraw"
 ]
 Verdict = Literal["approve", "request_changes", "reject"]
 
@@ -22,6 +22,7 @@ OPEN: frozenset[State] = frozenset({"draft", "in_review", "changes_requested", "
 _FROM: dict[Action, frozenset[State]] = {
     "edit": OPEN,
     "submit": frozenset({"draft", "changes_requested", "publish_failed"}),
+    "recall": frozenset({"in_review", "approved", "scheduled"}),
     "approve": frozenset({"in_review"}),
     "request_changes": frozenset({"in_review"}),
     "reject": frozenset({"in_review"}),
@@ -35,6 +36,7 @@ _FROM: dict[Action, frozenset[State]] = {
 _TO: dict[Action, State] = {
     "edit": "draft",
     "submit": "in_review",
+    "recall": "draft",
     "approve": "approved",
     "request_changes": "changes_requested",
     "reject": "rejected",

@@ -112,6 +112,7 @@ BODIES: dict[str, Any] = {
     "analyseImpact": {},
     "reviewChangeRequest": {"verdict": "approve", "content_sha256": "0" * 64},
     "withdrawChangeRequest": {"reason": "Because"},
+    "recallChangeRequest": {"reason": "Because"},
     "scheduleChangeRequest": {"at": "2099-01-01T00:00:00Z"},
     "rollBackRuleSet": {"to": 1, "reason": "Because"},
     "setRequiredApprovals": {"required_approvals": 1, "reason": "Because"},

@@ -147,7 +147,7 @@ def test_a_case_that_fails_refuses_the_submission_and_is_named(tenant: Tenant) -
 
 def test_two_approvals_are_needed_where_two_are_set_and_one_person_counts_once(tenant: Tenant) -> None:
     answer = tenant["publisher"].put(f"/v1/rule-sets/{RULE_SET}/approvals", json={"required_approvals": 2, "reason": "It blocks claims."})
-    assert answer.json() == {"rule_set_id": RULE_SET, "required_approvals": 2, "second_above_share": "0.02"}
+    assert answer.json() == {"rule_set_id": RULE_SET, "required_approvals": 2, "second_above_share": "0.02", "impact_required": False}
     tenant.edit(future_change())
     request = tenant.open()
     sha256 = tenant.act("author", request, "submission").json()["content_sha256"]
@@ -303,8 +303,8 @@ def test_the_draft_s_cases_are_run_and_what_they_never_show_is_told(tenant: Tena
     report = tenant["author"].post(f"/v1/rule-sets/{RULE_SET}/draft/tests").json()
     assert (report["passed"], report["failed"], report["issues"]) == (True, [], [])
     assert report["cases"] > 20
-    assert "EX1-TF-001 tf.expired" not in report["never_true"]
-    assert "EX1-TF-001 tf.split_line" in report["never_true"]
+    assert "EX1-TF-001 v2 tf.expired" not in report["never_true"]
+    assert "EX1-TF-001 v2 tf.split_line" in report["never_true"]
     checks = tenant["author"].post(f"/v1/rule-sets/{RULE_SET}/draft/checks").json()
     assert (checks["passed"], checks["content_sha256"]) == (True, report["content_sha256"])
 

@@ -148,6 +148,19 @@ def test_one_edition_at_a_time_and_none_that_was_compared_with_another_before_it
     assert tenant.act("publisher", second, "publication").status_code == 201
 
 
+def test_an_older_form_of_a_live_edition_comes_back_by_review_only(server: Server) -> None:
+    tenant = begun(server)
+    corrected = upload(tenant, "2026Q3", [*ROWS[:-1], "E0159,9,2\n"])
+    assert corrected.status_code == 202, corrected.text
+    assert approve(tenant, corrected.json()).json()["state"] == "approved"
+    assert tenant.act("publisher", corrected.json(), "publication").status_code == 201
+    before = epoch(tenant)
+    assert upload(tenant, "2026Q3", ROWS).status_code == 202
+    assert epoch(tenant) == before
+    assert upload(tenant, "2026Q3", [*ROWS[:-1], "E0159,9,2\n"]).status_code == 201, "what is live is known, and nothing is done"
+    assert epoch(tenant) == before
+
+
 def test_an_evaluation_replays_with_the_edition_it_was_judged_with(server: Server) -> None:
     tenant = begun(server)
     answer = tenant["ehr"].post("/v1/claims/validate", content=claim_bytes(), headers={"Content-Type": "application/json"}).json()

@@ -89,7 +89,7 @@ def test_gov_01_a_replay_after_a_retroactive_change_gives_the_answer_that_was_gi
     tenant.edit(past_change())
     published = tenant.published()
     path = f"/v1/evaluations/{evaluation['evaluation_id']}"
-    assert tenant["auditor"].get(path).json() == evaluation
+    assert tenant["ehr"].get(path).json() == evaluation
     reproduced = tenant["auditor"].post(f"{path}/replay", json={"mode": "reproduce"}).json()
     assert (reproduced["verdict"], reproduced["catalog_epoch"], reproduced["difference"]) == (
         "reproduced",

@@ -179,6 +179,34 @@ def test_a_process_that_stops_puts_its_job_back_and_another_goes_on_from_its_las
     )
 
 
+def test_a_job_whose_start_was_lost_is_started_again(work: Jobs, database: Database) -> None:
+    done = threading.Event()
+    work.handle("count", lambda run: done.set() or {})
+    with database.writing() as connection:  # a row without its task, as after a failed start
+        jobs.add(connection, TENANT, "count", {}, datetime.now(UTC) - timedelta(minutes=5), "somebody", datetime.now(UTC))
+    work.start_lost()
+    work.start()
+    assert done.wait(30)
+
+
+def test_a_database_that_is_away_when_a_job_begins_or_ends_leaves_it_to_be_tried_again(
+    work: Jobs, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.handle("count", counting)
+    job = made(work, database)
+
+    def away(*_: object, **__: object) -> Any:
+        raise StorageUnavailable("away")
+
+    for name in ("take", "finish"):
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, name, away)
+            assert work.run(TENANT, job) is False
+        let_the_lease_run_out(database)
+    assert work.run(TENANT, job)
+    assert work.read(ACTOR, job).state == "succeeded"
+
+
 def test_a_long_job_holds_up_no_other(work: Jobs, database: Database) -> None:
     release, done = threading.Event(), threading.Event()
     work.handle("long", lambda run: {"released": release.wait(60)})

@@ -115,6 +115,7 @@ class Lifecycle(RuleBasedStateMachine):
         self.editors.add(who)
         self.content = saved.record.content_sha256
         if self.stands and self.content != self.under_request:
+            self.events += 1  # the change request's own
             self.authors.add(who)
             self.cycle += 1
             self.state, self.under_request = "draft", self.content
@@ -195,6 +196,22 @@ class Lifecycle(RuleBasedStateMachine):
             else:
                 self.events += 1  # refused, and noted as failed
                 self.state = "publish_failed"
+
+    @rule(who=st.sampled_from(PEOPLE))
+    def unschedule(self, who: str) -> None:
+        if self.request:
+            taken_off = self.attempt(self.control.unschedule, self.actor(who), self.request)
+            assert (taken_off is not None) == (self.state == "scheduled")
+            self.state = "approved" if taken_off is not None else self.state
+
+    @rule(who=st.sampled_from(PEOPLE))
+    def recall(self, who: str) -> None:
+        if self.request:
+            recalled = self.attempt(self.control.recall, self.actor(who), self.request, "Not yet")
+            assert (recalled is not None) == (self.state in ("in_review", "approved", "scheduled") and who in self.authors)
+            if recalled is not None:
+                self.state = "draft"
+                self.cycle += 1
 
     @rule(who=st.sampled_from(PEOPLE))
     def withdraw(self, who: str) -> None:

@@ -52,7 +52,7 @@ def unguarded(database: Database) -> Iterator[Connection]:
 def verified(database: Database, checkpoints: dict[int, str] | None = None) -> Break | None:
     with database.reading() as connection:
         seq, hashed = audit_log.head(connection, TENANT)
-        return first_break(audit_log.links(connection, TENANT), seq, hashed, checkpoints)
+        return first_break(audit_log.links(connection, TENANT), seq, hashed, checkpoints, audit_log.base(connection, TENANT))
 
 
 def hash_of(database: Database, seq: int) -> str:
@@ -186,6 +186,12 @@ def empty(connection: Connection) -> None:
     run(connection, "DELETE FROM audit_event WHERE tenant_id = 't'")
 
 
+def beginning_cut_as_retention_would(connection: Connection) -> None:
+    hashed = connection.execute(text("SELECT hash FROM audit_event WHERE tenant_id = 't' AND seq = 5")).scalar_one()
+    run(connection, "UPDATE tenant SET audit_base_seq = 5, audit_base_hash = :h WHERE tenant_id = 't'", h=hashed)
+    run(connection, "DELETE FROM audit_event WHERE tenant_id = 't' AND seq <= 5")
+
+
 FOUND: list[tuple[str, Callable[[Connection], None], int]] = [
     ("an event's content edited", edit_body, 5),
     ("content and column edited alike", edit_body_and_column, 5),
@@ -209,6 +215,7 @@ FOUND: list[tuple[str, Callable[[Connection], None], int]] = [
     ("the head set back", cut_head, 10),
     ("the head's hash forged", forge_head, 13),
     ("all events deleted", empty, 1),
+    ("the beginning cut off as retention would, but told by nothing", beginning_cut_as_retention_would, 5),
 ]
 
 

@@ -227,7 +227,7 @@ CONDITIONS = st.recursive(
 )  # fmt: skip
 VALUES = {
     "n": [None, *range(-1, 7)],
-    "t": [None, "a", "b", "ab", "abc", "z", "ba"],
+    "t": [None, "a", "b", "ab", "abc", "ac", "z", "ba"],
     "c": [(), ("x",), ("y",), ("z",), ("x", "y"), ("x", "z"), ("x", "y", "z")],
     "f": [None, True, False],
 }

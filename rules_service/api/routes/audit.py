@@ -47,6 +47,9 @@ async def verify(request: Request, caller: Verifier) -> g.VerificationAnswer:
         holds=broken is None,
         events=found.events,
         head_hash=found.head_hash,
+        base_seq=found.base_seq,
+        base_hash=found.base_hash,
+        unheld_checkpoints=list(found.unheld_checkpoints),
         broken_at=broken.seq if broken else None,
         why=broken.why if broken else None,
     )

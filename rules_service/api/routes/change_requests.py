@@ -111,6 +111,14 @@ async def withdraw_change_request(change_request_id: str, request: Request, call
     return change_request_answer(await asyncio.to_thread(control.withdraw, actor_of(request, caller), change_request_id, body.reason))
 
 
+@router.post(f"{_ONE}/recall", operation_id="recallChangeRequest", responses=_REFUSALS, openapi_extra=body_of(ReasonBody, "rules:write"))
+async def recall_change_request(change_request_id: str, request: Request, caller: Writer) -> g.ChangeRequestAnswer:
+    """Take a change request you wrote back from review; approvals given are void, and it is submitted again."""
+    body = await read_struct(request, ReasonBody)
+    control = state_of(request).change_control
+    return change_request_answer(await asyncio.to_thread(control.recall, actor_of(request, caller), change_request_id, body.reason))
+
+
 @router.put(f"{_ONE}/schedule", operation_id="scheduleChangeRequest", responses=_REFUSALS, openapi_extra=body_of(ScheduleBody, "rules:publish"))  # fmt: skip
 async def schedule_change_request(change_request_id: str, request: Request, caller: Publisher) -> g.ChangeRequestAnswer:
     """Publish an approved change request at an instant to come."""
@@ -148,8 +156,11 @@ async def roll_back(rule_set_id: str, request: Request, caller: Publisher) -> g.
 async def set_required_approvals(rule_set_id: str, request: Request, caller: Publisher) -> g.ApprovalsAnswer:
     """How many approvals a change of this rule set needs, from the next submission on."""
     body = await read_struct(request, ApprovalsBody)
-    wanted = Control(body.required_approvals, Decimal(body.second_above_share))
+    wanted = Control(body.required_approvals, Decimal(body.second_above_share), body.impact_required)
     await asyncio.to_thread(state_of(request).change_control.set_control, actor_of(request, caller), rule_set_id, wanted, body.reason)
     return g.ApprovalsAnswer(
-        rule_set_id=rule_set_id, required_approvals=body.required_approvals, second_above_share=body.second_above_share
+        rule_set_id=rule_set_id,
+        required_approvals=body.required_approvals,
+        second_above_share=body.second_above_share,
+        impact_required=body.impact_required,
     )

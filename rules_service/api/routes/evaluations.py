@@ -35,7 +35,9 @@ _ZIP: dict[int | str, dict[str, Any]] = {200: {"description": "A zip of JSON doc
 @router.get("/v1/evaluations/{evaluation_id}", operation_id="getEvaluation", summary="A stored evaluation, byte for byte", response_class=Response, responses=json_answer("Evaluation", "The evaluation as it was given, with the findings marked that are waived now") | problems(401, 403, 404), openapi_extra=scoped("evaluations:read"))  # fmt: skip
 def get_evaluation(evaluation_id: str, request: Request, caller: Caller) -> Response:
     """The bytes that were answered when the claim was judged; waivers given since are marked."""
-    answered = state_of(request).validator.read(caller.tenant_id, evaluation_id)
+    # The control number is the sender's: those who send claims, or may read stored ones, see it.
+    names_the_claim = bool(caller.scopes & {"claims:validate", "evaluations:read_input"})
+    answered = state_of(request).validator.read(caller.tenant_id, evaluation_id, names_the_claim)
     request.scope["catalog_epoch"] = answered.epoch
     return Response(answered.body, media_type="application/json")
 

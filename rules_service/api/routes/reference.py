@@ -16,7 +16,7 @@ from rules_service.api.bodies import only_query, read_body
 from rules_service.api.openapi import problems, raw_body, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.routes.change_requests import change_request_answer
-from rules_service.api.state import actor_of, allowed, needs, state_of
+from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.primitives.errors import StorageUnavailable
 from rules_service.reference.publishers import TABLES, SourceFile, parse_table
 from rules_service.services.load_reference import Upload, coverage_of
@@ -95,7 +95,7 @@ async def load_edition(name: str, request: Request) -> Response:
 
     A bad row is reported with file and line, and nothing is half-loaded.
     """
-    principal = allowed(request, "reference:write")
+    principal = await asyncio.to_thread(permitted, request, "reference:write")
     state = state_of(request)
     only_query(request, "edition", "coverage_from", "coverage_through", "file_name", "accept_census")
     if name not in TABLES:
