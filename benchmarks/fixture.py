@@ -17,7 +17,8 @@ from rules_service.packs.samples import memory_edition, read_samples
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.lookups import Edition
-from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.reference.publishers import parse_table
+from rules_service.reference.source_files import SourceFile
 from rules_service.rules.rule import FindingTemplate, Manifest, RuleSetScope, RuleVersionContent, Window
 from rules_service.storage import catalog
 from rules_service.storage.clients import create_client

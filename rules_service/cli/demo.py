@@ -15,12 +15,12 @@ from rules_service.packs.read import find_packs
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.scopes import SCOPES
 from rules_service.services.load_packs import load_packs, load_samples
-from rules_service.services.load_reference import icd10_upload, load_parsed
+from rules_service.services.load_reference import ICD10_TABLES, icd10_upload, load_parsed
 from rules_service.services.manage_clients import add_client
 from rules_service.storage.clients import find_principal, hash_key
 
 ICD10_LABEL = "2026-04-package"
-LEFT_OUT = frozenset({"icd10cm", "hcpcs_level_ii"})
+LEFT_OUT = frozenset({*ICD10_TABLES, "hcpcs_level_ii"})
 """Samples that would call every real code outside them invalid; without an edition, the rule says it could not be judged."""
 
 
@@ -34,13 +34,9 @@ def demo(
         tenant = settings.tenant_id
         load_samples(database, tenant, root / "reference_samples", "demo", leave_out=LEFT_OUT)
         # The package holds one release (April 2026); the demo lets it answer for every date since ICD-10-CM began.
-        load_parsed(
-            database,
-            tenant,
-            icd10_upload(ICD10_LABEL, EffectivePeriod(datetime(2015, 10, 1, tzinfo=UTC).date())),
-            "demo",
-            accept_census=True,
-        )
+        for name in ICD10_TABLES:
+            upload = icd10_upload(name, ICD10_LABEL, EffectivePeriod(datetime(2015, 10, 1, tzinfo=UTC).date()))
+            load_parsed(database, tenant, upload, "demo", accept_census=True)
         loaded = load_packs(database, tenant, find_packs(root), root / "reference_samples", "demo")
         base_url = f"http://{settings.host}:{settings.port}"
         key = _kept_key(credentials)

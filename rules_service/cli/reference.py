@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from rules_service.cli.common import opened
-from rules_service.reference.publishers import TABLES, SourceFile, parse_table
+from rules_service.reference.publishers import TABLES, parse_table
+from rules_service.reference.source_files import SourceFile
 from rules_service.services.acting import Actor
 from rules_service.services.edition_review import EditionReview
 from rules_service.services.load_reference import Upload, coverage_of, icd10_upload
@@ -35,7 +36,7 @@ def load(
     with opened() as (settings, database):
         coverage = coverage_of(coverage_from, coverage_through)
         if icd10_package:
-            upload = icd10_upload(edition, coverage)
+            upload = icd10_upload(name, edition, coverage)
         else:
             read = [SourceFile(path.name, path.read_bytes()) for path in files or []]
             upload = Upload(name, edition, coverage, parse_table(name, read, coverage), read)

@@ -22,11 +22,13 @@ from rules_service.engine.rulings import Question, rulings
 from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
+from rules_service.findings.collapse import collapse
 from rules_service.findings.evaluation import Coverage, Judgement, Outcome
 from rules_service.findings.finding import SEVERITY_RANK, Bypassed, Finding, NotEvaluated
 from rules_service.primitives.errors import InvalidClaim, Issue
 from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged
 from rules_service.rules.kinds.condition import condition_candidate
@@ -34,8 +36,10 @@ from rules_service.rules.matching import explain
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
-SEMANTICS = 2
+SEMANTICS = 3
 """Raised when a judgement says something it did not say before of the same claim and rules."""
+CROSSWALK = "denial_crosswalk"
+"""The reference table of what payers answer, by finding code."""
 MAX_TURNS = 4
 """Days to come on which rules of receipt change, for which a clean claim is judged too."""
 NOON = time(12)
@@ -76,10 +80,14 @@ class Answer:
     losers: tuple[Loser, ...]
 
 
+Told = tuple[Finding, frozenset[str]]
+"""A finding, and what on the claim its rule holds to be at fault besides the lines."""
+
+
 @dataclass(slots=True)
 class _Draft:
-    findings: list[Finding] = field(default_factory=list)
-    preview: list[Finding] = field(default_factory=list)
+    findings: list[Told] = field(default_factory=list)
+    preview: list[Told] = field(default_factory=list)
     bypassed: list[Bypassed] = field(default_factory=list)
     not_evaluated: dict[tuple[str, str, tuple[int, ...]], NotEvaluated] = field(default_factory=dict)
     """By rule, reason and lines: told once, however many branches do not know."""
@@ -115,14 +123,18 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
     gathered = _gather(policy, view, lookups)
     deadlines = _deadlines(gathered.questions)
     draft = _Draft()
+    found = lookups.codes(CROSSWALK, view.received_date)
+    crosswalk = None if isinstance(found, Unknown) else found
     for question, said in rulings(gathered.questions, decide):
         for ruled in said:
-            _tell(question, ruled, view, hold, deadlines, draft)
+            _tell(question, ruled, view, hold, deadlines, crosswalk, draft)
     if len(draft.findings) + len(draft.preview) + len(draft.not_evaluated) > MAX_FINDINGS:
         raise _too_much(f"more than {MAX_FINDINGS} findings")
     concerned = policy.identities(tuple(gathered.indexes))
     count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
-    return Answer(_judgement(policy, view, count, draft), _numbered(draft.preview, "p"), gathered.lost()), deadlines
+    return Answer(
+        _judgement(policy, view, count, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
+    ), deadlines
 
 
 def _policy_day(basis: str, view: ClaimView) -> date:
@@ -238,7 +250,15 @@ def _deadlines(questions: Sequence[Question]) -> dict[int, Deadline]:
     return found
 
 
-def _tell(question: Question, ruled: Ruled, view: ClaimView, hold: frozenset[str], deadlines: dict[int, Deadline], draft: _Draft) -> None:
+def _tell(
+    question: Question,
+    ruled: Ruled,
+    view: ClaimView,
+    hold: frozenset[str],
+    deadlines: dict[int, Deadline],
+    crosswalk: CodeTable | None,
+    draft: _Draft,
+) -> None:
     """What a rule said, as findings, bypassed rules and rules not evaluated."""
     content = ruled.rule.rule.content
     is_stable = content.stage == "stable"
@@ -256,8 +276,8 @@ def _tell(question: Question, ruled: Ruled, view: ClaimView, hold: frozenset[str
         draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=numbers, by=by))
     if branch.severity is not None:
         deadline = min((deadlines[number] for number in numbers or deadlines if number in deadlines), default=None)
-        finding = build_finding(ruled.rule, branch, program, candidate, told, question.fact, view, numbers, hold, deadline)
-        (draft.findings if is_stable else draft.preview).append(finding)
+        finding = build_finding(ruled.rule, branch, program, candidate, told, question.fact, view, numbers, hold, deadline, crosswalk)
+        (draft.findings if is_stable else draft.preview).append((finding, frozenset(candidate.causes)))
 
 
 def _candidate(question: Question, rule: CompiledRule, view: ClaimView) -> Candidate:
@@ -286,24 +306,19 @@ def _note_unknown(
     draft.incomplete_rules.add(content.rule_id)
 
 
-def _numbered(findings: list[Finding], prefix: str) -> tuple[Finding, ...]:
-    ordered = sorted(
-        findings,
-        key=lambda one: (
-            one.line_numbers[:1] or (0,),
-            one.rule_id,
-            one.code,
-            one.line_numbers,
-            one.related_line_numbers,
-            one.location.json_pointer,
-            one.finding_key,
-        ),
-    )
-    return tuple(msgspec.structs.replace(finding, finding_id=f"{prefix}{number}") for number, finding in enumerate(ordered, 1))
+def _order(told: Told) -> tuple[object, ...]:
+    one = told[0]
+    place = one.location.json_pointer
+    return one.line_numbers[:1] or (0,), one.rule_id, one.code, one.line_numbers, one.related_line_numbers, place, one.finding_key
+
+
+def _numbered(findings: list[Told], prefix: str) -> list[Told]:
+    ordered = sorted(findings, key=_order)
+    return [(msgspec.structs.replace(one, finding_id=f"{prefix}{number}"), causes) for number, (one, causes) in enumerate(ordered, 1)]
 
 
 def _judgement(policy: Policy, view: ClaimView, concerned: int, draft: _Draft) -> Judgement:
-    findings = _numbered(draft.findings, "f")
+    findings = collapse(_numbered(draft.findings, "f"))
     not_evaluated = sorted(draft.not_evaluated.values(), key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
     outcome: Outcome = "clean"
     if any(SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["warn"] for finding in findings):

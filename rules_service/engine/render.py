@@ -21,6 +21,7 @@ from rules_service.primitives.canonical import content_hash
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
 from rules_service.rules.condition import leaves
 from rules_service.rules.kinds.base import Branch, Candidate, Telling
 from rules_service.rules.rule import Prediction
@@ -55,9 +56,7 @@ def _fill(template: str, params: dict[str, str], fact: Callable[[str], FactValue
 
 
 @functools.lru_cache(maxsize=1_024)
-def _predicted(prediction: Prediction | None) -> PredictedDenial | None:
-    if prediction is None:
-        return None
+def _predicted(prediction: Prediction) -> PredictedDenial:
     return PredictedDenial(
         outcome=prediction.outcome,
         group_code=prediction.group_code,
@@ -66,6 +65,23 @@ def _predicted(prediction: Prediction | None) -> PredictedDenial | None:
         claim_status=prediction.claim_status,
         appealable=prediction.appealable,
         patient_billable=bool(prediction.patient_billable),
+    )
+
+
+def from_crosswalk(table: CodeTable, code: str, qualifier: str, day: int) -> Prediction | None:
+    """What the crosswalk says of a finding on a day of receipt: of the subject, else of the code."""
+    entry = (table.on(f"{code}:{qualifier}", day) if qualifier else None) or table.on(code, day)
+    if entry is None:
+        return None
+    outcome, group, carc, rarcs, status, appealable, billable = entry.values
+    return Prediction(
+        outcome=outcome,  # type: ignore[arg-type]
+        group_code=str(group) or None,
+        carc=str(carc) or None,
+        rarcs=tuple(str(rarcs).split()),
+        claim_status=str(status) or None,
+        appealable={"true": True, "false": False}.get(str(appealable)),
+        patient_billable=billable == "true",
     )
 
 
@@ -101,8 +117,12 @@ def build_finding(
     numbers: tuple[int, ...],
     hold: frozenset[str],
     deadline: Deadline | None,
+    crosswalk: CodeTable | None,
 ) -> Finding:
-    """The finding of a branch. `finding_key` depends on the rule, the code and the place, not on the version or the values seen."""
+    """The finding of a branch. `finding_key` depends on the rule, the code and the place, not on the version or the values seen.
+
+    What the payer would answer is what the rule says, else what the crosswalk in force on the day of receipt says.
+    """
     content = rule.rule.content
     first = candidate.lines[0] if candidate.lines else None
     place = candidate.place or Place(branch.at, first.index if first else None, first.number if first else None)
@@ -127,6 +147,9 @@ def build_finding(
     if citation is not None and rule.rule.verified_on is not None:
         citation = msgspec.structs.replace(citation, verified_on=rule.rule.verified_on)
     # A rule whose sources nobody has verified in time still warns; it no longer calls a claim denied.
+    predicts = branch.predicts
+    if predicts is None and crosswalk is not None:
+        predicts = from_crosswalk(crosswalk, branch.code, candidate.qualifier, view.received_date.toordinal())
     is_stale = rule.rule.reverify_by is not None and rule.rule.reverify_by < view.received_date
     severity = at_most(branch.severity, "warn") if is_stale else branch.severity
     return Finding(
@@ -149,7 +172,7 @@ def build_finding(
         actual=told.actual,
         facts=_shown_facts(rule, program, told, fact),
         location=locate(place, view.claim.claim_type),
-        predicted_denial=_predicted(candidate.predicts or branch.predicts),
+        predicted_denial=None if predicts is None else _predicted(predicts),
         amount_at_risk=Money(amount),
         fix_by=deadline.day if deadline else None,
         days_remaining=deadline.days_remaining if deadline else None,

@@ -12,7 +12,19 @@ from rules_service.claim.parties import ClaimStruct
 from rules_service.rules.rule import FindingTemplate, Level, PolicyDate, RuleSetScope, Stage
 
 Evidence = Literal["published_policy", "contract", "observed_denials", "payer_contact", "illustrative"]
-PackTableKind = Literal["authorization_list", "code_classes", "unit_limits", "code_pairs"]
+PackTableKind = Literal[
+    "authorization_list",
+    "code_classes",
+    "unit_limits",
+    "code_pairs",
+    "modifier_requirements",
+    "benefit_rules",
+    "frequency_limits",
+    "age_sex_limits",
+    "coverage_policies",
+    "coverage_diagnoses",
+    "provider_roster",
+]
 
 
 class Source(ClaimStruct, frozen=True):

@@ -12,7 +12,8 @@ from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Edition
 from rules_service.reference.pair_table import PairTable
-from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.reference.publishers import parse_table
+from rules_service.reference.source_files import SourceFile
 
 
 class SampleEdition(ClaimStruct, frozen=True):

@@ -9,12 +9,16 @@ from typing import Any
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import Issue, ReferenceFault
-from rules_service.reference.publishers import ParsedTable, SourceFile, census_issue, icd10cm_rows
+from rules_service.reference.code_set_files import icd10cm_rows
+from rules_service.reference.policy_files import diagnosis_list_rows, excluded_codes, excludes1_rows
+from rules_service.reference.publishers import census_issue
+from rules_service.reference.source_files import ParsedTable, SourceFile
 from rules_service.storage import audit_log, catalog
 from rules_service.storage.database import Database
 from rules_service.workflow.audit_chain import Event
 
 ICD10_PACKAGE = "simple-icd-10-cm"
+ICD10_TABLES = ("icd10cm", "icd10cm_excludes1", "diagnosis_sides")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,33 @@ class Upload:
     files: list[SourceFile]
 
 
-def icd10_upload(label: str, coverage: EffectivePeriod) -> Upload:
-    """ICD-10-CM as the installed package `simple-icd-10-cm` carries it."""
+def icd10_upload(name: str, label: str, coverage: EffectivePeriod) -> Upload:
+    """A table the installed package `simple-icd-10-cm` carries: `icd10cm`, its Excludes1 notes, or the sides its titles name."""
     import simple_icd_10_cm as icd  # here, because importing it reads the whole classification into memory
 
-    codes = [
-        (code, bool(icd.is_leaf(code))) for code in icd.get_all_codes(with_dots=True) if not icd.is_chapter(code) and not icd.is_block(code)
-    ]
-    source = SourceFile(ICD10_PACKAGE, "\n".join(f"{code} {int(billable)}" for code, billable in codes).encode())
-    return Upload("icd10cm", label, coverage, icd10cm_rows(codes, coverage), [source])
+    codes = [code for code in icd.get_all_codes(with_dots=True) if not icd.is_block(code) and not icd.is_chapter(code)]
+    pairs: list[tuple[str, str]]
+    if name == "icd10cm":
+        billable = [(code, bool(icd.is_leaf(code))) for code in codes]
+        pairs, parsed = [(code, str(int(leaf))) for code, leaf in billable], icd10cm_rows(billable, coverage)
+    elif name == "icd10cm_excludes1":
+        pairs = [(code, excluded) for code in codes for note in icd.get_excludes1(code) for excluded in excluded_codes(note)]
+        parsed = excludes1_rows(pairs, coverage)
+    elif name == "diagnosis_sides":
+        pairs = [(code, side) for code in codes if icd.is_leaf(code) and (side := _side(icd.get_description(code))) is not None]
+        parsed = diagnosis_list_rows(pairs, coverage)
+    else:
+        issue = Issue("unknown_table", name, "The package has no such table.", f"It has: {', '.join(ICD10_TABLES)}.")
+        raise ReferenceFault("The package cannot be used", [issue])
+    source = SourceFile(ICD10_PACKAGE, "\n".join(f"{one} {other}" for one, other in pairs).encode())
+    return Upload(name, label, coverage, parsed, [source])
+
+
+def _side(title: str) -> str | None:
+    """The side a code's title names, when it names one."""
+    words = set(title.lower().replace(",", " ").split())
+    named = [side for side in ("right", "left", "bilateral") if side in words]
+    return named[0] if len(named) == 1 else None
 
 
 def load_parsed(database: Database, tenant_id: str, upload: Upload, who: str, accept_census: bool) -> LoadedEdition:

@@ -12,7 +12,8 @@ from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import CodeTable, Row, write_code_table
 from rules_service.reference.comparison import census_issues, compare_editions
 from rules_service.reference.pair_table import NO_LAST_DAY, PairTable, write_pair_table
-from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.reference.publishers import parse_table
+from rules_service.reference.source_files import SourceFile
 from tests.support.builders import claim_bytes
 from tests.support.governance import Tenant, new_tenant, refused
 from tests.support.public_data import public

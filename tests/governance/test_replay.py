@@ -20,7 +20,8 @@ from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import read_samples
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.scopes import SCOPES
-from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.reference.publishers import parse_table
+from rules_service.reference.source_files import SourceFile
 from rules_service.services import replay as replay_module
 from rules_service.services.acting import Actor
 from rules_service.services.load_packs import load_samples, publish_packs

@@ -14,7 +14,8 @@ import pytest
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.pair_table import PairTable
-from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.reference.publishers import parse_table
+from rules_service.reference.source_files import SourceFile
 from tests.support.public_data import DIRECTORY, needs_public_data, public
 
 pytestmark = needs_public_data

@@ -23,7 +23,8 @@ from rules_service.packs.read import find_packs, read_pack
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import X12Error
 from rules_service.primitives.scopes import SCOPES
-from rules_service.reference.publishers import SourceFile, parse_table
+from rules_service.reference.publishers import parse_table
+from rules_service.reference.source_files import SourceFile
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.load_reference import Upload, icd10_upload, load_parsed
 from rules_service.storage.database import Database

@@ -8,7 +8,8 @@ from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import ReferenceFault
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.pair_table import PairTable
-from rules_service.reference.publishers import SourceFile, census_issue, parse_table
+from rules_service.reference.publishers import census_issue, parse_table
+from rules_service.reference.source_files import SourceFile
 
 COVERAGE = EffectivePeriod(date(2026, 7, 1), date(2026, 9, 30))
 NOTICE = '"CPT only copyright American Medical Association. All rights reserved."\r\n\r\n'

@@ -18,7 +18,8 @@ from rules_service.api.problems import ProblemError
 from rules_service.api.routes.change_requests import change_request_answer
 from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.primitives.errors import StorageUnavailable
-from rules_service.reference.publishers import TABLES, SourceFile, parse_table
+from rules_service.reference.publishers import TABLES, parse_table
+from rules_service.reference.source_files import SourceFile
 from rules_service.services.load_reference import Upload, coverage_of
 from rules_service.storage import catalog
 from rules_service.storage.change_requests import ChangeRequestRecord

@@ -9,7 +9,7 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
-from rules_service.rules.kinds.base import relevant_history
+from rules_service.rules.kinds.earlier import relevant_history
 
 
 def authorization_number(view: ClaimView, line: LineView, table: CodeTable, row: Entry) -> str | None:

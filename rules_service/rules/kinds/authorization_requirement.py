@@ -21,21 +21,6 @@ from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.authorization_list import list_row
 from rules_service.rules.kinds.authorization_records import authorization_number, record_facts
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
-from rules_service.rules.rule import Prediction
-
-ROW_COLUMNS = (
-    "requirement",
-    "family",
-    "lines_of_business",
-    "states",
-    "plan_ids",
-    "places_of_service",
-    "modifiers",
-    "diagnosis_prefixes",
-    "age_from",
-    "age_through",
-)
-"""Columns of an authorization list beside code and dates; lists inside a cell are separated by spaces, an empty cell means any."""
 
 
 class NumberFormat(Parameters, frozen=True):
@@ -96,10 +81,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         return (parameters.table,)
 
     def branches(self, parameters: AuthorizationParameters) -> tuple[Branch, ...]:
-        def denial(carc: str, rarcs: tuple[str, ...] = (), status: str | None = None) -> Prediction:
-            return Prediction(
-                outcome="denial", group_code="CO", carc=carc, rarcs=rarcs, claim_status=status, appealable=True, patient_billable=False
-            )
 
         def link(fact: str, value: str = "false") -> dict[str, object]:
             return {
@@ -150,7 +131,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="pend",
                 when={"all": [{"fact": "authorization.requirement", "is": "voluntary"}, absent]},
-                predicts=Prediction(outcome="pend"),
                 message=line + "no authorization; the payer suspends the claim for prepayment medical review and asks for records.",
                 fixes=(
                     Fix(label="Obtain the voluntary authorization, or have the records ready", class_="needs_documentation", patch=None),
@@ -163,7 +143,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="warn",
                 when={"all": [{"fact": "authorization.requirement", "is": "notification"}, absent]},
-                predicts=Prediction(outcome="none"),
                 message=line + "the payer requires notification of this service.",
                 fixes=(Fix(label="Notify the payer and keep the reference", class_="needs_payer_contact", patch=None),),
                 **common,
@@ -174,7 +153,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at="claim.referral_number",
                 severity="deny_soft",
                 when={"all": [*needed, absent, {"fact": "authorization.referral_given", "is": "true"}]},
-                predicts=denial("197", status="A6:252"),
                 message=line + "authorization is required; only a referral number (REF*9F) was sent.",
                 fixes=(
                     Fix(label="If the number is the authorization, move it from REF*9F to REF*G1", class_="data_entry", patch=None),
@@ -188,7 +166,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when={"all": [*needed, absent]},
-                predicts=denial("197", status="A6:252"),
                 message=line + "the payer requires prior authorization on this date; none was sent.",
                 fixes=(obtain,),
                 **common,
@@ -199,7 +176,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when=link("format_valid"),
-                predicts=denial("197", status="A7:252"),
                 message=line + "the authorization number does not have the form this payer uses.",
                 fixes=(check,),
                 **common,
@@ -211,7 +187,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 severity="deny_soft",
                 confidence="likely",
                 when=link("on_file"),
-                predicts=denial("197", status="A7:252"),
                 message=line + "the authorization number is not among the authorizations supplied.",
                 fixes=(check, obtain),
                 **common,
@@ -222,7 +197,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when={"all": [*needed, {"fact": "authorization.status", "is": "expired"}]},
-                predicts=denial("302"),
                 message=line + "the authorization on file has expired.",
                 fixes=(ask,),
                 **common,
@@ -233,7 +207,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when={"all": [*needed, {"fact": "authorization.status", "in": ["denied", "cancelled", "voided"]}]},
-                predicts=denial("197"),
                 message=line + "the authorization on file was not approved.",
                 fixes=(Fix(label="Appeal the authorization decision or obtain a new one", class_="needs_payer_contact", patch=None),),
                 **common,
@@ -244,7 +217,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="warn",
                 when={"all": [*needed, {"fact": "authorization.status", "not_in": ["approved", "certified", "partially_approved"]}]},
-                predicts=denial("197"),
                 message=line + "the authorization on file is not approved yet.",
                 fixes=(Fix(label="Hold the claim until the payer decides", class_="needs_payer_contact", patch=None),),
                 **common,
@@ -255,7 +227,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when=link("member_matches"),
-                predicts=denial("284"),
                 message=line + "the authorization was given for another member or payer.",
                 fixes=(check,),
                 **common,
@@ -266,7 +237,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when=link("provider_matches"),
-                predicts=denial("296"),
                 message=line + "the authorization names other providers than those billing and rendering.",
                 fixes=(ask,),
                 **common,
@@ -277,7 +247,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when=link("code_matches"),
-                predicts=denial("284", ("N54",), "A7:252"),
                 message=line + "the authorization does not cover this code or its family.",
                 fixes=(check, ask),
                 **common,
@@ -288,7 +257,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when=link("days_in_span"),
-                predicts=denial("284", ("N351",)),
                 message=line + "the date of service lies outside the authorized span.",
                 fixes=(ask,),
                 **common,
@@ -299,7 +267,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when={"all": [*needed, {"fact": "authorization.units_over", "more_than": "0"}]},
-                predicts=denial("198", status="A7:674"),
                 message=line + "{over} units more than the authorization has left.",
                 fixes=(ask,),
                 **common,
@@ -310,7 +277,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="deny_soft",
                 when=link("level_matches"),
-                predicts=denial("284"),
                 message=line + "the authorization is for another level of care.",
                 fixes=(ask,),
                 **common,
@@ -322,7 +288,6 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 severity="warn",
                 confidence="possible",
                 when=link("verifiable"),
-                predicts=Prediction(outcome="none"),
                 message=line + "an authorization number was sent; no authorization record was supplied to check it against.",
                 fixes=(
                     Fix(

@@ -12,14 +12,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactSpec, FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.findings.finding import Category, Confidence, Fix, Severity
+from rules_service.findings.finding import Category, Confidence, Fix, FixClass, PatchOperation, Severity
 from rules_service.primitives.errors import Issue, RuleRefused
-from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import NOTHING, Lookups
 from rules_service.rules.rule import Level, Prediction
 
@@ -31,7 +29,8 @@ class Branch:
     """One way a rule of this kind can come out. Branches are tried in order; the first true one decides.
 
     `when` is plain condition data over the kind's facts. `bypassed` records the rule as bypassed (with the fact named
-    by `bypassed_by`); a branch with a severity gives a finding; a branch with neither ends the chain in silence.
+    by `bypassed_by`); a branch with a severity gives a finding; a branch with neither ends the chain in silence. What the payer would
+    answer stands in the crosswalk, by `code`; `predicts` is for a rule that says otherwise.
     """
 
     code: str
@@ -68,9 +67,10 @@ class Candidate(msgspec.Struct, eq=False):
     """One subject a rule concerns, with the kind's facts about it.
 
     `lines` are those at stake (the first is where the finding points unless `place` says otherwise), `related` those it is
-    compared with. `tell` is called only when there is a finding to make. `amount` in cents, default the charges of `lines`. `predicts`
-    replaces the branch's prediction where it depends on the subject; `deadline` is the filing deadline found for the lines, with the days left;
-    `key` tells apart findings of one rule in one place.
+    compared with. `tell` is called only when there is a finding to make. `amount` in cents, default the charges of `lines`. `qualifier` picks
+    the row of the crosswalk where the prediction depends on the subject (a provider's role); `deadline` is the filing deadline found for the
+    lines, with the days left; `key` tells apart findings of one rule in one place. `causes` name what on the claim is at fault besides the
+    lines (`diagnosis:` and its position), for the collapse of findings that have one root.
     """
 
     lines: Sequence[LineView]
@@ -79,9 +79,10 @@ class Candidate(msgspec.Struct, eq=False):
     place: Place | None = None
     tell: Callable[[], Telling] = Telling
     amount: int | None = None
-    predicts: Prediction | None = None
+    qualifier: str = ""
     deadline: tuple[date, int] | None = None
     key: str = ""
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -162,50 +163,11 @@ class RuleKind(Generic[P]):
         return ()
 
 
+def fix(label: str, class_: FixClass = "data_entry", patch: tuple[PatchOperation, ...] | None = None) -> Fix:
+    """A way out."""
+    return Fix(label=label, class_=class_, patch=patch)
+
+
 def fact_specs(*entries: tuple[str, FactType, str]) -> dict[str, FactSpec]:
     """Specs of a kind's own facts."""
     return {name: FactSpec(name, kind, "kind", text) for name, kind, text in entries}
-
-
-def same_provider(scope: str, one: LineView, other: LineView) -> bool:
-    """Whether two lines of one claim count as the same practitioner (domain.md 2.0): by rendering NPI, by billing NPI, or by
-    billing NPI and the rendering provider's specialty."""
-    if scope == "billing_npi":
-        return True
-    if scope == "billing_npi_and_specialty":
-        return one.rendering.npi == other.rendering.npi or (
-            one.rendering.taxonomy_code is not None and one.rendering.taxonomy_code == other.rendering.taxonomy_code
-        )
-    return one.rendering.npi == other.rendering.npi
-
-
-def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
-    """Earlier lines that count beside this claim's: of this payer, billed and not refused, and not of the claim this one
-    replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
-    claim = view.claim
-    history = claim.context.history if claim.context is not None else None
-    if history is None:
-        return Unknown("history_not_supplied", "context.history")
-    replaced = claim.payer_claim_control_number if view.submission_type in ("corrected", "void") else None
-    return tuple(
-        entry
-        for entry in history
-        if entry.status not in ("rejected", "denied")
-        and entry.payer_id in (None, claim.payer.payer_id, view.payer_id)
-        and (replaced is None or entry.payer_claim_control_number != replaced)
-    )
-
-
-def history_provider(scope: str, line: LineView, earlier: HistoryLine) -> bool | None:
-    """Whether an earlier line counts as the same practitioner; None when the history does not say who rendered it."""
-    billing = line.claim.providers.billing.npi
-    if scope == "billing_npi":
-        return earlier.billing_npi == billing
-    if earlier.rendering_npi is None:
-        if earlier.billing_npi not in (None, billing):
-            return False
-        return True if line.rendering.npi == billing else None
-    if earlier.rendering_npi == line.rendering.npi:
-        return True
-    same_group = earlier.billing_npi == billing and earlier.taxonomy_code is not None
-    return scope == "billing_npi_and_specialty" and same_group and earlier.taxonomy_code == line.rendering.taxonomy_code

@@ -31,13 +31,10 @@ from rules_service.rules.kinds.base import (
     RuleKind,
     Telling,
     fact_specs,
-    history_provider,
-    relevant_history,
-    same_provider,
     unadopted,
 )
+from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, ASSOCIATED, DISTINCT_SERVICE, associated, bypassing_modifiers, valid_on
-from rules_service.rules.rule import Prediction
 
 
 class CodePairParameters(Parameters, frozen=True):
@@ -47,11 +44,9 @@ class CodePairParameters(Parameters, frozen=True):
     table_institutional: str | None = None
     bypass_modifiers: tuple[str, ...] | None = None
     bypass_line: Literal["either", "column_two"] | None = None
-    provider_scope: Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"] | None = None
+    provider_scope: ProviderScope | None = None
     same_side: Literal["warn", "deny"] | None = None
     code_classes: str | None = None
-    carc: str | None = None
-    rarcs: tuple[str, ...] = ()
     adoptions: tuple[Adoption, ...] = ()
 
 
@@ -90,22 +85,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
         return tuple(name for name in (parameters.table_professional, parameters.table_institutional, parameters.code_classes) if name)
 
     def branches(self, parameters: CodePairParameters) -> tuple[Branch, ...]:
-        denial = Prediction(
-            outcome="denial",
-            group_code="CO",
-            carc=parameters.carc or "236",
-            rarcs=parameters.rarcs,
-            appealable=True,
-            patient_billable=False,
-        )
-        hard = Prediction(
-            outcome="denial",
-            group_code="CO",
-            carc=parameters.carc or "236",
-            rarcs=parameters.rarcs,
-            appealable=False,
-            patient_billable=False,
-        )
         pair = {"fact": "pair.question", "is": "pair"}
         earlier = {"fact": "pair.question", "is": "history"}
         in_claim = {"fact": "pair.in_history", "is": "false"}
@@ -123,7 +102,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 at="line.modifiers",
                 severity="deny_soft",
                 when={"fact": "pair.question", "is": "modifier"},
-                predicts=Prediction(outcome="denial", group_code="CO", carc="4", rarcs=("N519",), claim_status="A7:453", appealable=True),
                 message="Line {line_number}: modifier {modifier} is not valid on {code}.",
                 fixes=(
                     Fix(
@@ -139,7 +117,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 at="line.procedure_code",
                 severity="deny_hard",
                 when={"all": [{"fact": "pair.question", "in": ["pair", "history"]}, {"fact": "pair.modifier_indicator", "is": "0"}]},
-                predicts=hard,
                 next_action="correct_claim",
                 message="Line {line_number} {code} is column two of {where_one} {code_one}; the pair has indicator 0, so no modifier separates it.",
                 fixes=(Fix(label="Remove the column-two line", class_="not_fixable", patch=None),),
@@ -155,7 +132,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                         {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]},
                     ]
                 },
-                predicts=Prediction(outcome="none"),
                 message="Line {line_number} {code} includes {code_two}, which an earlier claim was paid for on that day; the payer may reduce this line.",
                 fixes=(
                     Fix(
@@ -174,7 +150,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, {"fact": "pair.same_side", "is": "true"}]},
                 bypassed=not same_side_denied,
                 bypassed_by="by",
-                predicts=denial if same_side_denied else Prediction(outcome="none"),
                 message="Line {line_number} {code} and {where_one} {code_one} carry the same anatomic modifier; the NCCI manual calls ipsilateral use improper as a rule.",
                 fixes=(remove,),
                 override_reasons=("distinct_service_documented",),
@@ -194,7 +169,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 },
                 bypassed=True,
                 bypassed_by="by",
-                predicts=Prediction(outcome="none"),
                 message="Line {line_number} {code} is separated from {where_one} {code_one} by modifier {modifier}: keep the documentation of a distinct service.",
                 fixes=(Fix(label="Check that the record documents the distinct service", class_="needs_documentation", patch=None),),
                 override_reasons=("distinct_service_documented",),
@@ -205,7 +179,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 at="line.procedure_code",
                 severity="deny_soft",
                 when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, in_claim]},
-                predicts=denial,
                 message="Line {line_number} {code} is column two of {where_one} {code_one}; no PTP-associated modifier where the payer looks for it.{hint}",
                 fixes=(remove, append),
                 override_reasons=("distinct_service_documented", "payer_confirmed"),
@@ -216,7 +189,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 at="line.procedure_code",
                 severity="deny_soft",
                 when={"all": [earlier, {"fact": "pair.in_history", "is": "true"}]},
-                predicts=denial,
                 message="Line {line_number} {code} is column two of {code_one} on an earlier claim of the same day; no PTP-associated modifier.{hint}",
                 fixes=(remove, append),
                 override_reasons=("distinct_service_documented", "payer_confirmed"),
@@ -322,6 +294,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
         return Candidate(
             lines=(two,),
             related=(one,),
+            qualifier="denied" if parameters.same_side == "deny" else "",
             facts=facts,
             place=Place("line.procedure_code", two.index, two.number),
             tell=tell,

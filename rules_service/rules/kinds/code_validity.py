@@ -19,7 +19,6 @@ from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
-from rules_service.rules.rule import Prediction
 
 ICD10_FIRST_DAY = date(2015, 10, 1)
 MAX_CANDIDATES = 6
@@ -28,7 +27,7 @@ MAX_CANDIDATES = 6
 class CodeValidityParameters(Parameters, frozen=True):
     """What is checked, against which table. `starts_with` limits procedure checks to the codes the table is complete for."""
 
-    subject: Literal["diagnosis", "pointer", "procedure", "place_of_service", "modifier"]
+    subject: Literal["diagnosis", "pointer", "procedure", "place_of_service", "modifier", "revenue"]
     table: str | None = None
     starts_with: tuple[str, ...] = ()
 
@@ -48,17 +47,13 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             "valid, header (needs more characters), not_on_date, unknown_code or bad_shape; unknown when no edition covers the date.",
         ),
         ("code.pointer_exists", "flag", "The diagnosis the pointer names is on the claim."),
-        ("code.subject", "text", "diagnosis, pointer, procedure, place_of_service or modifier."),
+        ("code.subject", "text", "diagnosis, pointer, procedure, place_of_service, modifier or revenue."),
     )
 
     def table_names(self, parameters: CodeValidityParameters) -> tuple[str, ...]:
         return (parameters.table,) if parameters.table else ()
 
     def branches(self, parameters: CodeValidityParameters) -> tuple[Branch, ...]:
-        def rejection(carc: str, rarcs: tuple[str, ...], status: str | None) -> Prediction:
-            return Prediction(
-                outcome="rejection", group_code="CO", carc=carc, rarcs=rarcs, claim_status=status, appealable=False, patient_billable=False
-            )
 
         def is_state(subject: str, *states: str) -> dict[str, object]:
             return {"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": list(states)}]}
@@ -74,7 +69,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="diagnosis.code",
                     severity="reject",
                     when=is_state("diagnosis", "header"),
-                    predicts=rejection("16", ("M81",), "A7:772"),
                     message="Diagnosis {sequence} {code} is a category; code to the highest specificity.{candidates}",
                     fixes=fix("Use the code to the highest specificity the record supports"),
                     next_action="correct_claim",
@@ -85,7 +79,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="diagnosis.code",
                     severity="reject",
                     when=is_state("diagnosis", "not_on_date", "unknown_code"),
-                    predicts=rejection("146", ("M76",), "A7:255"),
                     message="Diagnosis {sequence} {code} is not a valid ICD-10-CM code on {date}.{candidates}",
                     fixes=fix("Use the code in effect on the date of service"),
                     next_action="correct_claim",
@@ -96,7 +89,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="diagnosis.code",
                     severity="reject",
                     when=is_state("diagnosis", "bad_shape"),
-                    predicts=rejection("146", ("M76",), "A7:255"),
                     message="Diagnosis {sequence} does not have the form of an ICD-10-CM code, which services from 2015-10-01 on require.",
                     fixes=fix("Code the diagnosis in ICD-10-CM"),
                     next_action="correct_claim",
@@ -109,7 +101,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="line.diagnosis_pointers",
                     severity="reject",
                     when={"fact": "code.pointer_exists", "is": "false"},
-                    predicts=rejection("16", ("M76",), "A7:477"),
                     message="Line {line_number}: pointer {pointer} names no diagnosis of the claim.",
                     fixes=fix("Point to a diagnosis on the claim"),
                     next_action="correct_claim",
@@ -122,7 +113,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="line.procedure_code",
                     severity="reject",
                     when=is_state("procedure", "not_on_date", "unknown_code"),
-                    predicts=rejection("181", ("N56",), "A7:454"),
                     message="Line {line_number} {code} is not a valid code on {date}.",
                     fixes=fix("Use the code in effect on the date of service"),
                     next_action="correct_claim",
@@ -135,9 +125,20 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="line.modifiers",
                     severity="reject",
                     when=is_state("modifier", "not_on_date", "unknown_code"),
-                    predicts=rejection("182", ("N519",), "A7:453"),
                     message="Line {line_number}: modifier {code} is not valid on {date}.",
                     fixes=fix("Use a modifier in effect on the date of service"),
+                    next_action="correct_claim",
+                ),
+            ),
+            "revenue": (
+                Branch(
+                    code="rev.invalid",
+                    title="Revenue code not valid",
+                    at="line.revenue_code",
+                    severity="reject",
+                    when=is_state("revenue", "not_on_date", "unknown_code"),
+                    message="Line {line_number}: revenue code {code} is not valid on {date}.",
+                    fixes=fix("Use a revenue code in effect on the date"),
                     next_action="correct_claim",
                 ),
             ),
@@ -148,7 +149,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="line.place_of_service_code",
                     severity="reject",
                     when=is_state("place_of_service", "not_on_date", "unknown_code"),
-                    predicts=rejection("16", ("M77",), "A7:249"),
                     message="Line {line_number}: the place of service code is not valid on {date}.",
                     fixes=fix("Use a place of service code in effect on the date"),
                     next_action="correct_claim",
@@ -239,6 +239,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         return Candidate(
             lines=lines,
             place=Place("diagnosis.code", position),
+            causes=(f"diagnosis:{position}",),
             facts={"code.subject": "diagnosis", "code.state": state, "code.pointer_exists": None},
             tell=lambda: Telling(
                 params={
@@ -263,9 +264,12 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             state = table if isinstance(table, Unknown) else _state(table, code, line.date_from)
             if state == "valid":
                 return None
-        field = {"procedure": "line.procedure_code", "modifier": "line.modifiers", "place_of_service": "line.place_of_service_code"}[
-            parameters.subject
-        ]
+        field = {
+            "procedure": "line.procedure_code",
+            "modifier": "line.modifiers",
+            "place_of_service": "line.place_of_service_code",
+            "revenue": "line.revenue_code",
+        }[parameters.subject]
         place = Place(field, line.index, line.number)
         if parameters.subject == "place_of_service" and line.line.place_of_service_code is None:
             place = Place("claim.place_of_service_code")
@@ -286,6 +290,8 @@ def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str
         found: tuple[str, ...] = (line.place_of_service,) if line.place_of_service and line.claim.claim_type != "institutional" else ()
     elif parameters.subject == "modifier":
         found = line.modifiers
+    elif parameters.subject == "revenue":
+        found = (line.line.revenue_code,) if line.line.revenue_code else ()
     else:
         found = (line.code,) if line.code else ()
     return tuple([code for code in found if code.startswith(parameters.starts_with)]) if parameters.starts_with else found

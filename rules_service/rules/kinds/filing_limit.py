@@ -20,8 +20,8 @@ from rules_service.findings.finding import Fix
 from rules_service.primitives.dates import add_business_days, add_months, add_years, is_business_day, next_business_day
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
-from rules_service.rules.rule import Prediction
 
 LineAnchor = Literal["line_from", "line_through"]
 Anchor = Literal[
@@ -67,7 +67,10 @@ class Clock(ClaimStruct, frozen=True):
 
 
 class FilingLimitParameters(Parameters, frozen=True):
-    """The first clock that fits the submission and network applies; none fits: the rule does not concern the claim."""
+    """The first clock that fits the submission and network applies; none fits: the rule does not concern the claim.
+
+    The network is that of the claim, else that of the billing provider on the `roster`, else participating.
+    """
 
     clocks: tuple[Clock, ...]
     time_zone: str | None = None
@@ -78,6 +81,7 @@ class FilingLimitParameters(Parameters, frozen=True):
     exceptions: tuple[Extension, ...] = ()
     warn_within_days: tuple[int, ...] = ()
     expired_severity: Literal["deny_hard", "warn"] | None = None
+    roster: str | None = None
 
 
 class FilingLimitKind(RuleKind[FilingLimitParameters]):
@@ -123,10 +127,12 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             if parameters.time_zone is None:
                 yield Issue("parameters", "/time_zone", "A cut-off time needs the payer's time zone.", "Set time_zone.")
 
+    def table_names(self, parameters: FilingLimitParameters) -> tuple[str, ...]:
+        return (parameters.roster,) if parameters.roster else ()
+
     def branches(self, parameters: FilingLimitParameters) -> tuple[Branch, ...]:
         severity = parameters.expired_severity or "deny_hard"
         late = {"fact": "filing.days_remaining", "less_than": "0"}
-        denial = Prediction(outcome="denial", group_code="CO", carc="29", claim_status="A3:718", appealable=False, patient_billable=False)
         common: dict[str, Any] = {
             "category": "timely_filing",
             "at": "claim.received_at",
@@ -149,7 +155,6 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 title="Late, with an exception that is not proven",
                 severity="pend",
                 when={"all": [late, {"fact": "filing.exception", "is": "unproven"}]},
-                predicts=Prediction(outcome="pend"),
                 next_action="attach_documentation",
                 message="The filing deadline {deadline} has passed; the exception named extends it through {extended} and needs its evidence.",
                 fixes=(Fix(label="Attach the notice that proves the exception", class_="needs_documentation", patch=None),),
@@ -168,7 +173,6 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 title="The line starts before the filing limit and ends within it",
                 severity=severity,
                 when={"all": [late, {"fact": "filing.split_helps", "is": "true"}]},
-                predicts=denial,
                 next_action="correct_claim",
                 message="Lines {lines}: the filing deadline {deadline} has passed for the first day of service; the later days are still timely.",
                 fixes=(
@@ -182,7 +186,6 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 title="The filing limit has passed",
                 severity=severity,
                 when=late,
-                predicts=denial,
                 next_action="write_off_or_cite_exception",
                 message="Received {late_by} days after the filing deadline {deadline}{lines_text}.",
                 fixes=(
@@ -197,7 +200,6 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 title="The filing deadline is near",
                 severity="warn",
                 when={"fact": "filing.near", "is": "true"},
-                predicts=Prediction(outcome="none"),
                 next_action="file_now",
                 message="The filing deadline is {deadline}, {days} days from receipt{lines_text}.",
                 fixes=(Fix(label="File today", class_="data_entry", patch=None),),
@@ -207,7 +209,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
 
     def derive(self, parameters: FilingLimitParameters, judged: Judged) -> Iterator[Candidate]:
         view = judged.view
-        clock = _clock(parameters, view)
+        clock = _clock(parameters, view, judged.lookups)
         if clock is None:
             return
         received = _filing_day(parameters, view)
@@ -305,8 +307,17 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         )
 
 
-def _clock(parameters: FilingLimitParameters, view: ClaimView) -> Clock | None:
-    network = view.claim.payer.network_status or "par"
+def _network(parameters: FilingLimitParameters, view: ClaimView, lookups: Lookups) -> str:
+    if view.claim.payer.network_status or parameters.roster is None:
+        return view.claim.payer.network_status or "par"
+    day = view.date_from or view.received_date
+    table = lookups.codes(parameters.roster, day)
+    entry = None if isinstance(table, Unknown) else table.on(view.claim.providers.billing.npi or "", day.toordinal())
+    return "par" if entry is None or isinstance(table, Unknown) else str(entry.values[table.column("network")]) or "par"
+
+
+def _clock(parameters: FilingLimitParameters, view: ClaimView, lookups: Lookups) -> Clock | None:
+    network = _network(parameters, view, lookups)
     for clock in parameters.clocks:
         if view.submission_type in clock.submissions and (not clock.networks or network in clock.networks):
             return clock

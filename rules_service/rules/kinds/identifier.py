@@ -16,35 +16,6 @@ from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix, PatchOperation
 from rules_service.primitives.codes import mbi_is_valid, npi_is_valid, without_punctuation
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
-from rules_service.rules.rule import Prediction
-
-_ENTITY = {
-    "billing": "85",
-    "rendering": "82",
-    "referring": "DN",
-    "ordering": "DK",
-    "supervising": "DQ",
-    "attending": "71",
-    "operating": "72",
-    "other_operating": "ZZ",
-    "assistant_surgeon": "DD",
-    "purchased_service": "QB",
-    "service_facility": "77",
-}
-# Remark codes for a missing or invalid identifier of the role.
-_REMARK = {
-    "billing": "N257",
-    "rendering": "N290",
-    "referring": "N286",
-    "ordering": "N265",
-    "supervising": "N297",
-    "attending": "N253",
-    "operating": "N262",
-    "other_operating": "N262",
-    "assistant_surgeon": "N262",
-    "purchased_service": "N283",
-    "service_facility": "N293",
-}
 
 
 class MemberIdForm(Parameters, frozen=True):
@@ -84,11 +55,6 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             else ("fmt.member_id", "Member id not in the payer's form")
         )
         category: Literal["administrative", "eligibility"] = "administrative" if parameters.subject == "npi" else "eligibility"
-        predicts = (
-            Prediction(outcome="rejection", group_code="CO", carc="16", rarcs=("N257",), claim_status="A7:562:85", appealable=False)
-            if parameters.subject == "npi"
-            else Prediction(outcome="rejection", group_code="CO", carc="31", rarcs=("N382",), claim_status="A7:164:IL", appealable=False)
-        )
         invalid = {"fact": "identifier.valid", "is": "false"}  # no NPI gives no candidate; no member id is not a valid one
         return (
             Branch(
@@ -99,7 +65,6 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
                 owner_role="front_office",
                 next_action="correct_claim",
                 when=invalid,
-                predicts=predicts,
                 message="The {role} NPI is not ten digits with a valid check digit."
                 if parameters.subject == "npi"
                 else "The member id does not have the form this payer issues.",
@@ -126,15 +91,6 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         npi = provider.npi or ""
         bare = without_punctuation(npi)
         repairable = npi_is_valid(bare)
-        predicts = Prediction(
-            outcome="rejection",
-            group_code="CO",
-            carc="16",
-            rarcs=(_REMARK[role],),
-            claim_status=f"A7:562:{_ENTITY[role]}",
-            appealable=False,
-            patient_billable=False,
-        )
         fixes = (
             (_repair(pointer),)
             if repairable
@@ -143,7 +99,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         return Candidate(
             lines=lines,
             place=place,
-            predicts=predicts,
+            qualifier=role,
             facts={"identifier.present": True, "identifier.valid": False, "identifier.valid_without_punctuation": repairable},
             tell=lambda: Telling(
                 params={"role": role.replace("_", " ")},

@@ -27,12 +27,9 @@ from rules_service.rules.kinds.base import (
     RuleKind,
     Telling,
     fact_specs,
-    history_provider,
-    relevant_history,
-    same_provider,
     unadopted,
 )
-from rules_service.rules.rule import Prediction
+from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
 
 MAX_SPAN_DAYS = 400
 """Days of one line that are looked at one by one."""
@@ -46,7 +43,7 @@ class UnitLimitParameters(Parameters, frozen=True):
     table_supplier: str | None = None
     supplier_taxonomies: tuple[str, ...] = ()
     adjudication: Literal["by_mai", "line"] | None = None
-    provider_scope: Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"] | None = None
+    provider_scope: ProviderScope | None = None
     round_spans: Literal["half_up", "up"] | None = None
     adoptions: tuple[Adoption, ...] = ()
 
@@ -80,16 +77,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         return tuple(name for name in (parameters.table_professional, parameters.table_institutional, parameters.table_supplier) if name)
 
     def branches(self, parameters: UnitLimitParameters) -> tuple[Branch, ...]:
-        def denial(appealable: bool, status: str | None) -> Prediction:
-            return Prediction(
-                outcome="denial",
-                group_code="CO",
-                carc="151",
-                rarcs=("N362",),
-                claim_status=status,
-                appealable=appealable,
-                patient_billable=False,
-            )
 
         exceeds = {"fact": "units.excess", "more_than": "0"}
         exceeds_with_history = {"fact": "units.excess_with_history", "more_than": "0"}
@@ -102,7 +89,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 at="line.procedure_code",
                 severity="deny_hard",
                 when={"all": [exceeds, {"fact": "units.limit", "is": "0"}]},
-                predicts=denial(False, None),
                 message="Line {line_number} {code}: the published limit is 0, the code is not separately payable in this setting.",
                 fixes=(Fix(label="Bill the code the payer accepts for this service, or remove the line", class_="data_entry", patch=None),),
                 next_action="correct_claim",
@@ -113,7 +99,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 at="line.unit_count",
                 severity="deny_soft",
                 when={"all": [exceeds, {"fact": "units.mai", "is": "1"}]},
-                predicts=denial(True, "A7:476"),
                 message=message,
                 fixes=(
                     correct,
@@ -130,7 +115,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 at="line.unit_count",
                 severity="deny_hard",
                 when={"all": [exceeds, {"fact": "units.mai", "is": "2"}]},
-                predicts=denial(False, "A7:476"),
                 message=message,
                 fixes=(correct,),
                 next_action="correct_claim",
@@ -141,7 +125,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 at="line.unit_count",
                 severity="deny_soft",
                 when={"all": [exceeds, {"fact": "units.mai", "is": "3"}]},
-                predicts=denial(True, None),
                 message=message,
                 fixes=(correct, Fix(label="Attach the record that supports the units", class_="needs_documentation", patch=None)),
                 override_reasons=("units_documented",),
@@ -152,7 +135,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 at="line.unit_count",
                 severity="deny_hard",
                 when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "2"}]},
-                predicts=denial(False, "A7:476"),
                 message=message + " Earlier claims of that day are counted.",
                 fixes=(correct,),
             ),
@@ -162,7 +144,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 at="line.unit_count",
                 severity="deny_soft",
                 when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "3"}]},
-                predicts=denial(True, None),
                 message=message + " Earlier claims of that day are counted.",
                 fixes=(correct, Fix(label="Attach the record that supports the units", class_="needs_documentation", patch=None)),
                 override_reasons=("units_documented",),
@@ -209,7 +190,14 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             yield self._worst_day(scope, parameters, judged, line, group, limit, mai)
 
     def _worst_day(
-        self, scope: str, parameters: UnitLimitParameters, judged: Judged, line: LineView, group: list[LineView], limit: int, mai: int
+        self,
+        scope: ProviderScope,
+        parameters: UnitLimitParameters,
+        judged: Judged,
+        line: LineView,
+        group: list[LineView],
+        limit: int,
+        mai: int,
     ) -> Candidate:
         """The day of the line's span on which most units are billed, counting earlier claims."""
         first = line.date_from or date.min
@@ -231,7 +219,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             return parameters.table_supplier
         return parameters.table_professional
 
-    def _earlier(self, scope: str, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
+    def _earlier(self, scope: ProviderScope, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
         """Thousandths of units earlier claims billed of the code on a day."""
         history = relevant_history(judged.view)
         if isinstance(history, Unknown):

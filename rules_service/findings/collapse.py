@@ -1,0 +1,109 @@
+"""One cause, one lead finding: what follows from a fault that is told already is linked to it, not told as if it were another.
+
+A diagnosis that is not valid makes every edit on that diagnosis moot; a line billed twice exceeds unit limits because of it. The dependent
+findings stay in the answer, with `suppressed_by`; the lead names them in `suppresses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from rules_service.findings.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Finding codes that are a root, the codes (or beginnings of codes) that follow from them, and what both must share."""
+
+    leads: tuple[str, ...]
+    follows: tuple[str, ...]
+    share: Literal["line", "diagnosis", "claim"]
+
+
+CODING = (
+    "ncci.",
+    "mue.",
+    "aoc.",
+    "global.",
+    "visit.",
+    "status.",
+    "component.",
+    "bilateral.",
+    "assistant.",
+    "co_surgeon.",
+    "team.",
+    "mod.",
+    "anes.",
+)
+COVERAGE = ("auth.", "referral.", "necessity.", "freq.", "benefit.", "doc.", "telehealth.", "age.proc", "sex.proc")
+ROOTS: tuple[Root, ...] = (
+    Root(("corr.freq_not_allowed", "corr.use_reopening"), ("corr.",), "claim"),
+    Root(("cob.primary_count",), ("cob.no_primary_info", "cob.msp_type_missing"), "claim"),
+    Root(("fmt.member_id", "fmt.member_id_missing"), ("elig.", "wrong.payer"), "claim"),
+    Root(("date.missing",), ("date.span", "units.span", "tf."), "line"),
+    Root(
+        ("dx.invalid_dos", "dx.unspecified_length", "dx.not_icd10cm"),
+        (
+            "dx.excludes1",
+            "dx.first_listed",
+            "dx.manifestation",
+            "dx.laterality",
+            "dx.present_on_admission",
+            "age.dx",
+            "sex.dx",
+            "necessity.",
+        ),
+        "diagnosis",
+    ),
+    Root(("dx.first_listed",), ("dx.manifestation",), "diagnosis"),
+    Root(("dx.pointer",), ("necessity.", "dx.laterality"), "line"),
+    Root(("proc.invalid_dos", "proc.missing"), (*CODING, *COVERAGE), "line"),
+    Root(("dup.exact", "dup.line"), ("dup.suspect", "dup.denied_before", "mue.", "freq.", "ncci.", "global.", "visit."), "line"),
+    Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "cob.other_coverage"), "line"),
+    Root(("elig.before", "elig.after", "elig.inactive"), ("auth.", "referral.", "benefit.", "freq.", "elig.grace_period"), "line"),
+    Root(
+        ("status.excluded", "status.not_covered", "status.not_valid", "benefit.excluded"),
+        ("auth.", "necessity.", "freq.", "referral.", "mue."),
+        "line",
+    ),
+    Root(("mod.invalid_dos",), ("mod.invalid", "mod.forbidden"), "line"),
+    Root(("ncci.ptp.never_together",), ("global.",), "line"),
+    Root(("bilateral.not_applicable", "bilateral.surgical_center"), ("bilateral.",), "line"),
+)
+"""In order: a finding that follows from an earlier root is no root itself."""
+
+
+def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, ...]:
+    """The findings, numbered already, with leads and dependents linked. Beside each stand the causes the rule named for it."""
+    lead_of: dict[int, int] = {}
+    for root in ROOTS:
+        leads = [at for at, (one, _) in enumerate(found) if at not in lead_of and one.code in root.leads]
+        for at, (one, causes) in enumerate(found):
+            if at in lead_of or at in leads or not one.code.startswith(root.follows):
+                continue
+            lead = next((lead for lead in leads if _shares(root.share, found[lead], one, causes)), None)
+            if lead is not None:
+                lead_of[at] = lead
+    if not lead_of:
+        return tuple(one for one, _ in found)
+    ids = [one.finding_id for one, _ in found]
+    return tuple(
+        msgspec.structs.replace(
+            one,
+            suppressed_by=ids[lead_of[at]] if at in lead_of else None,
+            suppresses=tuple(ids[other] for other, lead in sorted(lead_of.items()) if lead == at),
+        )
+        for at, (one, _) in enumerate(found)
+    )
+
+
+def _shares(share: str, lead: tuple[Finding, frozenset[str]], one: Finding, causes: frozenset[str]) -> bool:
+    if share == "claim":
+        return True
+    if share == "diagnosis":
+        return bool(lead[1] & causes)
+    return not lead[0].line_numbers or (bool(one.line_numbers) and set(one.line_numbers) <= set(lead[0].line_numbers))

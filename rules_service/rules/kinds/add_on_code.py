@@ -1,0 +1,212 @@
+"""`add_on_code`: NCCI add-on code edits (CMS add-on code page; Pub 100-04 ch. 12 s. 30; NCCI Policy Manual ch. I).
+
+Type 1 names its primary codes and takes no other; type 2 names none, and any other procedure may be the primary; type 3 names some,
+and another may do. The primary is one of the same practitioner, patient and day, on this claim or an earlier one. It is looked up,
+never guessed from a code range. Modifier 51 never belongs on an add-on code; whether 50 does is the payer's choice.
+
+`other_practitioner_codes` are those whose primary another practitioner of the group may have billed (critical care).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Literal
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable, Entry
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.earlier import ProviderScope, billed_on, days_meet, history_provider, relevant_history, same_provider
+
+CONTRACTOR_DEFINED = "CCCCC"
+"""What CMS writes in the place of the primary codes of a type 2 add-on."""
+
+
+class AddOnParameters(Parameters, frozen=True):
+    """`table` is the add-on table; `modifier_50: deny` where the payer takes no bilateral modifier on add-on codes."""
+
+    table: str
+    provider_scope: ProviderScope | None = None
+    other_practitioner_codes: tuple[str, ...] = ()
+    modifier_50: Literal["allow", "deny"] | None = None
+
+
+class AddOnCodeKind(RuleKind[AddOnParameters]):
+    """One candidate an add-on line, and one more where it carries a modifier in question."""
+
+    name = "add_on_code"
+    title = "Add-on codes with their primary code"
+    levels = ("line",)
+    judges_void = False
+    parameters = AddOnParameters
+    specs = fact_specs(
+        ("addon.question", "text", "primary: is its primary code billed; modifier: does it carry 50 or 51."),
+        ("addon.type", "count", "1 listed primaries only, 2 contractor defined, 3 some listed."),
+        ("addon.primary_on_claim", "flag", "An acceptable primary code of the same practitioner and day stands on the claim."),
+        ("addon.primary_in_history", "flag", "It stands on an earlier claim; unknown when history was not supplied."),
+        ("addon.history_known", "flag", "Earlier claims were supplied."),
+        ("addon.other_procedure", "flag", "Some other procedure of that practitioner and day stands on the claim."),
+        ("addon.modifier", "text", "50 or 51, where the line carries it."),
+    )
+
+    def table_names(self, parameters: AddOnParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
+    def branches(self, parameters: AddOnParameters) -> tuple[Branch, ...]:
+        primary = {"fact": "addon.question", "is": "primary"}
+        absent = [{"fact": "addon.primary_on_claim", "is": "false"}, {"fact": "addon.primary_in_history", "is": "false"}]
+        bill = fix("Bill the primary code with it, on this claim and of the same day and practitioner")
+        return (
+            Branch(
+                code="aoc.modifier",
+                title="Modifier that does not belong on an add-on code",
+                at="line.modifiers",
+                severity="deny_soft",
+                when={"all": [{"fact": "addon.question", "is": "modifier"}, {"fact": "addon.modifier", "present": "true"}]},
+                message="Line {line_number} {code} is an add-on code; modifier {modifier} does not belong on it.",
+                fixes=(fix("Remove the modifier"),),
+                next_action="correct_claim",
+            ),
+            Branch(
+                code="aoc.unlisted_primary",
+                title="Add-on code with a primary code that is not listed",
+                at="line.procedure_code",
+                severity="warn",
+                confidence="possible",
+                when={"all": [primary, *absent, {"fact": "addon.type", "is": "3"}, {"fact": "addon.other_procedure", "is": "true"}]},
+                message="Line {line_number} {code} is an add-on code; none of its listed primary codes is billed, and the list is not exclusive.",
+                fixes=(fix("Check with the payer that it accepts the primary code billed", "needs_payer_contact"),),
+                override_reasons=("payer_confirmed",),
+            ),
+            Branch(
+                code="aoc.no_primary",
+                title="Add-on code without its primary code",
+                at="line.procedure_code",
+                severity="deny_soft",
+                when={
+                    "all": [
+                        primary,
+                        *absent,
+                        {"any": [{"fact": "addon.type", "in": ["1", "3"]}, {"fact": "addon.other_procedure", "is": "false"}]},
+                    ]
+                },
+                message="Line {line_number} {code} is an add-on code; no acceptable primary code of that day and practitioner is billed.{listed}",
+                fixes=(bill,),
+                next_action="correct_claim",
+                override_reasons=("primary_paid_on_another_claim",),
+            ),
+            Branch(
+                code="aoc.primary_elsewhere",
+                title="Add-on code whose primary code is not on this claim",
+                at="line.procedure_code",
+                severity="warn",
+                confidence="possible",
+                when={"all": [primary, {"fact": "addon.primary_on_claim", "is": "false"}, {"fact": "addon.history_known", "is": "false"}]},
+                message="Line {line_number} {code} is an add-on code and its primary code is not on this claim; earlier claims were not supplied.",
+                fixes=(bill, fix("Supply the earlier claims of that day in context.history")),
+            ),
+        )
+
+    def derive(self, parameters: AddOnParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            if line.code is None or line.date_from is None:
+                continue
+            table = judged.lookups.codes(parameters.table, line.date_from)
+            if isinstance(table, Unknown):
+                yield _unjudged(judged, table)
+                return
+            day = line.date_from.toordinal()
+            rows = [row for row in table.rows_of(line.code) if row.first_day <= day <= row.last_day]
+            if not rows:
+                continue
+            yield self._primary(parameters, judged, table, rows, line)
+            modifier = "51" if "51" in line.modifiers else "50" if "50" in line.modifiers and parameters.modifier_50 == "deny" else None
+            if modifier is not None:
+                yield Candidate(
+                    lines=(line,),
+                    facts={**_NOTHING, "addon.question": "modifier", "addon.modifier": modifier},
+                    place=Place("line.modifiers", line.index, line.number),
+                    key=modifier,
+                    tell=partial(
+                        Telling,
+                        params={"line_number": str(line.number), "code": line.code, "modifier": modifier},
+                        actual={"modifier": modifier},
+                    ),
+                )
+
+    def _primary(self, parameters: AddOnParameters, judged: Judged, table: CodeTable, rows: list[Entry], line: LineView) -> Candidate:
+        kinds = {int(row.values[table.column("type")]) for row in rows}
+        # A type 1 row beside others is the strictest; a code has rows of one type in CMS's file.
+        kind = min(kinds)
+        listed = {str(row.values[table.column("primary")]) for row in rows} - {CONTRACTOR_DEFINED}
+        scope = parameters.provider_scope or "rendering_npi"
+        if line.code in parameters.other_practitioner_codes:
+            scope = "billing_npi"
+        others = [
+            other
+            for other in judged.view.lines
+            if other.index != line.index
+            and other.code is not None
+            and other.code != line.code
+            and same_provider(scope, line, other)
+            and days_meet(line, other)
+        ]
+        primaries = [other for other in others if other.code in listed] if kind != 2 else others
+        earlier = False if primaries else _earlier(scope, judged, line, listed if kind != 2 else None)
+        facts: dict[str, FactValue] = {
+            **_NOTHING,
+            "addon.question": "primary",
+            "addon.type": kind,
+            "addon.primary_on_claim": bool(primaries),
+            "addon.primary_in_history": earlier,
+            "addon.history_known": not isinstance(earlier, Unknown),
+            "addon.other_procedure": bool(others),
+        }
+        shown = ", ".join(sorted(listed)[:10])
+        return Candidate(
+            lines=(line,),
+            related=primaries,
+            facts=facts,
+            place=Place("line.procedure_code", line.index, line.number),
+            tell=lambda: Telling(
+                params={"line_number": str(line.number), "code": line.code or "", "listed": f" Listed: {shown}." if shown else ""},
+                shown={"type": kind, "service_date": line.date_from.isoformat() if line.date_from else None},
+                expected={"primary_any_of": sorted(listed)[:50]} if listed else {"primary": "another procedure of that day"},
+            ),
+        )
+
+
+def _earlier(scope: ProviderScope, judged: Judged, line: LineView, listed: set[str] | None) -> bool | Unknown:
+    """Whether an earlier claim of the day has an acceptable primary code; any code when none are listed."""
+    history = relevant_history(judged.view)
+    if isinstance(history, Unknown):
+        return history
+    unsure: Unknown | None = None
+    for entry in history:
+        code = entry.line.procedure_code
+        if code is None or code == line.code or not billed_on(entry.line, line) or (listed is not None and code not in listed):
+            continue
+        same = history_provider(scope, line, entry.line)
+        if same:
+            return True
+        if same is None:
+            unsure = Unknown("context_not_supplied", "context.history.line.rendering_npi")
+    return unsure if unsure is not None else False
+
+
+_NOTHING: dict[str, FactValue] = {
+    "addon.type": None,
+    "addon.primary_on_claim": None,
+    "addon.primary_in_history": None,
+    "addon.history_known": None,
+    "addon.other_procedure": None,
+    "addon.modifier": None,
+}
+
+
+def _unjudged(judged: Judged, why: Unknown) -> Candidate:
+    facts: dict[str, FactValue] = dict.fromkeys(_NOTHING, why)
+    return Candidate(lines=tuple(judged.lines), facts={**facts, "addon.question": "primary"})

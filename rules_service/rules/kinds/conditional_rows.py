@@ -1,0 +1,103 @@
+"""Rows of a pack's table that hold for some claims only: which of a code's rows a line meets.
+
+Columns of conditions, each empty for "any"; lists inside a cell are separated by spaces.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from rules_service.facts.view import LineView
+from rules_service.primitives.dates import age_in_years
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable, Entry
+
+CONDITION_COLUMNS = (
+    "lines_of_business",
+    "states",
+    "plan_ids",
+    "places_of_service",
+    "modifiers",
+    "diagnosis_prefixes",
+    "age_from",
+    "age_through",
+)
+_SUPPLY = {
+    "lines_of_business": "payer.line_of_business",
+    "states": "providers.billing.address.state",
+    "plan_ids": "payer.plan_id",
+    "places_of_service": "place_of_service_code",
+    "modifiers": "service_lines.modifiers",
+}
+
+
+def cell(entry: Entry, table: CodeTable, column: str) -> tuple[str, ...]:
+    """The values of a cell."""
+    return tuple(str(entry.values[table.column(column)]).split())
+
+
+def specificity(entry: Entry, table: CodeTable) -> int:
+    """How many conditions a row has."""
+    return sum(bool(cell(entry, table, column)) for column in CONDITION_COLUMNS)
+
+
+def row_for(table: CodeTable, line: LineView) -> Entry | Unknown | None:
+    """The most specific row in effect whose conditions the line meets, of equal ones the latest. Unknown when a row that would win
+    depends on something the claim does not say."""
+    if line.code is None or line.date_from is None:
+        return None
+    day = line.date_from.toordinal()
+    best: tuple[tuple[int, int], Entry | Unknown] | None = None
+    for entry in table.rows_of(line.code):
+        if not entry.first_day <= day <= entry.last_day:
+            continue
+        held = met(table, entry, line)
+        if held is False:
+            continue
+        rank = (specificity(entry, table), entry.first_day)
+        if best is None or rank > best[0]:
+            best = (rank, held if isinstance(held, Unknown) else entry)
+    return best[1] if best is not None else None
+
+
+def met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
+    """Whether the line meets every condition of a row; unknown when the claim does not say and nothing else rules the row out."""
+    claim = line.claim
+    held: dict[str, tuple[str | None, ...]] = {
+        "lines_of_business": (claim.payer.line_of_business,),
+        "states": (state_of_service(line),),
+        "plan_ids": (claim.payer.plan_id,),
+        "places_of_service": (line.place_of_service,),
+        "modifiers": line.modifiers or ("",),
+    }
+    unsure: Unknown | None = None
+    for column, values in held.items():
+        wanted = cell(entry, table, column)
+        if wanted and values == (None,):
+            unsure = Unknown("context_not_supplied", _SUPPLY[column])
+        elif wanted and not set(wanted) & set(values):
+            return False
+    prefixes = cell(entry, table, "diagnosis_prefixes")
+    if prefixes and not any(
+        code.replace(".", "").startswith(prefix.replace(".", "")) for code in line.diagnosis_codes for prefix in prefixes
+    ):
+        return False
+    lowest, highest = cell(entry, table, "age_from"), cell(entry, table, "age_through")
+    if lowest or highest:
+        born = (claim.patient or claim.subscriber).birth_date
+        if born is None:
+            unsure = Unknown("context_not_supplied", "subscriber.birth_date")
+        else:
+            age = age_in_years(born, line.date_from or date.min)
+            if (lowest and age < int(lowest[0])) or (highest and age > int(highest[0])):
+                return False
+    return unsure if unsure is not None else True
+
+
+def state_of_service(line: LineView) -> str | None:
+    """State where the service was given: facility, else billing provider, else the payer's."""
+    providers = line.claim.providers
+    for provider in (line.line.providers.service_facility if line.line.providers else None, providers.service_facility, providers.billing):
+        if provider is not None and provider.address is not None and provider.address.state:
+            return provider.address.state
+    return line.claim.payer.state

@@ -1,0 +1,246 @@
+"""`diagnosis_edit`: how diagnoses stand to each other and to the lines (domain.md 2.6; ICD-10-CM Official Guidelines; Medicare Code Editor).
+
+An external cause (V00 to Y99) or a manifestation code is never listed first; a manifestation follows its etiology; no diagnosis stands
+twice; an Excludes1 pair stands together only when the two are unrelated (Guideline I.A.12.a), which payers that adopt it deny; Excludes2
+never matters. A diagnosis of one side contradicts a modifier of the other. Inpatient diagnoses carry a present-on-admission indicator
+unless exempt. Each check is one rule.
+
+`table`: lists of diagnoses (`manifestation` and `unacceptable_principal` of the Medicare Code Editor, `poa_exempt`, and the side a code's
+title names: `right`, `left`, `bilateral`), or the Excludes1 notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Literal
+
+from rules_service.claim.claim import Diagnosis
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.primitives.codes import shown_code
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+Check = Literal["first_listed", "manifestation", "duplicate", "excludes1", "laterality", "present_on_admission"]
+INPATIENT = ("11", "12", "18", "21", "41")
+POA_BILLS = ("11", "18")
+_OPPOSITE = {"LT": "right", "RT": "left"}
+
+
+class DiagnosisEditParameters(Parameters, frozen=True):
+    """`check` is the question; `adopts_excludes1` makes an Excludes1 pair a denial rather than a warning."""
+
+    check: Check
+    table: str | None = None
+    adopts_excludes1: bool = False
+
+
+class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
+    """One candidate a diagnosis, pair of diagnoses, or line and diagnosis in question."""
+
+    name = "diagnosis_edit"
+    title = "Diagnoses against each other and against the lines"
+    levels = ("claim",)
+    judges_void = False
+    parameters = DiagnosisEditParameters
+    specs = fact_specs(
+        ("diagnosis.fault", "text", "The check, where it fails; absent where it holds, unknown when its table does not cover the date.")
+    )
+
+    def table_names(self, parameters: DiagnosisEditParameters) -> tuple[str, ...]:
+        return (parameters.table,) if parameters.table else ()
+
+    def branches(self, parameters: DiagnosisEditParameters) -> tuple[Branch, ...]:
+        common: dict[str, Any] = {"at": "diagnosis.code", "when": {"fact": "diagnosis.fault", "is": parameters.check}}
+        sequence = fix("List first the condition the guidelines put first", "needs_documentation")
+        both = fix("Keep the one the record supports, or show that the two are unrelated", "needs_documentation")
+        every: dict[Check, Branch] = {
+            "first_listed": Branch(
+                code="dx.first_listed", title="Code that may not be listed first", severity="deny_soft",
+                message="Diagnosis {sequence} {code} is listed first; an external cause or a code of this kind never is.", fixes=(sequence,), **common,
+            ),
+            "manifestation": Branch(
+                code="dx.manifestation", title="Manifestation without its etiology before it", severity="deny_soft",
+                message="Diagnosis {sequence} {code} is a manifestation; the condition that causes it is listed before it.", fixes=(sequence,), **common,
+            ),
+            "duplicate": Branch(
+                code="dx.duplicate", title="Diagnosis listed twice", severity="reject",
+                message="Diagnosis {sequence} {code} is listed before, as diagnosis {other}.", fixes=(fix("Remove the second one and correct the pointers"),),
+                next_action="correct_claim", **common,
+            ),
+            "excludes1": Branch(
+                code="dx.excludes1", title="Excludes1 pair", severity="deny_soft" if parameters.adopts_excludes1 else "warn",
+                confidence="likely" if parameters.adopts_excludes1 else "possible",
+                message="Diagnoses {other} {other_code} and {sequence} {code} exclude each other (Excludes1) unless they are unrelated.", fixes=(both,),
+                override_reasons=("conditions_unrelated",), **common,
+            ),
+            "laterality": Branch(
+                code="dx.laterality", title="Diagnosis of the other side", severity="deny_soft", confidence="likely",
+                message="Line {line_number}: modifier {modifier} and diagnosis {sequence} {code} name different sides.",
+                fixes=(fix("Correct the modifier or the diagnosis as the record says", "needs_documentation"),), next_action="correct_claim", **common,
+            ),
+            "present_on_admission": Branch(
+                code="dx.present_on_admission", title="Present-on-admission indicator is missing", severity="reject",
+                message="Diagnosis {sequence} {code} has no present-on-admission indicator.", fixes=(fix("Add Y, N, U or W as the record says", "needs_documentation"),),
+                next_action="correct_claim", **common,
+            ),
+        }  # fmt: skip
+        return (every[parameters.check],)
+
+    def derive(self, parameters: DiagnosisEditParameters, judged: Judged) -> Iterator[Candidate]:
+        view = judged.view
+        day = view.date_through if _bill(view) in INPATIENT else view.date_from
+        if day is None or not view.claim.diagnoses:
+            return
+        found = judged.lookups.codes(parameters.table, day) if parameters.table is not None else None
+        if isinstance(found, Unknown):
+            yield Candidate(lines=view.lines, facts={"diagnosis.fault": found}, place=Place("claim.diagnoses"))
+            return
+        table = found
+        number = day.toordinal()
+        finders = {
+            "first_listed": lambda: _first_listed(view, table, number),
+            "manifestation": lambda: _manifestations(view, table, number),
+            "duplicate": lambda: _duplicates(view),
+            "excludes1": lambda: _excludes(view, table, number),
+            "laterality": lambda: _sides(view, table, number),
+            "present_on_admission": lambda: _not_present(view, table, number),
+        }
+        faults = list(finders[parameters.check]())
+        yield from (_candidate(view, parameters.check, *one) for one in faults)
+        if not faults:
+            yield Candidate(lines=view.lines, facts={"diagnosis.fault": None}, place=Place("claim.diagnoses"))
+
+
+Fault = tuple[int, int | None, LineView | None, str]
+"""(position, position of the other diagnosis, line, modifier)."""
+
+
+def _candidate(view: ClaimView, check: str, position: int, other: int | None, line: LineView | None, modifier: str) -> Candidate:
+    diagnosis = view.claim.diagnoses[position]
+    facts: dict[str, FactValue] = {"diagnosis.fault": check}
+    second: Diagnosis | None = view.claim.diagnoses[other] if other is not None else None
+    using = [one for one in view.lines if diagnosis.sequence in one.line.diagnosis_pointers] or view.lines
+    causes = (f"diagnosis:{position}", *((f"diagnosis:{other}",) if other is not None else ()))
+    return Candidate(
+        lines=(line,) if line is not None else using,
+        facts=facts,
+        place=Place("diagnosis.code", position),
+        key=f"{position}/{other}/{line.number if line is not None else ''}",
+        causes=causes,
+        tell=partial(
+            Telling,
+            params={
+                "sequence": str(diagnosis.sequence),
+                "code": diagnosis.code,
+                "other": str(second.sequence) if second is not None else "",
+                "other_code": shown_code(second.code) if second is not None else "",
+                "line_number": str(line.number) if line is not None else "",
+                "modifier": modifier,
+            },
+            actual={"code": shown_code(diagnosis.code)},
+        ),
+    )
+
+
+def _bill(view: ClaimView) -> str:
+    institutional = view.claim.institutional
+    return (institutional.type_of_bill or "").lstrip("0")[:2] if institutional is not None else ""
+
+
+def _first(view: ClaimView) -> tuple[int, Diagnosis] | None:
+    """The principal diagnosis, else the one of sequence 1."""
+    listed = list(enumerate(view.claim.diagnoses))
+    principal = next((one for one in listed if one[1].type == "principal"), None)
+    return principal or next((one for one in listed if one[1].sequence == 1), None)
+
+
+def _first_listed(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+    first = _first(view)
+    if first is not None and (first[1].code[:1] in "VWXY" or _in_list(table, first[1].code, day, "unacceptable_principal")):
+        yield first[0], None, None, ""
+
+
+def _manifestations(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+    """A manifestation listed first; one later on follows whatever is before it, which the record must bear out."""
+    first = _first(view)
+    if first is not None and _in_list(table, first[1].code, day, "manifestation"):
+        yield first[0], None, None, ""
+
+
+def _in_list(table: CodeTable | None, code: str, day: int, name: str) -> bool:
+    if table is None:
+        return False
+    rows = table.rows_of(code.replace(".", ""))
+    return any(row.first_day <= day <= row.last_day and row.values[table.column("list")] == name for row in rows)
+
+
+def _duplicates(view: ClaimView) -> Iterator[Fault]:
+    seen: dict[tuple[str, bool], int] = {}
+    for position, diagnosis in enumerate(view.claim.diagnoses):
+        if diagnosis.type in ("admitting", "reason_for_visit"):
+            continue  # these repeat another diagnosis by design
+        key = (diagnosis.code, diagnosis.type == "external_cause")
+        if key in seen:
+            yield position, seen[key], None, ""
+        seen.setdefault(key, position)
+
+
+def _excludes(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+    """Pairs of which one's Excludes1 note, at its own level or one above, names the other."""
+    if table is None:
+        return
+    listed = [
+        (position, one.code.replace(".", ""))
+        for position, one in enumerate(view.claim.diagnoses)
+        if one.type not in ("admitting", "reason_for_visit")
+    ]
+    told: set[tuple[int, int]] = set()
+    for position, code in listed:
+        notes = [
+            str(row.values[table.column("excluded")])
+            for length in range(3, len(code) + 1)
+            for row in table.rows_of(code[:length])
+            if row.first_day <= day <= row.last_day
+        ]
+        for other, other_code in listed:
+            pair = (min(position, other), max(position, other))
+            if other != position and other_code != code and pair not in told and any(_named(note, other_code) for note in notes):
+                told.add(pair)
+                yield pair[1], pair[0], None, ""
+
+
+def _named(note: str, code: str) -> bool:
+    """Whether a note (a code or category, or a range of them) names a code or something under it."""
+    first, _, last = note.partition("-")
+    if not last:
+        return code.startswith(first)
+    return first <= code[: len(first)] and code[: len(last)] <= last
+
+
+def _sides(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+    for line in view.lines:
+        modifiers = [one for one in line.modifiers if one in _OPPOSITE]
+        if len(modifiers) != 1:
+            continue
+        used = set(line.line.diagnosis_pointers)
+        pointed = [(position, one) for position, one in enumerate(view.claim.diagnoses) if one.sequence in used]
+        sides = {
+            position: side for position, one in pointed for side in ("right", "left", "bilateral") if _in_list(table, one.code, day, side)
+        }
+        # One diagnosis of the right side, or of both, is enough: the others are for something else.
+        if sides and all(side == _OPPOSITE[modifiers[0]] for side in sides.values()):
+            yield min(sides), None, line, modifiers[0]
+
+
+def _not_present(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+    if _bill(view) not in POA_BILLS:
+        return
+    for position, diagnosis in enumerate(view.claim.diagnoses):
+        if diagnosis.type in ("admitting", "reason_for_visit") or diagnosis.present_on_admission in ("Y", "N", "U", "W", "1"):
+            continue
+        if not _in_list(table, diagnosis.code, day, "poa_exempt"):
+            yield position, None, None, ""

@@ -1,0 +1,189 @@
+"""`duplicate`: a claim or line billed twice (domain.md 2.12; X12 fixes group code OA for CARC 18).
+
+Exact: payer, patient, practitioner, day, code, modifiers, units and charge are those of a line that was accepted, paid or is pending, or
+of an earlier line of this claim. Suspect: the same but for modifiers and charge. Modifiers that mean "again" or "elsewhere" set lines
+apart. A claim that was rejected was never filed, so what repeats it is no duplicate; one that was denied is corrected or appealed, not
+sent anew. A replacement or void repeats on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from rules_service.claim.context import HistoryEntry
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.earlier import history_provider
+from rules_service.rules.kinds.pair_modifiers import ANATOMIC, DISTINCT_SERVICE
+
+DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | {"50", "76", "77", "91"}))
+
+
+class DuplicateParameters(Parameters, frozen=True):
+    """`distinguishing_modifiers` set a line apart from one like it; `suspects: false` leaves suspected duplicates alone."""
+
+    distinguishing_modifiers: tuple[str, ...] = DISTINGUISHING
+    suspects: bool = True
+
+
+class DuplicateKind(RuleKind[DuplicateParameters]):
+    """One candidate a line; one more where it repeats a line of the claim."""
+
+    name = "duplicate"
+    title = "Billed twice"
+    levels = ("line",)
+    judges_void = False
+    parameters = DuplicateParameters
+    specs = fact_specs(
+        ("duplicate.in_claim", "text", "exact or suspect, when a line before it is like it; absent otherwise."),
+        (
+            "duplicate.in_history",
+            "text",
+            "exact, suspect or denied, when an earlier claim has it; absent otherwise, unknown without history.",
+        ),
+    )
+
+    def branches(self, parameters: DuplicateParameters) -> tuple[Branch, ...]:
+        line = "Line {line_number} {code}: "
+        distinct = fix(
+            "If it was given again, append the modifier that says so (76, 77, 91, 59, X{EPSU} or the side)", "needs_documentation"
+        )
+        found = [
+            Branch(
+                code="dup.exact",
+                title="Duplicate of an earlier claim",
+                at="line.procedure_code",
+                severity="deny_hard",
+                category="duplicate",
+                when={"fact": "duplicate.in_history", "is": "exact"},
+                message=line + "an earlier claim has the same service, day, practitioner, units and charge.",
+                fixes=(fix("Do not send it again; to correct the earlier claim, replace it (frequency 7)", "not_fixable"), distinct),
+                owner_role="biller",
+                next_action="correct_claim",
+                override_reasons=("distinct_service_documented",),
+            ),
+            Branch(
+                code="dup.line",
+                title="Line billed twice on one claim",
+                at="line.procedure_code",
+                severity="deny_soft",
+                category="duplicate",
+                when={"fact": "duplicate.in_claim", "is": "exact"},
+                message=line + "line {other} has the same service, day, practitioner, units and charge.",
+                fixes=(fix("Remove the line, or bill its units on one line"), distinct),
+                owner_role="biller",
+                next_action="correct_claim",
+                override_reasons=("distinct_service_documented",),
+            ),
+            Branch(
+                code="dup.denied_before",
+                title="Denied before and sent again as an original",
+                at="claim.claim_frequency_code",
+                severity="warn",
+                confidence="likely",
+                category="duplicate",
+                when={"fact": "duplicate.in_history", "is": "denied"},
+                message=line + "an earlier claim with this service was denied; correct or appeal it rather than sending it anew.",
+                fixes=(fix("Send a corrected claim or an appeal, as the payer asks", "needs_payer_contact"),),
+                owner_role="biller",
+            ),
+        ]
+        if parameters.suspects:
+            found.append(
+                Branch(
+                    code="dup.suspect",
+                    title="Suspected duplicate",
+                    at="line.procedure_code",
+                    severity="warn",
+                    confidence="possible",
+                    category="duplicate",
+                    when={"any": [{"fact": "duplicate.in_claim", "is": "suspect"}, {"fact": "duplicate.in_history", "is": "suspect"}]},
+                    message=line + "the same service, day and practitioner are billed with other modifiers, units or charge.",
+                    fixes=(distinct,),
+                    owner_role="biller",
+                    override_reasons=("distinct_service_documented",),
+                )
+            )
+        return tuple(found)
+
+    def derive(self, parameters: DuplicateParameters, judged: Judged) -> Iterator[Candidate]:
+        if judged.view.submission_type == "corrected":
+            return
+        told_apart = frozenset(parameters.distinguishing_modifiers)
+        context = judged.view.claim.context
+        history = context.history if context is not None else None
+        for line in judged.lines:
+            if line.code is None or line.date_from is None:
+                continue
+            before = [other for other in judged.view.lines if other.number < line.number]
+            like = [(other, kind) for other in before if (kind := _likeness(line, other, told_apart)) is not None]
+            exact = next((other for other, kind in like if kind == "exact"), None)
+            other = exact or (like[0][0] if like else None)
+            in_history: FactValue = (
+                Unknown("history_not_supplied", "context.history") if history is None else _in_history(judged, line, history, told_apart)
+            )
+            yield Candidate(
+                lines=(line,),
+                related=(other,) if other is not None else (),
+                facts={
+                    "duplicate.in_claim": ("exact" if exact else "suspect") if other is not None else None,
+                    "duplicate.in_history": in_history,
+                },
+                place=Place("line.procedure_code", line.index, line.number),
+                tell=partial(
+                    Telling,
+                    params={"line_number": str(line.number), "code": line.code, "other": str(other.number) if other is not None else ""},
+                ),
+            )
+
+
+def _likeness(line: LineView, other: LineView, told_apart: frozenset[str]) -> str | None:
+    if (line.code, line.date_from, line.date_through, line.rendering.npi) != (
+        other.code,
+        other.date_from,
+        other.date_through,
+        other.rendering.npi,
+    ):
+        return None
+    if line.line.revenue_code != other.line.revenue_code or line.line.drug != other.line.drug or line.line.tooth != other.line.tooth:
+        return None
+    if set(line.modifiers) & told_apart != set(other.modifiers) & told_apart:
+        return None
+    same = (sorted(line.modifiers), line.line.unit_count, line.line.charge_amount) == (
+        sorted(other.modifiers),
+        other.line.unit_count,
+        other.line.charge_amount,
+    )
+    # A repeated procedure says so on each of its lines.
+    if same and set(line.modifiers) & {"76", "77", "91", "59", "XE", "XS", "XP", "XU"}:
+        return None
+    return "exact" if same else "suspect"
+
+
+def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...], told_apart: frozenset[str]) -> str | None:
+    found: set[str] = set()
+    for entry in history:
+        earlier = entry.line
+        if entry.status == "rejected" or entry.payer_id not in (None, judged.view.claim.payer.payer_id, judged.view.payer_id):
+            continue
+        if earlier.procedure_code != line.code or earlier.service_from != line.date_from:
+            continue
+        if (earlier.service_through or earlier.service_from) != line.date_through or history_provider(
+            "rendering_npi", line, earlier
+        ) is False:
+            continue
+        if set(line.modifiers) & told_apart != set(earlier.modifiers) & told_apart:
+            continue
+        if entry.status == "denied":
+            found.add("denied")
+            continue
+        same = sorted(earlier.modifiers) == sorted(line.modifiers) and all(
+            one in (None, other)
+            for one, other in ((earlier.unit_count, line.line.unit_count), (earlier.charge_amount, line.line.charge_amount))
+        )
+        found.add("exact" if same else "suspect")
+    return next((kind for kind in ("exact", "denied", "suspect") if kind in found), None)

@@ -1,0 +1,71 @@
+"""Earlier claims of the patient beside this one: which lines count, whose they are, and whether days meet."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rules_service.claim.context import HistoryEntry, HistoryLine
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.primitives.unknown import Unknown
+
+ProviderScope = Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"]
+"""Who counts as the same practitioner (domain.md 2.0)."""
+
+
+def same_provider(scope: ProviderScope, one: LineView, other: LineView) -> bool:
+    """Whether two lines of one claim count as the same practitioner: by rendering NPI, by billing NPI, or by billing NPI and the
+    rendering provider's specialty."""
+    if scope == "billing_npi":
+        return True
+    if scope == "billing_npi_and_specialty":
+        return one.rendering.npi == other.rendering.npi or (
+            one.rendering.taxonomy_code is not None and one.rendering.taxonomy_code == other.rendering.taxonomy_code
+        )
+    return one.rendering.npi == other.rendering.npi
+
+
+def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
+    """Earlier lines that count beside this claim's: of this payer, billed and not refused, and not of the claim this one
+    replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
+    claim = view.claim
+    history = claim.context.history if claim.context is not None else None
+    if history is None:
+        return Unknown("history_not_supplied", "context.history")
+    replaced = claim.payer_claim_control_number if view.submission_type in ("corrected", "void") else None
+    return tuple(
+        entry
+        for entry in history
+        if entry.status not in ("rejected", "denied")
+        and entry.payer_id in (None, claim.payer.payer_id, view.payer_id)
+        and (replaced is None or entry.payer_claim_control_number != replaced)
+    )
+
+
+def history_provider(scope: ProviderScope, line: LineView, earlier: HistoryLine) -> bool | None:
+    """Whether an earlier line counts as the same practitioner; None when the history does not say who rendered it."""
+    billing = line.claim.providers.billing.npi
+    if scope == "billing_npi":
+        return earlier.billing_npi == billing
+    if earlier.rendering_npi is None:
+        if earlier.billing_npi not in (None, billing):
+            return False
+        return True if line.rendering.npi == billing else None
+    if earlier.rendering_npi == line.rendering.npi:
+        return True
+    same_group = earlier.billing_npi == billing and earlier.taxonomy_code is not None
+    return scope == "billing_npi_and_specialty" and same_group and earlier.taxonomy_code == line.rendering.taxonomy_code
+
+
+def days_meet(line: LineView, other: LineView) -> bool:
+    """Whether the spans of two lines share a day."""
+    if line.first_day is None or other.first_day is None or line.last_day is None or other.last_day is None:
+        return False
+    return line.first_day <= other.last_day and other.first_day <= line.last_day
+
+
+def billed_on(earlier: HistoryLine, line: LineView) -> bool:
+    """Whether an earlier line and a line of the claim share a day."""
+    first, through = earlier.service_from, earlier.service_through or earlier.service_from
+    if first is None or through is None or line.first_day is None or line.last_day is None:
+        return False
+    return first.toordinal() <= line.last_day and line.first_day <= through.toordinal()

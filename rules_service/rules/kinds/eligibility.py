@@ -1,0 +1,229 @@
+"""`eligibility`: the last eligibility answer (271) against the dates of service (domain.md 2.11).
+
+Before the first and after the last span of coverage; a grace month of unpaid premium, in which claims pend; spans of hospice, skilled
+nursing, home health and enrolment in a Medicare Advantage plan, which move payment elsewhere. An answer older than the payer's
+`fresh_days` is told. Without an answer nothing is judged. What an inactive coverage denies is recovered by billing the right payer, so it
+is not a hard denial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+from typing import Any, Literal
+
+from rules_service.claim.context import CoverageSpan, Eligibility
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+Check = Literal["coverage", "grace_period", "freshness", "hospice", "skilled_nursing", "home_health", "medicare_advantage"]
+HOSPICE_MODIFIERS = frozenset({"GV", "GW"})
+"""Attending physician not employed by the hospice; service unrelated to the terminal condition."""
+
+
+class EligibilityParameters(Parameters, frozen=True):
+    """`checks` says which parts of the answer this payer's claims depend on. `consolidated_codes` is a table of the codes that a skilled
+    nursing facility or home health agency bills itself; without one every line inside such a span is told."""
+
+    checks: tuple[Check, ...] = ("coverage", "grace_period", "freshness")
+    fresh_days: int = 30
+    consolidated_codes: str | None = None
+
+
+class EligibilityKind(RuleKind[EligibilityParameters]):
+    """One candidate a line and check; one a claim for the age of the answer."""
+
+    name = "eligibility"
+    title = "Coverage on the date of service"
+    levels = ("line",)
+    judges_void = False
+    parameters = EligibilityParameters
+    specs = fact_specs(
+        ("eligibility.check", "text", "coverage, grace_period, freshness, hospice, skilled_nursing, home_health or medicare_advantage."),
+        ("eligibility.state", "text", "covered, before, after, between or inactive; unknown when no answer was supplied."),
+        ("eligibility.inside", "flag", "The day of service lies in the span asked about; unknown when it was not supplied."),
+        ("eligibility.excepted", "flag", "A hospice modifier (GV, GW) says that the line is not the hospice's."),
+    )
+
+    def table_names(self, parameters: EligibilityParameters) -> tuple[str, ...]:
+        return (parameters.consolidated_codes,) if parameters.consolidated_codes else ()
+
+    def branches(self, parameters: EligibilityParameters) -> tuple[Branch, ...]:
+        common: dict[str, Any] = {
+            "category": "eligibility",
+            "owner_role": "front_office",
+            "next_action": "contact_payer",
+            "at": "claim.subscriber.member_id",
+        }
+        line = "Line {line_number}: "
+
+        def state(*values: str) -> dict[str, object]:
+            return {"all": [{"fact": "eligibility.check", "is": "coverage"}, {"fact": "eligibility.state", "in": list(values)}]}
+
+        def inside(check: str, *more: object) -> dict[str, object]:
+            return {"all": [{"fact": "eligibility.check", "is": check}, {"fact": "eligibility.inside", "is": "true"}, *more]}
+
+        rerun = fix("Run the eligibility inquiry again for the date of service and bill the coverage it names", "needs_payer_contact")
+        reasons = ("coverage_confirmed", "payer_confirmed")
+        every = {
+            "coverage": (
+                Branch(
+                    code="elig.before", title="Service before coverage began", severity="deny_soft", when=state("before"),
+                    message=line + "the date of service lies before the coverage the payer named.", fixes=(rerun,), override_reasons=reasons, **common,
+                ),
+                Branch(
+                    code="elig.after", title="Service after coverage ended", severity="deny_soft", when=state("after"),
+                    message=line + "the date of service lies after the coverage the payer named.", fixes=(rerun,), override_reasons=reasons, **common,
+                ),
+                Branch(
+                    code="elig.inactive", title="Coverage not active on the date of service", severity="deny_soft", when=state("between", "inactive"),
+                    message=line + "the coverage the payer named is not active on the date of service.", fixes=(rerun,), override_reasons=reasons, **common,
+                ),
+            ),
+            "grace_period": (
+                Branch(
+                    code="elig.grace_period", title="Unpaid premium: the claim pends", severity="pend", when=inside("grace_period"),
+                    message="The member is in a later month of the grace period; the payer holds the claim until the premium is paid.",
+                    fixes=(fix("Ask the member to pay the premium; the claim may be denied otherwise", "needs_payer_contact"),), override_reasons=reasons, **common,
+                ),
+            ),
+            "freshness": (
+                Branch(
+                    code="elig.stale", title="Eligibility answer is old", severity="info", when=inside("freshness"),
+                    message="The eligibility answer is more than {days} days older than this claim.", fixes=(rerun,), **common,
+                ),
+            ),
+            "hospice": (
+                Branch(
+                    code="elig.hospice.unrelated", title="Hospice modifier", when=inside("hospice", {"fact": "eligibility.excepted", "is": "true"}),
+                    bypassed=True, bypassed_by="hospice_modifier", **common,
+                ),
+                Branch(
+                    code="elig.hospice", title="Patient in hospice", severity="deny_soft", when=inside("hospice"),
+                    message=line + "the patient is in hospice on the date of service, and the line carries neither GV nor GW.",
+                    fixes=(fix("Append GV or GW if the record supports it, or bill the hospice", "needs_documentation"),), override_reasons=reasons, **common,
+                ),
+            ),
+            "skilled_nursing": (
+                Branch(
+                    code="elig.skilled_nursing", title="Patient in a covered skilled nursing stay", severity="deny_soft", confidence="likely",
+                    when=inside("skilled_nursing"),
+                    message=line + "the patient is in a covered skilled nursing stay; consolidated billing makes this the facility's.",
+                    fixes=(fix("Bill the facility, or show that the service is excluded from consolidated billing", "needs_payer_contact"),),
+                    override_reasons=reasons, **common,
+                ),
+            ),
+            "home_health": (
+                Branch(
+                    code="elig.home_health", title="Patient in a home health episode", severity="deny_soft", confidence="likely", when=inside("home_health"),
+                    message=line + "the patient is in a home health episode; consolidated billing makes this the agency's.",
+                    fixes=(fix("Bill the agency, or show that the service is excluded from consolidated billing", "needs_payer_contact"),),
+                    override_reasons=reasons, **common,
+                ),
+            ),
+            "medicare_advantage": (
+                Branch(
+                    code="wrong.payer", title="The patient's Medicare is in a Medicare Advantage plan", severity="deny_soft", when=inside("medicare_advantage"),
+                    message="The patient is enrolled in a Medicare Advantage plan; original Medicare does not pay the claim.",
+                    fixes=(fix("Bill the Medicare Advantage plan"),), override_reasons=reasons, **common,
+                ),
+            ),
+        }  # fmt: skip
+        return tuple(branch for check in dict.fromkeys(parameters.checks) for branch in every[check])
+
+    def derive(self, parameters: EligibilityParameters, judged: Judged) -> Iterator[Candidate]:
+        view = judged.view
+        context = view.claim.context
+        answer = context.eligibility if context is not None else None
+        for check in dict.fromkeys(parameters.checks):
+            if check in ("freshness", "grace_period", "medicare_advantage"):
+                if judged.lines and judged.lines[0].index == view.lines[0].index:  # once a claim
+                    yield self._of_claim(parameters, judged, check, answer)
+                continue
+            for line in judged.lines:
+                if line.date_from is None:
+                    continue
+                if check == "coverage":
+                    yield _candidate(line, check, parameters, state=_state(answer, line.date_from))
+                elif check == "hospice" or self._is_consolidated(parameters, judged, line):
+                    spans = getattr(answer, check) if answer is not None else None
+                    yield _candidate(line, check, parameters, inside=_inside(spans, line.date_from, check))
+
+    def _of_claim(self, parameters: EligibilityParameters, judged: Judged, check: str, answer: Eligibility | None) -> Candidate:
+        view = judged.view
+        inside: FactValue = None
+        if answer is not None and check == "freshness" and answer.checked_at is not None:
+            inside = (view.received_date - answer.checked_at.date()).days > parameters.fresh_days
+        elif answer is not None and check == "grace_period" and answer.grace_month is not None:
+            inside = answer.grace_month >= 2
+        elif answer is not None and check == "medicare_advantage":
+            inside = answer.medicare_advantage_plan is not None
+        facts: dict[str, FactValue] = {
+            "eligibility.check": check,
+            "eligibility.state": None,
+            "eligibility.inside": inside,
+            "eligibility.excepted": False,
+        }
+        return Candidate(
+            lines=view.lines,
+            amount=view.total_at_risk,
+            place=Place("claim.subscriber.member_id"),
+            key=check,
+            facts=facts,
+            tell=partial(Telling, params={"days": str(parameters.fresh_days), "line_number": "1"}),
+        )
+
+    def _is_consolidated(self, parameters: EligibilityParameters, judged: Judged, line: LineView) -> bool:
+        if parameters.consolidated_codes is None or line.date_from is None:
+            return True
+        table = judged.lookups.codes(parameters.consolidated_codes, line.date_from)
+        return isinstance(table, Unknown) or (line.code is not None and table.on(line.code, line.date_from.toordinal()) is not None)
+
+
+def _state(answer: Eligibility | None, day: date) -> str | Unknown:
+    """Where the day lies among the spans of coverage. A span whose status is not active is no coverage."""
+    if answer is None or answer.spans is None:
+        return Unknown("context_not_supplied", "context.eligibility")
+    active = [span for span in answer.spans if (span.status or "active") == "active"]
+    if any(_holds(span, day) for span in active):
+        return "covered"
+    if not active:
+        return "inactive"
+    if all(span.from_ is not None and day < span.from_ for span in active):
+        return "before"
+    return "after" if all(span.through is not None and span.through < day for span in active) else "between"
+
+
+def _inside(spans: tuple[CoverageSpan, ...] | None, day: date, check: str) -> bool | Unknown:
+    if spans is None:
+        return Unknown("context_not_supplied", f"context.eligibility.{check}")
+    return any(_holds(span, day) for span in spans)
+
+
+def _holds(span: CoverageSpan, day: date) -> bool:
+    return (span.from_ is None or span.from_ <= day) and (span.through is None or day <= span.through)
+
+
+def _candidate(
+    line: LineView, check: str, parameters: EligibilityParameters, state: str | Unknown | None = None, inside: bool | Unknown | None = None
+) -> Candidate:
+    return Candidate(
+        lines=(line,),
+        place=Place("claim.subscriber.member_id"),
+        key=f"{check}/{line.number}",
+        facts={
+            "eligibility.check": check,
+            "eligibility.state": state,
+            "eligibility.inside": inside,
+            "eligibility.excepted": bool(HOSPICE_MODIFIERS & set(line.modifiers)),
+        },
+        tell=partial(
+            Telling,
+            params={"line_number": str(line.number), "days": str(parameters.fresh_days)},
+            shown={"service_date": line.date_from.isoformat() if line.date_from else None},
+        ),
+    )

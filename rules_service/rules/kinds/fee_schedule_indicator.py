@@ -1,0 +1,306 @@
+"""`fee_schedule_indicator`: what the physician fee schedule says of a code against its modifiers and place.
+
+Medicare physician fee schedule relative value file; Pub 100-04 ch. 12 s. 40 and ch. 23 addendum. Bilateral 1 takes modifier 50 with
+one unit; 0, 2, 3 without the rule and 9 do not (3 is paid in full for each side). Assistant 0 needs documentation, 1 is not paid by
+statute, 2 is paid, 9 does not apply; co-surgeon and team 0 not paid, 1 with documentation, 2 paid, 9 does not apply. PC/TC 1 has a
+professional and a technical component; 0, 2, 4, 5, 7 and 8 take no 26, and only 1 takes TC. Status B is bundled, N not covered, I not
+valid for Medicare, X excluded by statute, P bundled or excluded, M and R are reported or restricted.
+
+`checks` says which questions a payer asks. An ambulatory surgical center (`surgical_center_places`) bills RT and LT on two lines, never 50.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Literal
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.findings.finding import Fix, Severity
+from rules_service.primitives.codes import shown_code
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+Check = Literal["bilateral", "assistant", "co_surgeon", "team", "components", "status"]
+ASSISTANT = ("80", "81", "82", "AS")
+SIDES = frozenset({"LT", "RT"})
+_MODIFIERS: dict[str, tuple[str, ...]] = {
+    "bilateral": ("50",),
+    "assistant": ASSISTANT,
+    "co_surgeon": ("62",),
+    "team": ("66",),
+    "components": ("26", "TC"),
+}
+NO_26 = ("0", "2", "3", "4", "5", "7", "8", "9")
+
+
+class FeeScheduleParameters(Parameters, frozen=True):
+    """`facility_places`: where the technical part is the facility's; `statuses`: which status letters are not paid."""
+
+    table: str
+    checks: tuple[Check, ...]
+    facility_places: tuple[str, ...] = ("19", "21", "22", "23", "24", "26", "31", "34", "51", "52", "53", "56", "61")
+    surgical_center_places: tuple[str, ...] = ("24",)
+    statuses: tuple[str, ...] = ("B", "I", "N", "P", "X")
+
+
+class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
+    """One candidate a line and question."""
+
+    name = "fee_schedule_indicator"
+    title = "Modifiers and places against the fee schedule's indicators"
+    levels = ("line",)
+    judges_void = False
+    parameters = FeeScheduleParameters
+    specs = fact_specs(
+        ("fee.question", "text", "bilateral, assistant, co_surgeon, team, components or status."),
+        ("fee.indicator", "text", "The code's indicator of that question; unknown when no edition covers the date."),
+        ("fee.modifier", "text", "The modifier the question is about, where the line carries it."),
+        ("fee.units", "quantity", "Units of the line."),
+        ("fee.has_side", "flag", "The line carries LT or RT besides."),
+        ("fee.in_facility", "flag", "The place of service is a facility."),
+        ("fee.in_surgical_center", "flag", "The place of service is an ambulatory surgical center."),
+    )
+
+    def table_names(self, parameters: FeeScheduleParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
+    def branches(self, parameters: FeeScheduleParameters) -> tuple[Branch, ...]:
+        def asks(question: str, *more: object) -> dict[str, object]:
+            return {"all": [{"fact": "fee.question", "is": question}, *more]}
+
+        def indicator(*values: str) -> dict[str, object]:
+            return {"fact": "fee.indicator", "in": list(values)}
+
+        def modifier(*values: str) -> dict[str, object]:
+            return {"fact": "fee.modifier", "in": list(values)}
+
+        line = "Line {line_number} {code}: "
+        document = fix("Attach the record that shows why a second surgeon was needed", "needs_documentation")
+        remove = fix("Remove the modifier, or correct the code")
+        found = {
+            "bilateral": (
+                Branch(
+                    code="bilateral.surgical_center",
+                    title="Modifier 50 from an ambulatory surgical center",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    when=asks("bilateral", modifier("50"), {"fact": "fee.in_surgical_center", "is": "true"}),
+                    message=line + "a surgical center bills a bilateral procedure on two lines with RT and LT, not with modifier 50.",
+                    fixes=(fix("Bill two lines with RT and LT"),),
+                ),
+                Branch(
+                    code="bilateral.not_applicable",
+                    title="Modifier 50 on a code that is not billed bilaterally",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    when=asks("bilateral", modifier("50"), indicator("0", "2", "9")),
+                    message=line + "modifier 50 does not apply (bilateral indicator {indicator}).",
+                    fixes=(remove,),
+                ),
+                Branch(
+                    code="bilateral.side_modifiers",
+                    title="Modifier 50 together with LT or RT",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    when=asks("bilateral", modifier("50"), {"fact": "fee.has_side", "is": "true"}),
+                    message=line + "modifier 50 says both sides; LT or RT beside it contradicts it.",
+                    fixes=(fix("Keep either 50 or the side"),),
+                ),
+                Branch(
+                    code="bilateral.units",
+                    title="Modifier 50 with more than one unit",
+                    at="line.unit_count",
+                    severity="deny_soft",
+                    when=asks("bilateral", modifier("50"), {"fact": "fee.units", "more_than": "1"}),
+                    message=line + "a bilateral procedure is one line with modifier 50 and one unit.",
+                    fixes=(fix("Bill one unit"),),
+                ),
+            ),
+            "assistant": (
+                Branch(
+                    code="assistant.not_paid",
+                    title="Assistant at surgery that is not paid by statute",
+                    at="line.modifiers",
+                    severity="deny_hard",
+                    when=asks("assistant", modifier(*ASSISTANT), indicator("1")),
+                    message=line + "an assistant at surgery is not paid for this code (indicator 1).",
+                    fixes=(fix("Remove the assistant's line", "not_fixable"),),
+                ),
+                Branch(
+                    code="assistant.not_applicable",
+                    title="Assistant modifier on a code that is no surgery",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    when=asks("assistant", modifier(*ASSISTANT), indicator("9")),
+                    message=line + "an assistant modifier does not apply to this code (indicator 9).",
+                    fixes=(remove,),
+                ),
+                Branch(
+                    code="assistant.documentation",
+                    title="Assistant at surgery that needs documentation",
+                    at="line.modifiers",
+                    severity="warn",
+                    confidence="likely",
+                    when=asks("assistant", modifier(*ASSISTANT), indicator("0")),
+                    message=line + "an assistant is paid only where the record shows the need (indicator 0).",
+                    fixes=(document,),
+                    override_reasons=("documentation_attached",),
+                ),
+            ),
+            "co_surgeon": _surgeons("co_surgeon", "62", "co-surgeons", line, document, remove),
+            "team": _surgeons("team", "66", "a surgical team", line, document, remove),
+            "components": (
+                Branch(
+                    code="component.professional",
+                    title="Modifier 26 on a code without a professional component",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    when=asks("components", modifier("26"), indicator(*NO_26)),
+                    message=line + "modifier 26 does not apply (PC/TC indicator {indicator}).",
+                    fixes=(remove,),
+                ),
+                Branch(
+                    code="component.technical",
+                    title="Modifier TC on a code without a technical component",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    when=asks("components", modifier("TC"), indicator("0", "2", "3", "4", "5", "6", "7", "8", "9")),
+                    message=line + "modifier TC does not apply (PC/TC indicator {indicator}).",
+                    fixes=(remove,),
+                ),
+                Branch(
+                    code="component.facility_global",
+                    title="Whole diagnostic test billed by a physician in a facility",
+                    at="line.modifiers",
+                    severity="deny_soft",
+                    confidence="likely",
+                    when=asks(
+                        "components",
+                        {"fact": "fee.modifier", "present": "false"},
+                        indicator("1", "3"),
+                        {"fact": "fee.in_facility", "is": "true"},
+                    ),
+                    message=line + "in a facility the technical part is the facility's; a physician bills modifier 26.",
+                    fixes=(fix("Add modifier 26 if only the interpretation was given", "needs_documentation"),),
+                ),
+                Branch(
+                    code="component.incident_to_in_facility",
+                    title="Service incident to a physician's, in a facility",
+                    at="line.place_of_service_code",
+                    severity="deny_soft",
+                    when=asks("components", indicator("5"), {"fact": "fee.in_facility", "is": "true"}),
+                    message=line + "services incident to a physician's are not paid to the physician in a facility (PC/TC indicator 5).",
+                    fixes=(fix("Leave the service to the facility's claim", "not_fixable"),),
+                ),
+            ),
+            "status": tuple(
+                Branch(
+                    code=f"status.{name}",
+                    title=title,
+                    at="line.procedure_code",
+                    severity=severity,
+                    when=asks("status", indicator(*letters)),
+                    message=line + message,
+                    fixes=(fix(label, "not_fixable" if severity == "deny_hard" else "data_entry"),),
+                )
+                for name, title, letters, severity, message, label in _statuses(parameters)
+            ),
+        }
+        return tuple(branch for check in dict.fromkeys(parameters.checks) for branch in found[check])
+
+    def derive(self, parameters: FeeScheduleParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            if line.code is None or line.date_from is None:
+                continue
+            table = judged.lookups.codes(parameters.table, line.date_from)
+            if isinstance(table, Unknown):
+                yield _candidate(line, "status", table, None, parameters)
+                return
+            entry = table.on(line.code, line.date_from.toordinal())
+            if entry is None:
+                continue
+            for check in dict.fromkeys(parameters.checks):
+                carried = next((one for one in line.modifiers if one in _MODIFIERS.get(check, ())), None)
+                if carried is None and check not in ("components", "status"):
+                    continue
+                value = str(entry.values[table.column(check)])
+                yield _candidate(line, check, value, carried, parameters)
+
+
+def _surgeons(question: str, modifier: str, who: str, line: str, document: Fix, remove: Fix) -> tuple[Branch, ...]:
+    def asks(*indicators: str) -> dict[str, object]:
+        return {
+            "all": [
+                {"fact": "fee.question", "is": question},
+                {"fact": "fee.modifier", "is": modifier},
+                {"fact": "fee.indicator", "in": list(indicators)},
+            ]
+        }
+
+    return (
+        Branch(
+            code=f"{question}.not_paid",
+            title=f"Modifier {modifier} on a code that is not paid to {who}",
+            at="line.modifiers",
+            severity="deny_soft",
+            when=asks("0", "9"),
+            message=line + f"modifier {modifier} is not paid on this code (indicator {{indicator}}).",
+            fixes=(remove,),
+        ),
+        Branch(
+            code=f"{question}.documentation",
+            title=f"Modifier {modifier} that needs documentation",
+            at="line.modifiers",
+            severity="warn",
+            confidence="likely",
+            when=asks("1"),
+            message=line + f"modifier {modifier} is paid only where the record shows the need (indicator 1).",
+            fixes=(document,),
+            override_reasons=("documentation_attached",),
+        ),
+    )
+
+
+def _statuses(parameters: FeeScheduleParameters) -> Iterator[tuple[str, str, tuple[str, ...], Severity, str, str]]:
+    every: tuple[tuple[str, str, tuple[str, ...], Severity, str, str], ...] = (
+        ("bundled", "Code whose payment is bundled", ("B", "P"), "deny_soft", "the fee schedule bundles it into other services (status {indicator}).", "Remove the line; its payment is in the other service"),
+        ("not_valid", "Code not valid for this payer", ("I",), "deny_soft", "the payer uses another code for this service (status I).", "Bill the code the payer uses"),
+        ("not_covered", "Code that is not covered", ("N",), "deny_hard", "the fee schedule does not cover it (status N).", "Not covered: tell the patient before the service"),
+        ("excluded", "Code excluded by statute", ("X",), "deny_hard", "it is excluded from the fee schedule by statute (status X).", "Bill it to the payer that covers it"),
+    )  # fmt: skip
+    for name, title, letters, severity, message, label in every:
+        asked = tuple(letter for letter in letters if letter in parameters.statuses)
+        if asked:
+            yield name, title, asked, severity, message, label
+
+
+def _candidate(line: LineView, check: str, indicator: str | Unknown, carried: str | None, parameters: FeeScheduleParameters) -> Candidate:
+    units = line.line.unit_count.thousandths if line.line.unit_count is not None else None
+    facts: dict[str, FactValue] = {
+        "fee.question": check,
+        "fee.indicator": indicator,
+        "fee.modifier": carried,
+        "fee.units": units,
+        "fee.has_side": bool(SIDES & set(line.modifiers)),
+        "fee.in_facility": line.place_of_service in parameters.facility_places,
+        "fee.in_surgical_center": line.place_of_service in parameters.surgical_center_places,
+    }
+    shown = {
+        "indicator": indicator if isinstance(indicator, str) else None,
+        "service_date": line.date_from.isoformat() if line.date_from else None,
+    }
+    return Candidate(
+        lines=(line,),
+        facts=facts,
+        place=Place("line.modifiers", line.index, line.number),
+        key=check,
+        tell=partial(
+            Telling,
+            params={"line_number": str(line.number), "code": line.code or "", "indicator": indicator if isinstance(indicator, str) else ""},
+            shown=shown,
+            actual={"modifiers": list(map(shown_code, line.modifiers))},
+        ),
+    )

@@ -1,0 +1,242 @@
+"""`frequency_limit`: how often a service is covered (domain.md 2.8).
+
+Per day, calendar year, benefit year, rolling days or months, or once in a lifetime; or a least interval, where Medicare's "eleven full
+months" means eligible from the first day of the twelfth month after that of the last service. Codes of one `bucket` count together.
+Units of this claim and of earlier ones are counted. Where history was not supplied, what the payer reported as remaining
+(`context.eligibility.benefits_remaining`) is used; without either the limit is not judged.
+
+`table` lists codes with `bucket`, `limit`, `period` (day, calendar_year, benefit_year, rolling, lifetime, full_months), `length` (days of a
+rolling period, or full months) and `per` (patient or provider).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.dates import add_months
+from rules_service.primitives.money import Quantity
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable, Entry
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.earlier import history_provider, relevant_history
+
+LIMIT_COLUMNS = ("bucket", "limit", "period", "length", "per")
+PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_months")
+
+
+class FrequencyParameters(Parameters, frozen=True):
+    """`benefit_year_month`: the month in which the benefit year begins. `exempt_modifiers` say that the service does not count."""
+
+    table: str
+    benefit_year_month: int = 1
+    exempt_modifiers: tuple[str, ...] = ()
+    liability: Literal["provider", "patient"] = "provider"
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """A row, typed."""
+
+    bucket: str
+    limit: int
+    period: str
+    length: int
+    per: str
+
+
+class FrequencyLimitKind(RuleKind[FrequencyParameters]):
+    """One candidate a line and limit."""
+
+    name = "frequency_limit"
+    title = "How often a service is covered"
+    levels = ("line",)
+    judges_void = False
+    parameters = FrequencyParameters
+    specs = fact_specs(
+        ("frequency.period", "text", "day, calendar_year, benefit_year, rolling, lifetime or full_months."),
+        ("frequency.over", "quantity", "Units beyond the limit with this line; unknown without history or a reported remainder."),
+        ("frequency.interval_met", "flag", "The least interval since the last service has passed; absent for other periods."),
+    )
+
+    def table_names(self, parameters: FrequencyParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
+    def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
+        over = {"fact": "frequency.over", "more_than": "0"}
+        line = "Line {line_number} {code}: "
+        ask = fix("Ask the payer for an exception, or tell the patient before the service", "needs_payer_contact")
+        return (
+            Branch(
+                code="freq.lifetime",
+                title="Service covered once in a lifetime",
+                at="line.procedure_code",
+                severity="deny_hard",
+                category="clinical",
+                when={"all": [{"fact": "frequency.period", "is": "lifetime"}, over]},
+                message=line + "covered {limit} in a lifetime, and it was given before.",
+                fixes=(fix("Not covered again", "not_fixable"),),
+                override_reasons=("payer_confirmed",),
+            ),
+            Branch(
+                code="freq.interval",
+                title="Service too soon after the last one",
+                at="line.service_from",
+                severity="deny_soft",
+                category="clinical",
+                when={"fact": "frequency.interval_met", "is": "false"},
+                message=line + "the last one was on {last}; the next is covered from {next} on.",
+                fixes=(ask,),
+                owner_role="front_office",
+                next_action="contact_payer",
+                override_reasons=("payer_confirmed",),
+            ),
+            Branch(
+                code="freq.period",
+                title="More services than are covered in the period",
+                at="line.unit_count",
+                severity="deny_soft",
+                category="clinical",
+                when={"all": [{"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
+                message=line + "{counted} counted in the period, covered are {limit}; the next is covered from {next} on.",
+                fixes=(ask,),
+                owner_role="front_office",
+                next_action="contact_payer",
+                override_reasons=("payer_confirmed",),
+            ),
+        )
+
+    def derive(self, parameters: FrequencyParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            if line.code is None or line.date_from is None or set(parameters.exempt_modifiers) & set(line.modifiers):
+                continue
+            table = judged.lookups.codes(parameters.table, line.date_from)
+            if isinstance(table, Unknown):
+                yield Candidate(lines=(line,), facts=dict.fromkeys(self.specs, table))
+                return
+            day = line.date_from.toordinal()
+            for entry in table.rows_of(line.code):
+                if entry.first_day <= day <= entry.last_day:
+                    yield self._candidate(parameters, judged, line, table, _limit(table, entry))
+
+    def _candidate(self, parameters: FrequencyParameters, judged: Judged, line: LineView, table: CodeTable, limit: _Limit) -> Candidate:
+        day = line.date_from or date.min
+        first, following = _span(parameters, limit, day)
+        counted = _counted(judged, line, table, limit, first)
+        facts: dict[str, FactValue] = {"frequency.period": limit.period, "frequency.over": None, "frequency.interval_met": None}
+        last: date | None = None
+        total = 0
+        if isinstance(counted, Unknown):
+            facts["frequency.interval_met" if limit.period == "full_months" else "frequency.over"] = counted
+        elif limit.period == "full_months":
+            earlier = [on for on, _ in counted if on < day]
+            last = max(earlier, default=None)
+            following = add_months(last.replace(day=1), limit.length + 1) if last is not None else day
+            facts["frequency.interval_met"] = day >= following
+        else:
+            total = sum(units for _, units in counted)
+            mine = _units(line)
+            over = total + mine - 1000 * limit.limit
+            facts["frequency.over"] = over
+            total += mine
+            if limit.period == "rolling" and over > 0:
+                # Eligible again when enough of what counts has left the period.
+                following = _free_again(counted, limit, mine)
+        return Candidate(
+            lines=(line,),
+            facts=facts,
+            place=Place("line.procedure_code", line.index, line.number),
+            key=f"{limit.bucket}/{limit.period}",
+            qualifier="patient" if parameters.liability == "patient" else "",
+            tell=lambda: Telling(
+                params={
+                    "line_number": str(line.number),
+                    "code": line.code or "",
+                    "limit": str(limit.limit),
+                    "counted": str(Quantity(total)),
+                    "last": last.isoformat() if last else "",
+                    "next": following.isoformat() if following else "never",
+                },
+                shown={"period": limit.period, "limit": limit.limit, "next_eligible_date": following.isoformat() if following else None},
+                expected={"units_at_most": limit.limit},
+                actual={"units_counted": str(Quantity(total))},
+            ),
+        )
+
+
+def _limit(table: CodeTable, entry: Entry) -> _Limit:
+    bucket, limit, period, length, per = (str(entry.values[table.column(name)]) for name in LIMIT_COLUMNS)
+    return _Limit(bucket or entry.key, int(limit or 1), period, int(length or 0), per or "patient")
+
+
+def _span(parameters: FrequencyParameters, limit: _Limit, day: date) -> tuple[date, date | None]:
+    """(first day that counts, the first day of the next period; None for a lifetime)."""
+    if limit.period == "day":
+        return day, day + timedelta(days=1)
+    if limit.period == "calendar_year":
+        return date(day.year, 1, 1), date(day.year + 1, 1, 1)
+    if limit.period == "benefit_year":
+        year = day.year if day.month >= parameters.benefit_year_month else day.year - 1
+        return date(year, parameters.benefit_year_month, 1), date(year + 1, parameters.benefit_year_month, 1)
+    if limit.period == "rolling":
+        return day - timedelta(days=limit.length - 1), None
+    return date.min, None
+
+
+def _counted(judged: Judged, line: LineView, table: CodeTable, limit: _Limit, first: date) -> list[tuple[date, int]] | Unknown:
+    """(day, thousandths of units) of what counts besides this line, from a day on: earlier claims, and the claim's lines before it."""
+    day = line.date_from or date.min
+    same = [
+        (other.date_from, _units(other))
+        for other in judged.view.lines
+        if other.date_from is not None
+        and (other.date_from, other.number) < (day, line.number)
+        and other.date_from >= first
+        and _in_bucket(table, other.code, other.date_from, limit)
+    ]
+    history = relevant_history(judged.view)
+    if isinstance(history, Unknown):
+        remaining = _remaining(line)
+        return history if remaining is None else [*same, (first, 1000 * limit.limit - remaining)]
+    for entry in history:
+        earlier = entry.line
+        on = earlier.service_from
+        if on is None or not first <= on <= day or not _in_bucket(table, earlier.procedure_code, on, limit):
+            continue
+        if limit.per == "provider" and not history_provider("billing_npi_and_specialty", line, earlier):
+            continue
+        same.append((on, earlier.unit_count.thousandths if earlier.unit_count is not None else 1000))
+    return same
+
+
+def _in_bucket(table: CodeTable, code: str | None, day: date, limit: _Limit) -> bool:
+    number = day.toordinal()
+    return code is not None and any(
+        entry.first_day <= number <= entry.last_day and _limit(table, entry).bucket == limit.bucket for entry in table.rows_of(code)
+    )
+
+
+def _remaining(line: LineView) -> int | None:
+    """Thousandths of units the payer said were left for the code."""
+    context = line.claim.context
+    reported = context.eligibility.benefits_remaining if context is not None and context.eligibility is not None else None
+    found = [one.quantity.thousandths for one in reported or () if one.procedure_code == line.code and one.quantity is not None]
+    return min(found, default=None)
+
+
+def _units(line: LineView) -> int:
+    return line.line.unit_count.thousandths if line.line.unit_count is not None else 1000
+
+
+def _free_again(counted: list[tuple[date, int]], limit: _Limit, mine: int) -> date | None:
+    """The first day on which the line would be within a rolling limit."""
+    left = 1000 * limit.limit - mine
+    for on, _ in sorted(counted):
+        if sum(units for other, units in counted if other > on) <= left:
+            return on + timedelta(days=limit.length)
+    return None

@@ -1,0 +1,263 @@
+"""`global_period`: visits and procedures inside the global period of an operation (Pub 100-04 ch. 12 s. 40; MPFS global days).
+
+000: the day of the operation; 010: and the ten days after; 090: the day before, the day, and ninety days after (92 days). Other
+values have no such period. A visit by the same physician, or one of the same group and specialty, needs 57 before or on the day of a
+major (090) operation, 25 on the day of a minor one, 24 afterwards (unrelated; Medicare looks for another diagnosis). A procedure
+afterwards needs 58 (staged), 78 (return to the operating room) or 79 (unrelated). One with 78 begins no new period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.findings.finding import Fix
+from rules_service.primitives.codes import shown_code
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
+
+AFTER = {"000": 0, "010": 10, "090": 90}
+"""Days after the operation that belong to it; 090 has the day before too."""
+NO_OPERATION = frozenset({"55", "56", "78", "80", "81", "82", "AS"})
+"""Modifiers of lines that begin no period of their own: split care, a return to the operating room, assistants."""
+AFTERWARDS = frozenset({"58", "78", "79"})
+
+
+class GlobalPeriodParameters(Parameters, frozen=True):
+    """`table` is the fee schedule; `code_classes` names the codes of class `evaluation`."""
+
+    table: str
+    code_classes: str
+    provider_scope: ProviderScope = "billing_npi_and_specialty"
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """One operation with a period: on this claim, or (no line) on an earlier one."""
+
+    day: date
+    days: str
+    code: str
+    diagnoses: frozenset[str] | None
+    line: LineView | None
+
+
+class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
+    """One candidate a visit or procedure and operation whose period holds its day."""
+
+    name = "global_period"
+    title = "Services inside a global surgical period"
+    levels = ("line",)
+    judges_void = False
+    parameters = GlobalPeriodParameters
+    specs = fact_specs(
+        ("global.subject", "text", "visit or procedure."),
+        ("global.days", "text", "000, 010 or 090 of the operation; unknown when earlier claims were not supplied."),
+        ("global.phase", "text", "before, same_day or after the operation."),
+        ("global.has_24", "flag", "The line carries modifier 24."),
+        ("global.has_25", "flag", "The line carries modifier 25."),
+        ("global.has_57", "flag", "The line carries modifier 57."),
+        ("global.has_58_78_79", "flag", "The line carries 58, 78 or 79."),
+        ("global.same_diagnosis", "flag", "The visit is for a diagnosis of the operation; absent when its diagnoses are not known."),
+    )
+
+    def table_names(self, parameters: GlobalPeriodParameters) -> tuple[str, ...]:
+        return (parameters.table, parameters.code_classes)
+
+    def branches(self, parameters: GlobalPeriodParameters) -> tuple[Branch, ...]:
+        def when(subject: str, *more: object) -> dict[str, object]:
+            return {"all": [{"fact": "global.subject", "is": subject}, *more]}
+
+        def lacks(modifier: str) -> dict[str, object]:
+            return {"fact": f"global.has_{modifier}", "is": "false"}
+
+        minor, major = {"fact": "global.days", "in": ["000", "010"]}, {"fact": "global.days", "is": "090"}
+        same_day, after = {"fact": "global.phase", "is": "same_day"}, {"fact": "global.phase", "is": "after"}
+        line = "Line {line_number} {code}: "
+        remove = fix("Remove the visit: its payment is in the operation's", "needs_documentation")
+
+        def visit(modifier: str, reason: str) -> tuple[Fix, ...]:
+            return (remove, fix(f"If the record shows {reason}, append modifier {modifier}", "needs_documentation"))
+
+        return (
+            Branch(
+                code="global.wrong_57",
+                title="Modifier 57 for a minor operation",
+                at="line.modifiers",
+                severity="deny_soft",
+                when=when("visit", minor, same_day, {"fact": "global.has_57", "is": "true"}, lacks("25")),
+                message=line + "modifier 57 is for the decision for a major operation; {operation} has {days} global days.",
+                fixes=(fix("Replace 57 by 25 if the visit was significant and separate", "needs_documentation"),),
+            ),
+            Branch(
+                code="global.visit_before",
+                title="Visit that decided for an operation, without modifier 57",
+                at="line.modifiers",
+                severity="deny_soft",
+                when=when("visit", major, {"fact": "global.phase", "in": ["before", "same_day"]}, lacks("57")),
+                message=line + "the visit lies on the day of, or before, {operation} (090 global days){where}.",
+                fixes=visit("57", "that the visit led to the decision for the operation"),
+                override_reasons=("documentation_supports_separate_service",),
+            ),
+            Branch(
+                code="global.visit_same_day",
+                title="Visit on the day of a minor operation, without modifier 25",
+                at="line.modifiers",
+                severity="deny_soft",
+                when=when("visit", minor, same_day, lacks("25")),
+                message=line + "the visit lies on the day of {operation} ({days} global days){where}.",
+                fixes=visit("25", "a significant, separately identifiable visit"),
+                override_reasons=("documentation_supports_separate_service",),
+            ),
+            Branch(
+                code="global.em",
+                title="Visit inside a global period, without modifier 24",
+                at="line.modifiers",
+                severity="deny_soft",
+                when=when("visit", after, lacks("24")),
+                message=line + "the visit lies inside the {days} global days of {operation} of {operation_day}{where}.",
+                fixes=visit("24", "a visit unrelated to the operation"),
+                override_reasons=("documentation_supports_separate_service",),
+            ),
+            Branch(
+                code="global.same_diagnosis",
+                title="Modifier 24 with the operation's diagnosis",
+                at="line.modifiers",
+                severity="warn",
+                confidence="possible",
+                when=when("visit", after, {"fact": "global.has_24", "is": "true"}, {"fact": "global.same_diagnosis", "is": "true"}),
+                message=line + "modifier 24 says unrelated, and the diagnosis is that of {operation}; the payer may ask for the record.",
+                fixes=(fix("Have the record ready, or point to the diagnosis the visit was for", "needs_documentation"),),
+                override_reasons=("documentation_supports_separate_service",),
+            ),
+            Branch(
+                code="global.procedure",
+                title="Procedure inside a global period, without modifier 58, 78 or 79",
+                at="line.modifiers",
+                severity="deny_soft",
+                when=when("procedure", after, {"fact": "global.has_58_78_79", "is": "false"}),
+                message=line + "the procedure lies inside the {days} global days of {operation} of {operation_day}{where}.",
+                fixes=(
+                    fix(
+                        "Append 58 if it was staged, 78 if it was a return to the operating room, 79 if it was unrelated",
+                        "needs_documentation",
+                    ),
+                ),
+                override_reasons=("documentation_supports_separate_service",),
+            ),
+        )
+
+    def derive(self, parameters: GlobalPeriodParameters, judged: Judged) -> Iterator[Candidate]:
+        subjects = [(line, subject) for line in judged.lines if (subject := self._subject(parameters, judged, line)) is not None]
+        if not subjects:
+            return
+        history = relevant_history(judged.view)
+        for line, subject in subjects:
+            if isinstance(subject, Unknown):
+                yield _unjudged(line, subject)
+                continue
+            for operation in self._on_claim(parameters, judged, line):
+                yield from _meeting(line, subject, operation)
+            if isinstance(history, Unknown):
+                yield _unjudged(line, history, subject)
+                continue
+            for operation in self._in_history(parameters, judged, line):
+                yield from _meeting(line, subject, operation)
+
+    def _subject(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> str | Unknown | None:
+        if line.code is None or line.date_from is None:
+            return None
+        classes = judged.lookups.codes(parameters.code_classes, line.date_from)
+        if isinstance(classes, Unknown):
+            return classes
+        entry = classes.on(line.code, line.date_from.toordinal())
+        if entry is not None and entry.values[classes.column("class")] == "evaluation":
+            return "visit"
+        days = self._days(parameters, judged, line.code, line.date_from)
+        return days if isinstance(days, Unknown) else "procedure" if days in AFTER else None
+
+    def _days(self, parameters: GlobalPeriodParameters, judged: Judged, code: str, day: date) -> str | Unknown | None:
+        table = judged.lookups.codes(parameters.table, day)
+        if isinstance(table, Unknown):
+            return table
+        entry = table.on(code, day.toordinal())
+        return None if entry is None else str(entry.values[table.column("global")])
+
+    def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation]:
+        for other in judged.view.lines:
+            if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
+                continue
+            days = self._days(parameters, judged, other.code, other.date_from)
+            if isinstance(days, str) and days in AFTER and same_provider(parameters.provider_scope, line, other):
+                yield _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
+
+    def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation]:
+        history = relevant_history(judged.view)
+        for entry in () if isinstance(history, Unknown) else history:
+            earlier = entry.line
+            if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
+                continue
+            days = self._days(parameters, judged, earlier.procedure_code, earlier.service_from)
+            if isinstance(days, str) and days in AFTER and history_provider(parameters.provider_scope, line, earlier):
+                diagnoses = frozenset(earlier.diagnosis_codes) or None
+                yield _Operation(earlier.service_from, days, earlier.procedure_code, diagnoses, None)
+
+
+def _phase(line: LineView, operation: _Operation) -> str | None:
+    """Where the line's first day lies in the operation's period; None when outside it."""
+    if line.date_from is None:
+        return None
+    distance = (line.date_from - operation.day).days
+    if distance == 0:
+        return "same_day"
+    if distance == -1 and operation.days == "090":
+        return "before"
+    return "after" if 0 < distance <= AFTER[operation.days] else None
+
+
+def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Candidate]:
+    phase = _phase(line, operation)
+    if phase is None or (subject == "procedure" and phase != "after"):
+        return
+    same = None if operation.diagnoses is None else bool({code.replace(".", "") for code in line.diagnosis_codes} & {code.replace(".", "") for code in operation.diagnoses})  # fmt: skip
+    last = operation.day + timedelta(days=AFTER[operation.days])
+    yield Candidate(
+        lines=(line,),
+        related=(operation.line,) if operation.line is not None else (),
+        facts={
+            "global.subject": subject,
+            "global.days": operation.days,
+            "global.phase": phase,
+            "global.has_24": "24" in line.modifiers,
+            "global.has_25": "25" in line.modifiers,
+            "global.has_57": "57" in line.modifiers,
+            "global.has_58_78_79": bool(AFTERWARDS & set(line.modifiers)),
+            "global.same_diagnosis": same,
+        },
+        place=Place("line.modifiers", line.index, line.number),
+        key=f"{operation.code}/{operation.day}",
+        tell=partial(
+            Telling,
+            params={
+                "line_number": str(line.number),
+                "code": line.code or "",
+                "operation": shown_code(operation.code),
+                "days": operation.days,
+                "operation_day": operation.day.isoformat(),
+                "where": f" on line {operation.line.number}" if operation.line is not None else " on an earlier claim",
+            },
+            shown={"global_days": operation.days, "operation_date": operation.day.isoformat(), "period_through": last.isoformat()},
+            actual={"modifiers": list(map(shown_code, line.modifiers))},
+        ),
+    )
+
+
+def _unjudged(line: LineView, why: Unknown, subject: str | None = None) -> Candidate:
+    facts: dict[str, FactValue] = dict.fromkeys(GlobalPeriodKind.specs, why)
+    return Candidate(lines=(line,), facts={**facts, "global.subject": subject or why})

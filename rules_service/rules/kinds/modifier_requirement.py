@@ -1,0 +1,106 @@
+"""`modifier_requirement`: modifiers a payer wants, or does not take, on a code (domain.md 2.5, 2.7).
+
+Therapy disciplines, discarded drugs (JW, JZ), waived tests (QW), sides, anaesthesia: rows of a table with dates and conditions.
+`requires_any_of`: at least one of these; `forbids`: none of these. A missing modifier is N822, one that does not fit N519.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.primitives.codes import shown_code
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.conditional_rows import CONDITION_COLUMNS, cell, row_for
+
+ROW_COLUMNS = ("requires_any_of", "forbids", *CONDITION_COLUMNS)
+
+
+class ModifierRequirementParameters(Parameters, frozen=True):
+    """`table` is a pack table of kind `modifier_requirements`."""
+
+    table: str
+
+
+class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
+    """One candidate a line whose code the table names."""
+
+    name = "modifier_requirement"
+    title = "Modifiers a payer asks for"
+    levels = ("line",)
+    judges_void = False
+    parameters = ModifierRequirementParameters
+    specs = fact_specs(
+        ("modifier.required_present", "flag", "One of the required modifiers is there; absent when none is required."),
+        ("modifier.forbidden", "codes", "Modifiers of the line that the payer does not take on the code."),
+    )
+
+    def table_names(self, parameters: ModifierRequirementParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
+    def branches(self, parameters: ModifierRequirementParameters) -> tuple[Branch, ...]:
+        line = "Line {line_number} {code}: "
+        return (
+            Branch(
+                code="mod.forbidden",
+                title="Modifier the payer does not take on the code",
+                at="line.modifiers",
+                severity="deny_soft",
+                when={"fact": "modifier.forbidden", "present": "true"},
+                message=line + "modifier {modifier} is not taken here.",
+                fixes=(fix("Remove the modifier, or replace it by one the record supports", "needs_documentation"),),
+                next_action="correct_claim",
+            ),
+            Branch(
+                code="mod.missing",
+                title="Required modifier is missing",
+                at="line.modifiers",
+                severity="deny_soft",
+                when={"fact": "modifier.required_present", "is": "false"},
+                message=line + "the payer asks for one of the modifiers {required}.",
+                fixes=(fix("Add the modifier the record supports", "needs_documentation"),),
+                next_action="correct_claim",
+                override_reasons=("payer_confirmed",),
+            ),
+        )
+
+    def derive(self, parameters: ModifierRequirementParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            if line.code is None or line.date_from is None:
+                continue
+            table = judged.lookups.codes(parameters.table, line.date_from)
+            row = table if isinstance(table, Unknown) else row_for(table, line)
+            if row is None:
+                continue
+            facts: dict[str, FactValue]
+            required: tuple[str, ...] = ()
+            forbidden: tuple[str, ...] = ()
+            if isinstance(row, Unknown) or isinstance(table, Unknown):
+                why = row if isinstance(row, Unknown) else table
+                facts = {"modifier.required_present": why, "modifier.forbidden": ()}  # type: ignore[dict-item]
+            else:
+                required = cell(row, table, "requires_any_of")
+                forbidden = tuple(one for one in line.modifiers if one in cell(row, table, "forbids"))
+                facts = {
+                    "modifier.required_present": bool(set(required) & set(line.modifiers)) if required else None,
+                    "modifier.forbidden": forbidden,
+                }
+            yield Candidate(
+                lines=(line,),
+                facts=facts,
+                place=Place("line.modifiers", line.index, line.number),
+                tell=partial(
+                    Telling,
+                    params={
+                        "line_number": str(line.number),
+                        "code": line.code,
+                        "required": ", ".join(required),
+                        "modifier": ", ".join(forbidden),
+                    },
+                    expected={"modifiers_any_of": list(required)} if required else {},
+                    actual={"modifiers": list(map(shown_code, line.modifiers))},
+                ),
+            )

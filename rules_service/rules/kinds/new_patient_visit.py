@@ -1,0 +1,98 @@
+"""`new_patient_visit`: a visit billed as a new patient's (CPT definition; Pub 100-04 ch. 12 s. 30.6.7).
+
+A patient is new when no physician of the same group and specialty gave a professional service face to face within three years. Earlier
+claims must be known; an earlier claim that the payer does not have is not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from functools import partial
+
+from rules_service.claim.context import HistoryEntry
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.dates import add_years
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history
+
+
+class NewPatientParameters(Parameters, frozen=True):
+    """`code_classes` names the visits of new patients (class `new_patient`)."""
+
+    code_classes: str
+    years: int = 3
+    provider_scope: ProviderScope = "billing_npi_and_specialty"
+
+
+class NewPatientVisitKind(RuleKind[NewPatientParameters]):
+    """One candidate a visit of a new patient."""
+
+    name = "new_patient_visit"
+    title = "New patients"
+    levels = ("line",)
+    judges_void = False
+    parameters = NewPatientParameters
+    specs = fact_specs(
+        ("patient.seen_before", "flag", "The group's specialty saw the patient within the years; unknown when history was not supplied.")
+    )
+
+    def table_names(self, parameters: NewPatientParameters) -> tuple[str, ...]:
+        return (parameters.code_classes,)
+
+    def branches(self, parameters: NewPatientParameters) -> tuple[Branch, ...]:
+        return (
+            Branch(
+                code="visit.not_new",
+                title="Visit of a new patient who was seen before",
+                at="line.procedure_code",
+                severity="deny_soft",
+                when={"fact": "patient.seen_before", "is": "true"},
+                message="Line {line_number} {code} is for a new patient; the same group and specialty saw the patient on {seen}.",
+                fixes=(fix("Bill the visit of an established patient that the record supports", "needs_documentation"),),
+                next_action="correct_claim",
+                override_reasons=("different_specialty_documented",),
+            ),
+        )
+
+    def derive(self, parameters: NewPatientParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            if line.code is None or line.date_from is None:
+                continue
+            table = judged.lookups.codes(parameters.code_classes, line.date_from)
+            if isinstance(table, Unknown):
+                yield Candidate(lines=(line,), facts={"patient.seen_before": table})
+                return
+            day = line.date_from.toordinal()
+            classes = {str(row.values[table.column("class")]) for row in table.rows_of(line.code) if row.first_day <= day <= row.last_day}
+            if "new_patient" not in classes:
+                continue
+            history = relevant_history(judged.view)
+            seen = None if isinstance(history, Unknown) else self._seen(parameters, line, history)
+            known: FactValue = history if isinstance(history, Unknown) else seen is not None
+            yield Candidate(
+                lines=(line,),
+                facts={"patient.seen_before": known},
+                place=Place("line.procedure_code", line.index, line.number),
+                tell=partial(
+                    Telling,
+                    params={"line_number": str(line.number), "code": line.code, "seen": seen.isoformat() if seen else ""},
+                    shown={"last_seen": seen.isoformat() if seen else None},
+                ),
+            )
+
+    def _seen(self, parameters: NewPatientParameters, line: LineView, history: tuple[HistoryEntry, ...]) -> date | None:
+        """The last day within the years on which the group's specialty saw the patient."""
+        day = line.date_from or date.max
+        found = [
+            entry.line.service_from
+            for entry in history
+            if entry.line.service_from is not None
+            and entry.line.procedure_code is not None
+            and entry.line.service_from < day <= add_years(entry.line.service_from, parameters.years)
+            and history_provider(parameters.provider_scope, line, entry.line)
+        ]
+        return max(found, default=None)

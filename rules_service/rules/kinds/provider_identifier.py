@@ -1,0 +1,238 @@
+"""`provider_identifier`: taxonomy, tax id, CLIA and NDC in their published form, and where they are needed (domain.md 2.7).
+
+CLIA numbers have ten characters with a D in the third place (42 CFR 493); a laboratory code needs one (REF*X4), a waived test also
+modifier QW where the code takes it, and one claim is from one laboratory. An NDC has eleven digits, with quantity and unit (LIN, CTP).
+The value of an identifier stands in no message or patch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Literal
+
+from rules_service.claim.locations import Place
+from rules_service.claim.parties import Provider
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.findings.finding import Fix, PatchOperation
+from rules_service.primitives.codes import without_punctuation
+from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+_CLIA = re.compile(r"[0-9]{2}D[0-9]{7}\Z")
+_TAXONOMY = re.compile(r"[0-9]{3}[0-9A-Z]{6}X\Z")
+NDC_UNITS = ("F2", "GR", "ME", "ML", "UN")
+
+
+class ProviderIdentifierParameters(Parameters, frozen=True):
+    """`codes` is a table of classes by procedure code: `clia`, `clia_waived` (takes QW), `ndc`. `taxonomy_table` is the NUCC list;
+    `requires_taxonomy` says whose taxonomy the payer wants."""
+
+    subject: Literal["taxonomy", "tax_id", "clia", "ndc"]
+    codes: str | None = None
+    taxonomy_table: str | None = None
+    requires_taxonomy: tuple[Literal["billing", "rendering"], ...] = ()
+
+
+class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
+    """One candidate a provider or line in question."""
+
+    name = "provider_identifier"
+    title = "Taxonomy, tax id, CLIA and NDC"
+    levels = ("line",)
+    parameters = ProviderIdentifierParameters
+    specs = fact_specs(
+        (
+            "provider_id.state",
+            "text",
+            "valid, missing, malformed, repairable, quantity, unit or second_laboratory; unknown without its table.",
+        ),
+        ("provider_id.waived_modifier", "flag", "Modifier QW is there; absent when the test does not take it."),
+    )
+
+    def table_names(self, parameters: ProviderIdentifierParameters) -> tuple[str, ...]:
+        return tuple(name for name in (parameters.codes, parameters.taxonomy_table) if name)
+
+    def branches(self, parameters: ProviderIdentifierParameters) -> tuple[Branch, ...]:
+        def state(*values: str) -> dict[str, object]:
+            return {"fact": "provider_id.state", "in": list(values)}
+
+        common: dict[str, Any] = {
+            "severity": "reject",
+            "category": "administrative",
+            "owner_role": "biller",
+            "next_action": "correct_claim",
+        }
+        line = "Line {line_number} {code}: "
+        every: dict[str, tuple[Branch, ...]] = {
+            "taxonomy": (
+                Branch(
+                    code="prov.taxonomy", title="Taxonomy code missing or not in the published list", at="claim.providers.billing.taxonomy_code",
+                    when=state("missing", "malformed"), message="The {role} provider's taxonomy code is missing or is not in the NUCC list.",
+                    fixes=(fix("Send the taxonomy code under which the provider is enrolled"),), **common,
+                ),
+            ),
+            "tax_id": (
+                Branch(
+                    code="fmt.tax_id", title="Tax id is not nine digits", at="claim.providers.billing.tax_id", when=state("missing", "malformed", "repairable"),
+                    message="The billing provider's tax id is not nine digits.", **common,
+                ),
+            ),
+            "clia": (
+                Branch(
+                    code="prov.clia", title="CLIA number is missing", at="line.clia_number", when=state("missing"),
+                    message=line + "a laboratory service needs the CLIA number (REF*X4).", fixes=(fix("Add the CLIA number of the laboratory"),), **common,
+                ),
+                Branch(
+                    code="prov.clia_format", title="CLIA number not in its form", at="line.clia_number", when=state("malformed"),
+                    message=line + "a CLIA number has ten characters with a D in the third place.", fixes=(fix("Correct the CLIA number"),), **common,
+                ),
+                Branch(
+                    code="prov.clia_two_laboratories", title="Two laboratories on one claim", at="line.clia_number", when=state("second_laboratory"),
+                    message=line + "another CLIA number stands on the claim; each laboratory bills its own.", fixes=(fix("Bill each laboratory on its own claim"),), **common,
+                ),
+                Branch(
+                    code="prov.clia_waived_modifier", title="Waived test without modifier QW", at="line.modifiers",
+                    when={"fact": "provider_id.waived_modifier", "is": "false"},
+                    message=line + "the test is waived and takes modifier QW.",
+                    fixes=(fix("Append QW if the laboratory has a certificate of waiver", "needs_documentation"),), **{**common, "severity": "deny_soft"},
+                ),
+            ),
+            "ndc": (
+                Branch(
+                    code="prov.ndc", title="NDC is missing", at="line.drug.ndc", when=state("missing"),
+                    message=line + "the drug needs its NDC with quantity and unit.", fixes=(fix("Add the NDC of the package used (LIN, CTP)"),), **common,
+                ),
+                Branch(
+                    code="prov.ndc_format", title="NDC is not eleven digits", at="line.drug.ndc", when=state("malformed", "repairable"),
+                    message=line + "an NDC on a claim has eleven digits (5-4-2) without dashes.", **common,
+                ),
+                Branch(
+                    code="prov.ndc_quantity", title="NDC without a quantity and its unit", at="line.drug.quantity", when=state("quantity", "unit"),
+                    message=line + "an NDC comes with a quantity above 0 in F2, GR, ME, ML or UN.", fixes=(fix("Add the quantity and unit of the drug"),), **common,
+                ),
+            ),
+        }  # fmt: skip
+        return every[parameters.subject]
+
+    def derive(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
+        view = judged.view
+        is_first = bool(judged.lines) and judged.lines[0].index == view.lines[0].index  # what belongs to the claim is asked once
+        if parameters.subject == "tax_id" and is_first:
+            yield _tax_id(view.lines, view.claim.providers.billing.tax_id)
+        elif parameters.subject == "taxonomy" and is_first:
+            yield from self._taxonomies(parameters, judged)
+        elif parameters.subject in ("clia", "ndc"):
+            yield from self._by_code(parameters, judged)
+
+    def _taxonomies(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
+        view = judged.view
+        providers: dict[str, Provider | None] = {"billing": view.claim.providers.billing, "rendering": view.claim.providers.rendering}
+        table = judged.lookups.codes(parameters.taxonomy_table, view.received_date) if parameters.taxonomy_table else None
+        for role, provider in providers.items():
+            if provider is None:
+                continue
+            code = provider.taxonomy_code
+            state: FactValue = "valid"
+            if code is None:
+                state = "missing" if role in parameters.requires_taxonomy else None
+            elif not _TAXONOMY.match(code):
+                state = "malformed"
+            elif isinstance(table, Unknown):
+                state = table
+            elif table is not None and table.on(code, view.received_date.toordinal()) is None:
+                state = "malformed"
+            yield Candidate(
+                lines=view.lines,
+                amount=view.total_at_risk,
+                key=role,
+                qualifier=role,
+                place=Place(f"claim.providers.{role}.taxonomy_code"),
+                facts={"provider_id.state": state, "provider_id.waived_modifier": None},
+                tell=partial(Telling, params={"role": role}, shown={"role": role}),
+            )
+
+    def _by_code(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
+        first_clia: str | None = None
+        for line in judged.lines:
+            if line.code is None or line.date_from is None or parameters.codes is None:
+                continue
+            table = judged.lookups.codes(parameters.codes, line.date_from)
+            if isinstance(table, Unknown):
+                yield _of_line(line, table, None)
+                return
+            classes = _classes(table, line)
+            if parameters.subject == "ndc":
+                state = _ndc_state(line, "ndc" in classes)
+                yield _of_line(line, state, None, _ndc_fixes(line) if state == "repairable" else ())
+                continue
+            if not classes & {"clia", "clia_waived"}:
+                continue
+            clia = line.line.clia_number or line.claim.clia_number
+            state = "missing" if clia is None else "valid" if _CLIA.match(clia) else "malformed"
+            if state == "valid" and first_clia not in (None, clia) and "90" not in line.modifiers:
+                state = "second_laboratory"
+            first_clia = first_clia or (clia if state == "valid" and "90" not in line.modifiers else None)
+            yield _of_line(line, state, "QW" in line.modifiers if "clia_waived" in classes else None)
+
+
+def _classes(table: CodeTable, line: LineView) -> set[str]:
+    day = line.date_from.toordinal() if line.date_from is not None else 0
+    return {str(row.values[table.column("class")]) for row in table.rows_of(line.code or "") if row.first_day <= day <= row.last_day}
+
+
+def _of_line(line: LineView, state: FactValue, waived: bool | None, fixes: tuple[Fix, ...] = ()) -> Candidate:
+    return Candidate(
+        lines=(line,),
+        place=Place("line.modifiers", line.index, line.number),
+        facts={"provider_id.state": state, "provider_id.waived_modifier": waived},
+        tell=partial(Telling, params={"line_number": str(line.number), "code": line.code or ""}, fixes=fixes),
+    )
+
+
+def _tax_id(lines: list[LineView], tax_id: str | None) -> Candidate:
+    bare = without_punctuation(tax_id or "")
+    nine = len(bare) == 9 and bare.isascii() and bare.isdigit()
+    state = "missing" if tax_id is None else "valid" if nine and bare == tax_id else "repairable" if nine else "malformed"
+    repair = PatchOperation(op="replace", path="/providers/billing/tax_id", transformation="remove_punctuation")
+    fixes = (
+        (fix("Remove spaces, dashes and dots", "auto_safe", (repair,)),)
+        if state == "repairable"
+        else (fix("Enter the nine digits of the tax id"),)
+    )
+    return Candidate(
+        lines=lines,
+        place=Place("claim.providers.billing.tax_id"),
+        facts={"provider_id.state": state, "provider_id.waived_modifier": None},
+        tell=partial(Telling, actual={"length": len(tax_id or "")}, fixes=fixes),
+    )
+
+
+def _ndc_state(line: LineView, is_needed: bool) -> str | None:
+    drug = line.line.drug
+    if drug is None or not drug.ndc:
+        return "missing" if is_needed else None
+    if not (len(drug.ndc) == 11 and drug.ndc.isascii() and drug.ndc.isdigit()):
+        return "repairable" if eleven_digits(drug.ndc) is not None else "malformed"
+    if drug.quantity is None or drug.quantity.thousandths <= 0:
+        return "quantity"
+    return "valid" if drug.unit in NDC_UNITS else "unit"
+
+
+def eleven_digits(ndc: str) -> str | None:
+    """A dashed NDC (4-4-2, 5-3-2, 5-4-1 or 5-4-2) in the eleven digits of a claim; None for anything else."""
+    parts = ndc.strip().split("-")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    lengths = tuple(len(part) for part in parts)
+    if lengths not in ((4, 4, 2), (5, 3, 2), (5, 4, 1), (5, 4, 2)):
+        return None
+    return "".join(part.rjust(width, "0") for part, width in zip(parts, (5, 4, 2), strict=True))
+
+
+def _ndc_fixes(line: LineView) -> tuple[Fix, ...]:
+    repair = PatchOperation(op="replace", path=f"/service_lines/{line.index}/drug/ndc", transformation="ndc_to_eleven_digits")
+    return (fix("Write the NDC in eleven digits: pad its parts to 5-4-2 and remove the dashes", "auto_safe", (repair,)),)

@@ -1,0 +1,137 @@
+"""`referral`: a referral or a referring provider where the plan asks for one (domain.md 2.10; REF*9F, NM1*DN, NM1*DK).
+
+`products` are the plans that need a referral to a specialist (an empty list: all); primary care specialties, places and codes may be exempt.
+`referring_codes` is a table of the codes that need a referring or ordering provider on the claim, whatever the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+
+class ReferralParameters(Parameters, frozen=True):
+    """What asks for a referral, and who is exempt."""
+
+    products: tuple[str, ...] = ()
+    needs_number: bool = True
+    primary_care_taxonomies: tuple[str, ...] = ()
+    exempt_places_of_service: tuple[str, ...] = ("20", "23", "41", "42")
+    exempt_codes: str | None = None
+    referring_codes: str | None = None
+
+
+class ReferralKind(RuleKind[ReferralParameters]):
+    """One candidate a line that needs a referral, one a line that needs a referring provider."""
+
+    name = "referral"
+    title = "Referrals and referring providers"
+    levels = ("line",)
+    judges_void = False
+    parameters = ReferralParameters
+    specs = fact_specs(
+        ("referral.question", "text", "referral: the plan asks for one; provider: the code needs a referring or ordering provider."),
+        ("referral.number_present", "flag", "REF*9F is given on the line or the claim."),
+        ("referral.provider_present", "flag", "A referring or ordering provider with an NPI is given on the line or the claim."),
+        ("referral.provider_is_organization", "flag", "The referring or ordering provider is an organisation."),
+    )
+
+    def table_names(self, parameters: ReferralParameters) -> tuple[str, ...]:
+        return tuple(name for name in (parameters.exempt_codes, parameters.referring_codes) if name)
+
+    def branches(self, parameters: ReferralParameters) -> tuple[Branch, ...]:
+        line = "Line {line_number} {code}: "
+        plan, provider = ({"fact": "referral.question", "is": word} for word in ("referral", "provider"))
+        absent = {"fact": "referral.provider_present", "is": "false"}
+        common: dict[str, Any] = {
+            "category": "authorization",
+            "owner_role": "front_office",
+            "override_reasons": ("referral_on_file", "payer_confirmed"),
+        }
+        return (
+            Branch(
+                code="referral.missing",
+                title="Referral the plan asks for is missing",
+                at="claim.referral_number",
+                severity="deny_soft",
+                when={"all": [plan, {"fact": "referral.number_present", "is": "false"}]},
+                message=line + "the plan asks for a referral; none was sent (REF*9F).",
+                fixes=(fix("Obtain the referral and send its number in REF*9F with the referring provider", "needs_payer_contact"),),
+                next_action="contact_payer",
+                **common,
+            ),
+            Branch(
+                code="prov.referring",
+                title="Referring or ordering provider is missing",
+                at="claim.providers.referring.npi",
+                severity="reject",
+                when={"all": [provider, absent]},
+                message=line + "the service needs the provider who referred or ordered it.",
+                fixes=(fix("Add the referring (DN) or ordering (DK) provider with name and NPI"),),
+                next_action="correct_claim",
+                category="administrative",
+            ),
+            Branch(
+                code="prov.referring_organization",
+                title="Referring provider is an organisation",
+                at="claim.providers.referring.npi",
+                severity="deny_soft",
+                when={"all": [provider, {"fact": "referral.provider_is_organization", "is": "true"}]},
+                message=line + "a person refers or orders, not an organisation.",
+                fixes=(fix("Name the individual who referred or ordered"),),
+                next_action="correct_claim",
+                category="administrative",
+            ),
+        )
+
+    def derive(self, parameters: ReferralParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            if line.code is None or line.date_from is None:
+                continue
+            if parameters.needs_number and self._asks(parameters, judged, line):
+                yield _candidate(line, "referral")
+            if parameters.referring_codes is not None:
+                table = judged.lookups.codes(parameters.referring_codes, line.date_from)
+                if isinstance(table, Unknown):
+                    yield _candidate(line, "provider", table)
+                elif table.on(line.code, line.date_from.toordinal()) is not None:
+                    yield _candidate(line, "provider")
+
+    def _asks(self, parameters: ReferralParameters, judged: Judged, line: LineView) -> bool:
+        if parameters.products and line.claim.payer.product not in parameters.products:
+            return False
+        if line.place_of_service in parameters.exempt_places_of_service or line.line.emergency == "Y":
+            return False
+        if line.rendering.taxonomy_code in parameters.primary_care_taxonomies:
+            return False
+        if parameters.exempt_codes is None or line.code is None or line.date_from is None:
+            return True
+        table = judged.lookups.codes(parameters.exempt_codes, line.date_from)
+        return isinstance(table, Unknown) or table.on(line.code, line.date_from.toordinal()) is None
+
+
+def _candidate(line: LineView, question: str, unknown: Unknown | None = None) -> Candidate:
+    own, header = line.line.providers, line.claim.providers
+    named = [
+        one for one in (own.referring if own else None, own.ordering if own else None, header.referring, header.ordering) if one is not None
+    ]
+    present: FactValue = any(one.npi for one in named)
+    return Candidate(
+        lines=(line,),
+        key=question,
+        place=Place("claim.referral_number") if question == "referral" else Place("claim.providers.referring.npi"),
+        facts={
+            "referral.question": question,
+            "referral.number_present": bool(line.line.referral_number or line.claim.referral_number),
+            "referral.provider_present": present if unknown is None else unknown,
+            "referral.provider_is_organization": any(one.entity_type == "2" for one in named) if unknown is None else unknown,
+        },
+        tell=partial(Telling, params={"line_number": str(line.number), "code": line.code or ""}),
+    )

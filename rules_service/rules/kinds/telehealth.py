@@ -1,0 +1,191 @@
+"""`telehealth`: services at a distance, by date (domain.md 2.13).
+
+A line is a telehealth service when its place is 02 or 10 or it carries a telehealth modifier. Which codes may be given so, by audio alone,
+from which places, with which modifier, and whether at all, are parameters and tables with dates: the law behind them has lapsed and been
+extended backwards more than once, so a change is a new version or window, never code.
+
+The claim has no field that says where the patient was; the patient was at home where the service facility's address is the patient's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from rules_service.claim.locations import Place
+from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
+from rules_service.primitives.codes import shown_code
+from rules_service.primitives.unknown import Unknown
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+PLACES = frozenset({"02", "10"})
+MODIFIERS = frozenset({"93", "95", "GT", "GQ", "FQ"})
+AUDIO = frozenset({"93", "FQ"})
+
+
+class TelehealthParameters(Parameters, frozen=True):
+    """`codes` is a table of classes: `telehealth`, and `audio_only` for what may be given by telephone. `covered: false` while the law has
+    lapsed. `modifiers_any_of` are asked for where the place alone does not say it."""
+
+    codes: str
+    covered: bool = True
+    places: tuple[str, ...] = ("02", "10")
+    modifiers_any_of: tuple[str, ...] = ()
+    audio_modifiers_any_of: tuple[str, ...] = ("93",)
+    refused_modifiers: tuple[str, ...] = ()
+
+
+class TelehealthKind(RuleKind[TelehealthParameters]):
+    """One candidate a telehealth line."""
+
+    name = "telehealth"
+    title = "Telehealth by date"
+    levels = ("line",)
+    judges_void = False
+    parameters = TelehealthParameters
+    specs = fact_specs(
+        ("telehealth.code_listed", "flag", "The code may be given by telehealth on the date; unknown without the list."),
+        ("telehealth.audio", "flag", "The line says that it was given by audio alone."),
+        ("telehealth.audio_listed", "flag", "The code may be given by audio alone on the date."),
+        ("telehealth.modifier_present", "flag", "A modifier the payer asks for is there; absent when it asks for none."),
+        ("telehealth.place_accepted", "flag", "The place of service is one the payer takes for telehealth."),
+        ("telehealth.refused_modifier", "text", "A modifier the payer does not take (any more)."),
+        ("telehealth.at_home_as_02", "flag", "The patient was at home, and the place is 02."),
+    )
+
+    def table_names(self, parameters: TelehealthParameters) -> tuple[str, ...]:
+        return (parameters.codes,)
+
+    def branches(self, parameters: TelehealthParameters) -> tuple[Branch, ...]:
+        line = "Line {line_number} {code}: "
+        listed = Branch(
+            code="telehealth.not_covered",
+            title="Telehealth is not covered",
+            at="line.place_of_service_code",
+            severity="deny_soft",
+            category="payer_specific",
+            when={"fact": "telehealth.code_listed", "is": "false"}
+            if parameters.covered
+            else {"fact": "telehealth.place_accepted", "present": "true"},
+            message=line
+            + (
+                "the payer does not list the code for telehealth on this date."
+                if parameters.covered
+                else "the payer covers no telehealth on this date."
+            ),
+            fixes=(fix("Bill telehealth only for services and dates the payer covers", "not_fixable"),),
+            override_reasons=("payer_confirmed",),
+        )
+        return (
+            listed,
+            Branch(
+                code="telehealth.audio_not_covered",
+                title="Audio alone is not covered for the code",
+                at="line.modifiers",
+                severity="deny_soft",
+                category="payer_specific",
+                when={"all": [{"fact": "telehealth.audio", "is": "true"}, {"fact": "telehealth.audio_listed", "is": "false"}]},
+                message=line + "the payer does not cover the code by audio alone on this date.",
+                fixes=(fix("Correct the modifier if there was video", "needs_documentation"),),
+            ),
+            Branch(
+                code="telehealth.place",
+                title="Place of service the payer does not take for telehealth",
+                at="line.place_of_service_code",
+                severity="deny_soft",
+                category="payer_specific",
+                when={"fact": "telehealth.place_accepted", "is": "false"},
+                message=line + "the payer does not take place of service {place} for telehealth; it takes {places}.",
+                fixes=(fix("Use 10 for a patient at home, 02 for one elsewhere"),),
+                next_action="correct_claim",
+            ),
+            Branch(
+                code="telehealth.pos_mod",
+                title="Telehealth modifier is missing or not taken",
+                at="line.modifiers",
+                severity="deny_soft",
+                category="payer_specific",
+                when={
+                    "any": [
+                        {"fact": "telehealth.modifier_present", "is": "false"},
+                        {"fact": "telehealth.refused_modifier", "present": "true"},
+                    ]
+                },
+                message=line + "the payer asks for one of the modifiers {modifiers} on telehealth of this kind.",
+                fixes=(fix("Add the modifier that says how the service was given", "needs_documentation"),),
+                next_action="correct_claim",
+            ),
+            Branch(
+                code="telehealth.home_as_02",
+                title="Patient at home, billed as elsewhere",
+                at="line.place_of_service_code",
+                severity="warn",
+                confidence="likely",
+                category="payer_specific",
+                when={"fact": "telehealth.at_home_as_02", "is": "true"},
+                message=line + "the service facility's address is the patient's: at home the place of service is 10, not 02.",
+                fixes=(fix("Use place of service 10 if the patient was at home"),),
+                next_action="correct_claim",
+            ),
+        )
+
+    def derive(self, parameters: TelehealthParameters, judged: Judged) -> Iterator[Candidate]:
+        for line in judged.lines:
+            modifiers = set(line.modifiers)
+            if line.code is None or line.date_from is None or not (line.place_of_service in PLACES or modifiers & MODIFIERS):
+                continue
+            table = judged.lookups.codes(parameters.codes, line.date_from)
+            listed: FactValue
+            audio_listed: FactValue
+            if isinstance(table, Unknown):
+                listed = audio_listed = table
+            else:
+                day = line.date_from.toordinal()
+                classes = {
+                    str(row.values[table.column("class")]) for row in table.rows_of(line.code) if row.first_day <= day <= row.last_day
+                }
+                listed, audio_listed = bool(classes), "audio_only" in classes
+            audio = bool(modifiers & AUDIO)
+            wanted = parameters.audio_modifiers_any_of if audio else parameters.modifiers_any_of
+            yield Candidate(
+                lines=(line,),
+                facts={
+                    "telehealth.code_listed": listed,
+                    "telehealth.audio": audio,
+                    "telehealth.audio_listed": audio_listed,
+                    "telehealth.modifier_present": bool(modifiers & set(wanted)) if wanted else None,
+                    "telehealth.place_accepted": line.place_of_service in parameters.places,
+                    "telehealth.refused_modifier": next((one for one in line.modifiers if one in parameters.refused_modifiers), None),
+                    "telehealth.at_home_as_02": line.place_of_service == "02" and _at_home(line),
+                },
+                place=Place("line.modifiers", line.index, line.number),
+                tell=partial(
+                    Telling,
+                    params={
+                        "line_number": str(line.number),
+                        "code": line.code,
+                        "place": line.place_of_service or "(none)",
+                        "places": ", ".join(parameters.places),
+                        "modifiers": ", ".join(wanted) or "(none)",
+                    },
+                    expected={"places_of_service": list(parameters.places), "modifiers_any_of": list(wanted)},
+                    actual={"modifiers": list(map(shown_code, line.modifiers))},
+                ),
+            )
+
+
+def _at_home(line: LineView) -> bool:
+    own = line.line.providers.service_facility if line.line.providers is not None else None
+    facility = own or line.claim.providers.service_facility
+    person = line.claim.patient or line.claim.subscriber
+    if facility is None or facility.address is None or person.address is None or not person.address.line1:
+        return False
+    return (
+        _spelled(facility.address.line1) == _spelled(person.address.line1)
+        and (facility.address.zip or "")[:5] == (person.address.zip or "")[:5]
+    )
+
+
+def _spelled(text: str | None) -> str:
+    return " ".join((text or "").upper().split())
