@@ -17,9 +17,9 @@ import msgspec
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.service_lines import ServiceLine
+from rules_service.facts.derived import DERIVED
 from rules_service.facts.values import FactSpec, FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.primitives.dates import age_in_years
 from rules_service.primitives.money import Money, Quantity
 from rules_service.primitives.unknown import Unknown
 
@@ -46,6 +46,8 @@ _PHI_PARTS = {
     "line_control_number",
     "days_birth_after_service",
     "patient_age_days",
+    "days_death_before_service",
+    "days_birth_after_receipt",
     "prescription_number",
     "payer_claim_control_number",
     "prior_authorization_number",
@@ -184,80 +186,11 @@ def _missing(path: tuple[str, ...]) -> Unknown:
     return _CONTEXT_UNKNOWN.get(part, Unknown("context_not_supplied", f"context.{part}"))
 
 
-def _day(value: date | None) -> int | None:
-    return None if value is None else value.toordinal()
-
-
-def _birth(view: ClaimView) -> date | None:
-    return (view.claim.patient or view.claim.subscriber).birth_date
-
-
-def _age(line: LineView) -> int | None:
-    born = _birth(line.view)
-    return None if born is None or line.date_from is None else age_in_years(born, line.date_from)
-
-
-def _age_days(line: LineView) -> int | None:
-    born = _birth(line.view)
-    return None if born is None or line.date_from is None else (line.date_from - born).days
-
-
-_DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
-    ("claim.line_count", "count", "Number of service lines.", lambda v: len(v.lines)),
-    ("claim.line_charge_total", "money", "Sum of the line charges.", lambda v: sum(line.line.charge_amount.cents for line in v.lines)),
-    (
-        "claim.charge_difference",
-        "money",
-        "Total charge minus the sum of the line charges (837 balancing).",
-        lambda v: v.claim.total_charge_amount.cents - sum(line.line.charge_amount.cents for line in v.lines),
-    ),
-    ("claim.from_date", "day", "Statement-from, else the earliest line date.", lambda v: _day(v.date_from)),
-    ("claim.through_date", "day", "Statement-through, else the latest line date.", lambda v: _day(v.date_through)),
-    ("claim.received_date", "day", "Date of receipt.", lambda v: v.received_date.toordinal()),
-    ("claim.submission_type", "text", "original, secondary, corrected or void.", lambda v: v.submission_type),
-    ("claim.resolved_payer_id", "text", "The payer the ids and aliases resolved to.", lambda v: v.payer_id or None),
-    ("claim.procedure_codes", "codes", "Every procedure code on the claim.", lambda v: tuple(sorted(v.codes))),
-    ("claim.diagnosis_codes", "codes", "Every diagnosis code on the claim.", lambda v: tuple(d.code for d in v.claim.diagnoses)),
-    ("claim.patient_is_subscriber", "flag", "No separate patient is given.", lambda v: v.claim.patient is None),
-    (
-        "claim.days_birth_after_service",
-        "count",
-        "Days from the earliest service to the patient's birth; positive when born after it.",
-        lambda v: None if _birth(v) is None or v.date_from is None else (_birth(v) - v.date_from).days,
-    ),
-    ("line.effective_place_of_service_code", "text", "The line's place of service, else the claim's.", lambda ln: ln.place_of_service),
-    ("line.from_date", "day", "First day of service.", lambda ln: _day(ln.date_from)),
-    ("line.through_date", "day", "Last day of service.", lambda ln: _day(ln.date_through)),
-    (
-        "line.days_after_receipt",
-        "count",
-        "Days from receipt to the first day of service; positive when the service is still to come.",
-        lambda ln: None if ln.date_from is None else (ln.date_from - ln.view.received_date).days,
-    ),
-    (
-        "line.span_length",
-        "count",
-        "Days from first to last day of service: 0 for one day, negative when the span runs backwards.",
-        lambda ln: None if ln.date_from is None or ln.date_through is None else (ln.date_through - ln.date_from).days,
-    ),
-    ("line.patient_age_years", "count", "Completed years of age on the first day of service.", _age),
-    ("line.patient_age_days", "count", "Days of age on the first day of service.", _age_days),
-    (
-        "line.authorization_number_present",
-        "flag",
-        "An authorization number stands on the line or the claim.",
-        lambda ln: bool(ln.authorization_number),
-    ),
-    ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
-    ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
-)
-
-
 def _build() -> dict[str, CatalogueFact]:
     found: dict[str, CatalogueFact] = {}
     _walk(Claim, "claim", "claim", (), found, "claim")
     _walk(ServiceLine, "line", "line", (), found, "line")
-    for name, kind, description, get in _DERIVED:
+    for name, kind, description, get in DERIVED:
         found[name] = CatalogueFact(
             FactSpec(name, kind, "claim" if name.startswith("claim.") else "line", description, name.rpartition(".")[2] in _PHI_PARTS), get
         )

@@ -1,0 +1,250 @@
+"""Facts derived from the claim that no single field states: sums, ages, spans, what lies between dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from rules_service.claim.context import HistoryEntry
+from rules_service.facts.values import FactType, FactValue
+from rules_service.facts.view import ClaimView, LineView
+from rules_service.primitives.dates import age_in_years
+from rules_service.primitives.unknown import Unknown
+
+Getter = Callable[[Any], FactValue]
+_PO_BOX = re.compile(r"(?i)\s*p\.?\s*o\.?\s*box\b")
+_ACCOMMODATION = ("10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
+"""Beginnings of the revenue codes of room and board (0100 to 0219), without the leading zero."""
+
+
+def _day(value: date | None) -> int | None:
+    return None if value is None else value.toordinal()
+
+
+def _birth(view: ClaimView) -> date | None:
+    return (view.claim.patient or view.claim.subscriber).birth_date
+
+
+def _age(line: LineView) -> int | None:
+    born = _birth(line.view)
+    return None if born is None or line.date_from is None else age_in_years(born, line.date_from)
+
+
+def _age_days(line: LineView) -> int | None:
+    born = _birth(line.view)
+    return None if born is None or line.date_from is None else (line.date_from - born).days
+
+
+def _death(view: ClaimView) -> date | None:
+    return (view.claim.patient or view.claim.subscriber).death_date
+
+
+def _bill(view: ClaimView) -> str:
+    institutional = view.claim.institutional
+    return (institutional.type_of_bill or "").lstrip("0") if institutional is not None else ""
+
+
+def _statement(view: ClaimView) -> tuple[date, date] | None:
+    institutional = view.claim.institutional
+    if institutional is None or institutional.statement_from is None or institutional.statement_through is None:
+        return None
+    return institutional.statement_from, institutional.statement_through
+
+
+def _statement_length(view: ClaimView) -> FactValue:
+    statement = _statement(view)
+    return None if statement is None else (statement[1] - statement[0]).days
+
+
+def _history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
+    history = view.claim.context.history if view.claim.context is not None else None
+    if history is None:
+        return Unknown("history_not_supplied", "context.history")
+    return tuple(entry for entry in history if entry.status not in ("rejected", "denied"))
+
+
+def _interim_gap(view: ClaimView) -> FactValue:
+    statement, history = _statement(view), _history(view)
+    if statement is None:
+        return None
+    if isinstance(history, Unknown):
+        return history
+    ends = [
+        last
+        for entry in history
+        if (last := entry.line.service_through or entry.line.service_from) is not None
+        and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
+        and last < statement[1]
+    ]
+    return None if not ends else (statement[0] - max(ends)).days - 1
+
+
+def _zip_is_whole(view: ClaimView) -> FactValue:
+    address = view.claim.providers.billing.address
+    text = (address.zip or "").replace("-", "") if address is not None else ""
+    return None if not text else len(text) == 9 and text.isdigit()
+
+
+def _is_po_box(view: ClaimView) -> FactValue:
+    address = view.claim.providers.billing.address
+    text = address.line1 if address is not None else None
+    return None if not text else bool(_PO_BOX.match(text))
+
+
+def _outside_statement(line: LineView) -> FactValue:
+    statement = _statement(line.view)
+    if statement is None or line.line.service_from is None:
+        return None
+    through = line.line.service_through or line.line.service_from
+    return line.line.service_from < statement[0] or through > statement[1]
+
+
+def _days_before_stay(line: LineView) -> FactValue:
+    history = _history(line.view)
+    if isinstance(history, Unknown) or line.date_from is None:
+        return history if isinstance(history, Unknown) else None
+    found = []
+    for entry in history:
+        stay = entry.line
+        if (
+            stay.service_from is None
+            or not (stay.revenue_code or "").lstrip("0").startswith(_ACCOMMODATION)
+            or len((stay.revenue_code or "").lstrip("0")) != 3
+        ):
+            continue
+        if stay.billing_npi not in (None, line.claim.providers.billing.npi):
+            continue
+        if stay.service_from <= line.date_from <= (stay.service_through or stay.service_from):
+            found.append(0)
+        elif line.date_from < stay.service_from:
+            found.append((stay.service_from - line.date_from).days)
+    return min(found, default=None)
+
+
+DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
+    ("claim.line_count", "count", "Number of service lines.", lambda v: len(v.lines)),
+    ("claim.line_charge_total", "money", "Sum of the line charges.", lambda v: sum(line.line.charge_amount.cents for line in v.lines)),
+    (
+        "claim.charge_difference",
+        "money",
+        "Total charge minus the sum of the line charges (837 balancing).",
+        lambda v: v.claim.total_charge_amount.cents - sum(line.line.charge_amount.cents for line in v.lines),
+    ),
+    ("claim.from_date", "day", "Statement-from, else the earliest line date.", lambda v: _day(v.date_from)),
+    ("claim.through_date", "day", "Statement-through, else the latest line date.", lambda v: _day(v.date_through)),
+    ("claim.received_date", "day", "Date of receipt.", lambda v: v.received_date.toordinal()),
+    ("claim.submission_type", "text", "original, secondary, corrected or void.", lambda v: v.submission_type),
+    ("claim.resolved_payer_id", "text", "The payer the ids and aliases resolved to.", lambda v: v.payer_id or None),
+    ("claim.procedure_codes", "codes", "Every procedure code on the claim.", lambda v: tuple(sorted(v.codes))),
+    ("claim.diagnosis_codes", "codes", "Every diagnosis code on the claim.", lambda v: tuple(d.code for d in v.claim.diagnoses)),
+    ("claim.patient_is_subscriber", "flag", "No separate patient is given.", lambda v: v.claim.patient is None),
+    (
+        "claim.days_birth_after_service",
+        "count",
+        "Days from the earliest service to the patient's birth; positive when born after it.",
+        lambda v: None if _birth(v) is None or v.date_from is None else (_birth(v) - v.date_from).days,
+    ),
+    ("line.effective_place_of_service_code", "text", "The line's place of service, else the claim's.", lambda ln: ln.place_of_service),
+    ("line.from_date", "day", "First day of service.", lambda ln: _day(ln.date_from)),
+    ("line.through_date", "day", "Last day of service.", lambda ln: _day(ln.date_through)),
+    (
+        "line.days_after_receipt",
+        "count",
+        "Days from receipt to the first day of service; positive when the service is still to come.",
+        lambda ln: None if ln.date_from is None else (ln.date_from - ln.view.received_date).days,
+    ),
+    (
+        "line.span_length",
+        "count",
+        "Days from first to last day of service: 0 for one day, negative when the span runs backwards.",
+        lambda ln: None if ln.date_from is None or ln.date_through is None else (ln.date_through - ln.date_from).days,
+    ),
+    ("line.patient_age_years", "count", "Completed years of age on the first day of service.", _age),
+    ("line.patient_age_days", "count", "Days of age on the first day of service.", _age_days),
+    (
+        "line.authorization_number_present",
+        "flag",
+        "An authorization number stands on the line or the claim.",
+        lambda ln: bool(ln.authorization_number),
+    ),
+    ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
+    ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
+    (
+        "claim.days_birth_after_receipt",
+        "count",
+        "Days from receipt to the patient's birth; positive when born after it.",
+        lambda v: None if _birth(v) is None else (_birth(v) - v.received_date).days,
+    ),
+    (
+        "claim.days_death_before_service",
+        "count",
+        "Days from the patient's death to the latest service; positive when served after it.",
+        lambda v: None if _death(v) is None or v.date_through is None else (v.date_through - _death(v)).days,
+    ),
+    (
+        "claim.is_own_dependent",
+        "flag",
+        "The patient is the subscriber (relationship 18), and a separate patient is given besides.",
+        lambda v: v.claim.patient is not None and v.claim.subscriber.relationship_code == "18",
+    ),
+    (
+        "claim.bill_class",
+        "text",
+        "Facility and class of the type of bill: 11 inpatient, 13 outpatient hospital and so on.",
+        lambda v: _bill(v)[:2] or None,
+    ),
+    (
+        "claim.bill_frequency",
+        "text",
+        "Last digit of the type of bill: 1 whole stay, 2 first, 3 continuing, 4 last interim bill.",
+        lambda v: _bill(v)[2:3] or None,
+    ),
+    (
+        "claim.statement_length",
+        "count",
+        "Days from statement-from to statement-through; negative when the period runs backwards.",
+        lambda v: _statement_length(v),
+    ),
+    (
+        "claim.interim_gap_days",
+        "count",
+        "Days between the last service of earlier claims and this statement period: 0 when it follows at once. Unknown without history.",
+        lambda v: _interim_gap(v),
+    ),
+    (
+        "claim.billing_zip_is_nine_digits",
+        "flag",
+        "The billing provider's ZIP code has nine digits; absent without one.",
+        lambda v: _zip_is_whole(v),
+    ),
+    (
+        "claim.billing_address_is_po_box",
+        "flag",
+        "The billing provider's address is a post office box; absent without one.",
+        lambda v: _is_po_box(v),
+    ),
+    (
+        "line.is_outside_statement",
+        "flag",
+        "The line lies outside the statement period; absent without one.",
+        lambda ln: _outside_statement(ln),
+    ),
+    (
+        "line.spans_months",
+        "flag",
+        "The line begins in one month and ends in another.",
+        lambda ln: (
+            None
+            if ln.date_from is None or ln.date_through is None
+            else (ln.date_from.year, ln.date_from.month) != (ln.date_through.year, ln.date_through.month)
+        ),
+    ),
+    (
+        "line.days_before_inpatient_stay",
+        "count",
+        "Days from the service to an inpatient stay at the same billing provider (accommodation revenue codes in history), 0 inside the stay; absent when there is none, unknown without history.",
+        lambda ln: _days_before_stay(ln),
+    ),
+)
