@@ -64,6 +64,40 @@ def verify_leaf(documents, texts, proof):
         fail("the leaf does not lead to the root of the seal")
 
 
+def canonical_hash(value):
+    """The service's content hash: keys in order, no spaces, characters as they are."""
+    return hashlib.sha256(json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def verify_pins(documents):
+    """Publications, rules and editions are those the sealed evaluation pins; approvals are of that content."""
+    evaluation = documents["evaluation.json"]
+    if documents["reference_tables.json"] != evaluation["pins"]["reference_tables"]:
+        fail("the reference tables are not those the evaluation pins")
+    for pin in evaluation["pins"]["publications"]:
+        name = f"publications/{pin['rule_set_id']}-{pin['number']}"
+        publication = documents[f"{name}/publication.json"]
+        if (publication["sha256"], canonical_hash(publication["manifest"])) != (pin["sha256"], pin["sha256"]):
+            fail(f"{name} is not the publication the evaluation pins")
+        windows = {window["sha256"] for window in publication["manifest"]["windows"]}
+        for rule in documents[f"{name}/rules.json"]:
+            if rule["window"]["sha256"] not in windows or canonical_hash(rule["content"]) != rule["window"]["sha256"]:
+                fail(f"a rule of {name} is not the one its publication holds")
+        approvals = documents[f"{name}/approvals.json"]
+        request = approvals["change_request"]
+        if request is not None:
+            if request["content_sha256"] != publication["source_sha256"]:
+                fail(f"the approvals of {name} are of another content")
+            told = [json.loads(event["body"]) for event in approvals["audit_events"]]
+            for review in approvals["reviews"]:
+                said = {"verdict": review["verdict"], "content_sha256": review["content_sha256"], "review_cycle": review["review_cycle"]}
+                if not any(one["actor"] == review["reviewer"] and said.items() <= one["details"].items() for one in told):
+                    fail(f"no audit event of {name} tells of the review by {review['reviewer']}")
+            for event in approvals["audit_events"]:
+                if hashlib.sha256(event["prev_hash"].encode() + b"\n" + event["body"].encode()).hexdigest() != event["hash"]:
+                    fail(f"audit event {event['seq']} is not what its hash covers")
+
+
 def verify_seal(seal):
     """The seal's hash covers its content; whether its signature was verified too."""
     at = seal["sealed_at"].replace("Z", "+00:00")
@@ -96,10 +130,13 @@ def main(arguments):
     if proof is None:
         fail("the evaluation was not sealed yet when this file was made")
     verify_leaf(documents, texts, proof)
+    verify_pins(documents)
     is_signed = verify_seal(proof["seal"])
     if len(arguments) > 1:
         with open(arguments[1], encoding="utf-8") as file:
             kept = json.load(file)
+        if kept["public_key"] != proof["seal"]["public_key"]:
+            fail("the seal was signed with another key than the checkpoint")
         if kept["seal"] == proof["seal"]["number"] and kept["seal_hash"] != proof["seal"]["hash"]:
             fail("the seal differs from the one in the checkpoint")
         if kept["seal"] < proof["seal"]["number"]:

@@ -137,10 +137,16 @@ class VerifyEvaluationsBody(Body, frozen=True):
 
 
 class CheckpointBody(Body, frozen=True):
-    """An event's number and hash as an auditor kept them."""
+    """An event's number and hash as an auditor kept them; a whole checkpoint may be sent as it was given."""
 
     seq: Annotated[int, msgspec.Meta(ge=1)]
     hash: Sha256
+    tenant_id: str | None = None
+    seal: int | None = None
+    seal_hash: str | None = None
+    at: str | None = None
+    public_key: str | None = None
+    signature: str | None = None
 
 
 class VerifyBody(Body, frozen=True):

@@ -73,7 +73,7 @@ def _pointer(message: str) -> tuple[str, str]:
 def _safe_reason(what: str) -> tuple[str, str, str]:
     """(code, message, mend) that echo nothing of the body; field names a sender invented are not repeated either."""
     if what.startswith("Object contains unknown field"):
-        return "unknown_field", "A field here is not part of the claim.", "Remove it, or check its spelling in the JSON schema."
+        return "unknown_field", "A field here is not part of the document.", "Remove it, or check its spelling in the JSON schema."
     if what.startswith("Object missing required field"):
         field = what.rsplit("`", 2)[1]
         return "missing_field", f"The required field {field} is missing.", f"Add {field}."

@@ -16,7 +16,7 @@ import msgspec
 
 from rules_service.engine.compile import FactReader, Program
 from rules_service.engine.decide import Decider, engine_decider
-from rules_service.engine.policy import CompiledRule, Panel, Policy, Ruled, RuleIndex, Slice, specs_for
+from rules_service.engine.policy import SWITCHED_OFF, CompiledRule, Panel, Policy, Ruled, RuleIndex, Slice, specs_for
 from rules_service.engine.render import Deadline, build_finding
 from rules_service.engine.rulings import Question, rulings
 from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
@@ -130,6 +130,10 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
             _tell(question, ruled, view, hold, deadlines, crosswalk, draft)
     if len(draft.findings) + len(draft.preview) + len(draft.not_evaluated) > MAX_FINDINGS:
         raise _too_much(f"more than {MAX_FINDINGS} findings")
+    for loser in gathered.lost():
+        if loser.how == SWITCHED_OFF:  # not checked is not passed, also when a person said so
+            told = NotEvaluated(rule_id=loser.rule_id, code="", line_numbers=(), reason="rule_switched_off", required=False)
+            draft.not_evaluated[loser.rule_id, "rule_switched_off", ()] = told
     concerned = policy.identities(tuple(gathered.indexes))
     count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
     return Answer(

@@ -30,6 +30,7 @@ from rules_service.rules.selection import Loser, StandingRule, scope_rank, stand
 
 INDEXED_SHARD_PATTERNS = 8
 MAX_CACHED_SLICES = 256
+SWITCHED_OFF = "switched off by an emergency"
 MAX_RULINGS = 4_096
 """Of one panel; the classes of facts are few (a valid NPI, a limit kept), and claims repeat them."""
 
@@ -297,7 +298,7 @@ class Policy:
                 last = window.effective_through.toordinal() if window.effective_through else date.max.toordinal()
                 boundaries.update((first, last + 1))
                 if measure is not None and measure.severity is None:
-                    self._off.append((first, last, Loser(window.rule_id, measure.emergency_id, "switched off by an emergency")))
+                    self._off.append((first, last, Loser(window.rule_id, measure.emergency_id, SWITCHED_OFF)))
                     continue
                 self._windows.append(
                     (

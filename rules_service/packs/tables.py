@@ -116,7 +116,7 @@ def _codes(shape: Shape, text: str, faults: FaultList) -> bytes:
     )
     kept: list[Row] = []
     for line, cell, first, last in _dated(text, fields, faults):
-        key = cell["key"].upper()
+        key = cell["key"]
         if not shape.key_test[0](key):
             faults.add("bad_code", line, f"{shape.key} is {shape.key_test[1]}.", "Mend the cell.")
             continue

@@ -41,7 +41,16 @@ ROLES: dict[str, tuple[str, ...]] = {
         "jobs:cancel",
     ),
     "auditor": ("rules:read", "reference:read", "evaluations:read", "audit:read", "audit:verify", "jobs:read"),
-    "operator": ("evaluations:erase", "metrics:read", "reference:read", "rules:read", "jobs:read", "jobs:cancel"),
+    "operator": (
+        "evaluations:erase",
+        "audit:read",
+        "metrics:read",
+        "reference:read",
+        "reference:write",
+        "rules:read",
+        "jobs:read",
+        "jobs:cancel",
+    ),
 }
 """Scopes by role. An auditor reads everything and changes nothing. Author and publisher may be one person; author and reviewer
 of one change may not, which the database holds."""

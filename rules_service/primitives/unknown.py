@@ -12,6 +12,7 @@ REASONS: dict[str, str] = {
     "provider_not_on_roster": "The provider is not on the payer's roster, which is not said to be complete.",
     "reference_edition_out_of_range": "No loaded edition of the reference table covers the date.",
     "reference_table_missing": "The reference table the rule needs has not been loaded.",
+    "rule_switched_off": "An emergency has switched the rule off.",
     "service_date_missing": "The line has no date of service, so no policy version can be chosen.",
     "unit_limit_not_published": "The unit limit of this code is not published; CMS keeps some confidential.",
 }

@@ -63,9 +63,9 @@ class EditionCatalog:
             return Unknown("reference_table_missing", f"reference table {name}")
         adopted = [edition for edition in editions if edition.edition not in unadopted]
         for edition in adopted:
-            if day in edition.coverage:
+            if day in edition.coverage and not any(_has_ended(later, edition, day) for later in adopted):
                 return edition
-        if any(day in edition.coverage for edition in editions):
+        if any(day in edition.coverage for edition in editions if edition.edition in unadopted):
             before = next((edition for edition in adopted if edition.coverage.first <= day), None)
             if before is not None:
                 return before
@@ -78,6 +78,15 @@ class EditionCatalog:
     def names(self) -> tuple[str, ...]:
         """Names of the tables that have an edition."""
         return tuple(sorted(self._by_name))
+
+
+def _has_ended(later: Edition, edition: Edition, day: date) -> bool:
+    """Whether an edition published later took over a part of this one's coverage and ended before the day: what it replaced does not
+    come back by itself."""
+    if later.epoch <= edition.epoch or later.coverage.last is None or later.coverage.first < edition.coverage.first:
+        return False
+    reaches_further = edition.coverage.last is None or edition.coverage.last > later.coverage.last
+    return reaches_further and later.coverage.last < day
 
 
 class Lookups:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -96,15 +96,18 @@ class ChangeControl:
                 records = catalog.publications_of(connection, actor.tenant_id, record.rule_set_id)
             report = self._drafts.check_content(actor, record.rule_set_id, draft.files, others, published)
             if not report.passed or report.pack is None:
-                raise _refusal_of(list(report.issues), report.trial.failed if report.trial is not None else ())
+                raise _refusal_of(list(report.issues), report.failed_cases)
             with self._database.writing() as connection:
                 record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
                 require(record, "submit")
                 if record.content_sha256 != report.content_sha256:
                     raise Refused("state-conflict", "The draft was saved while it was being checked; submit it again.")
                 now = now_utc()
+                # What a reviewer sent back is looked at anew: a new cycle, also when the content stayed as it was.
+                again = 1 if record.state == "changes_requested" else 0
                 record = change_requests.change(
                     connection, actor.tenant_id, record, now, state="in_review", base_number=draft.base_number, failure_reason=None,
+                    review_cycle=record.review_cycle + again,
                     required_approvals=needed_approvals(connection, actor.tenant_id, record.rule_set_id, record.content_sha256),
                     retroactive_from=retroactive_from(records[-1] if records else None, report.pack, now, self._zone),
                 )  # fmt: skip
@@ -310,7 +313,7 @@ def retroactive_from(live: PublicationRecord | None, pack: Pack, now: datetime, 
     return changed if changed is not None and changed < now.astimezone(zone).date() else None
 
 
-def _refusal_of(issues: list[Issue], failed: Any) -> Refused:
+def _refusal_of(issues: list[Issue], failed: Sequence[Issue]) -> Refused:
     """Why a content may not be reviewed: an edited published version, windows that overlap, other faults, cases that fail."""
     codes = {issue.code for issue in issues}
     if codes & {"published-version-changed", "PK012"}:
@@ -318,6 +321,5 @@ def _refusal_of(issues: list[Issue], failed: Any) -> Refused:
     if "PK005" in codes:
         return Refused("effective-range-conflict", CODES["PK005"], issues)
     if not issues:
-        found = [Issue("case-failed", fault["where"], fault["message"], "Mend the rule or the case.") for fault in failed]
-        return Refused("checks-failed", "Cases fail.", found)
+        return Refused("checks-failed", "Cases fail.", failed)
     return Refused("content-invalid", f"The content has {len(issues)} faults.", issues)

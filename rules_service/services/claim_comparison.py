@@ -41,7 +41,12 @@ class Sides:
         judged, times, concerned, payer_id = [], [], False, ""
         for snapshot in (self.before, self.after):
             policy, payer_id = snapshot.policy_for(claim)
-            concerned = concerned or any(one.rule_set_id == self.rule_set_id for one in policy.publications)
+            # An edition of a reference table may matter to any claim.
+            concerned = (
+                concerned
+                or self.rule_set_id.startswith("reference:")
+                or any(one.rule_set_id == self.rule_set_id for one in policy.publications)
+            )
             started = time.perf_counter_ns()
             judged.append(judge(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions), self.hold, self.decide).judgement)
             times.append(time.perf_counter_ns() - started)

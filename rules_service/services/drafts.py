@@ -59,6 +59,12 @@ class CheckReport:
     """What the analysis of its rules found. Remarks refuse nothing."""
 
     @property
+    def failed_cases(self) -> tuple[Issue, ...]:
+        """Cases that came out otherwise than expected."""
+        failed = self.trial.failed if self.trial is not None else ()
+        return tuple(Issue("case-failed", fault["where"], fault["message"], "Mend the rule or the case.") for fault in failed)
+
+    @property
     def passed(self) -> bool:
         """No fault, and every case as expected."""
         return not self.issues and self.trial is not None and self.trial.passed

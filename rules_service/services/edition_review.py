@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import msgspec
 from sqlalchemy import Connection
@@ -93,6 +93,10 @@ class EditionReview:
         """What a change request proposes."""
         with self._database.reading() as connection:
             return edition_proposals.find(connection, actor.tenant_id, change_request_id)
+
+    def first_day(self, connection: Connection, actor: Actor, record: ChangeRequestRecord) -> date:
+        """The first day the proposed edition answers for."""
+        return edition_proposals.find(connection, actor.tenant_id, record.change_request_id).coverage.first
 
     def publish(self, connection: Connection, actor: Actor, record: ChangeRequestRecord, now: datetime) -> tuple[int, int]:
         """Publish an approved edition in the caller's transaction: (how many editions the table has, epoch)."""

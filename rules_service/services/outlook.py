@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -15,10 +15,10 @@ from rules_service.primitives.errors import NotFound
 from rules_service.primitives.money import Money
 from rules_service.services.acting import Actor, now_utc
 from rules_service.storage import catalog, change_requests, emergencies, evidence
-from rules_service.storage.catalog import PublicationRecord
+from rules_service.storage.catalog import EditionRecord, PublicationRecord
 from rules_service.storage.database import Database
 
-What = Literal["window_begins", "window_ends", "source_due", "emergency_expires", "change_scheduled"]
+What = Literal["window_begins", "window_ends", "source_due", "emergency_expires", "change_scheduled", "edition_ends"]
 SAMPLES = 20
 
 
@@ -68,6 +68,7 @@ class Outlook:
             found = [change for record in live for change in _of_manifest(record)]
             found += [change for record in live for change in self._of_emergencies(connection, actor, record)]
             found += self._of_schedules(connection, actor, rule_set_id)
+            found += _of_editions(catalog.editions(connection, actor.tenant_id, epoch), rule_set_id)
         kept = [one for one in found if today < one.on and one.on.toordinal() <= last]
         return sorted(kept, key=lambda one: (one.on, one.rule_set_id, one.rule_id or "", one.what))
 
@@ -109,6 +110,17 @@ class Outlook:
             dict(sorted(Counter(severity for _, _, severity, _ in found).items())), str(Money(sum(cents for _, _, _, cents in found))),
             tuple(ids)[:SAMPLES],
         )  # fmt: skip
+
+
+def _of_editions(editions: Sequence[EditionRecord], rule_set_id: str | None) -> Iterator[Upcoming]:
+    """The day after the last one any edition of a table answers for: from then on its rules are not judged."""
+    last: dict[str, date] = {}
+    for one in editions:
+        last[one.name] = max(last.get(one.name, date.min), one.coverage.last or date.max)
+    for name, day in sorted(last.items()):
+        if day < date.max and rule_set_id in (None, f"reference:{name}"):
+            text = f"No edition of {name} answers for days from then on: what needs it is not evaluated until one is loaded."
+            yield Upcoming(day + timedelta(days=1), "edition_ends", f"reference:{name}", None, None, text)
 
 
 def _of_manifest(record: PublicationRecord) -> Iterator[Upcoming]:

@@ -66,10 +66,15 @@ class Publishing:
             record = change_requests.find(connection, actor.tenant_id, change_request_id, lock=True)
             _require_approvals(connection, actor, record)
             now = now_utc()
+            first = self._editions.first_day(connection, actor, record)
+            retroactive = first if first < now.astimezone(self._zone).date() else None
+            _require_retroactive(actor, retroactive)
             number, epoch = self._editions.publish(connection, actor, record, now)
-            values = {"state": "published", "published_number": number, "published_epoch": epoch, "scheduled_for": None}
-            change_requests.change(connection, actor.tenant_id, record, now, **values)
-            published = Published(record.rule_set_id, number, epoch, None)
+            change_requests.change(
+                connection, actor.tenant_id, record, now, state="published", published_number=number, published_epoch=epoch, scheduled_for=None,
+                retroactive_from=retroactive,
+            )  # fmt: skip
+            published = Published(record.rule_set_id, number, epoch, retroactive)
             self._tell(connection, actor, published, "change_request.published", change_request_id, record.reason, now)
             return published
 

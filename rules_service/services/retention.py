@@ -12,10 +12,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import msgspec
+from sqlalchemy import Connection
 
-from rules_service.primitives.errors import NotFound, Refused, RulesServiceError
+from rules_service.primitives.errors import InputError, Issue, NotFound, Refused, RulesServiceError
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.jobs import JobRun, Jobs
+from rules_service.services.snapshot import PayerDirectory
 from rules_service.storage import audit_log, catalog, evaluations, evidence, jobs, retention
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
@@ -69,12 +71,32 @@ class Retention:
     ) -> HoldRecord:
         """Keep claims from being erased, whoever asks, until the hold is released."""
         now = now_utc()
-        record = HoldRecord(new_id("lh"), lineage_id, payer_id, first, last, reason, actor.name, now)
+        if first is not None and last is not None and last < first:
+            issue = Issue("dates_swapped", "/evaluated_through", "The hold ends before it begins.", "Swap the dates.")
+            raise InputError("The hold would hold nothing", [issue])
         with self._database.writing() as connection:
             catalog.lock_tenant(connection, actor.tenant_id)
+            payer_id = self._known(connection, actor.tenant_id, lineage_id, payer_id)
+            record = HoldRecord(new_id("lh"), lineage_id, payer_id, first, last, reason, actor.name, now)
             retention.add_hold(connection, actor.tenant_id, record)
             audit_log.append(connection, actor.tenant_id, now, actor.event("legal_hold.placed", "legal_hold", record.hold_id, reason))
         return record
+
+    def _known(self, connection: Connection, tenant_id: str, lineage_id: str | None, payer_id: str | None) -> str | None:
+        """The payer's own id, whatever name it was called by; a hold on a payer or claim nobody knows is refused: it would hold nothing."""
+        if lineage_id is not None and not retention.has_lineage(connection, tenant_id, lineage_id):
+            issue = Issue("unknown_lineage", "/lineage_id", "No stored evaluation is of this claim.", "Take lineage_id from an evaluation.")
+            raise InputError("The hold would hold nothing", [issue])
+        if payer_id is None:
+            return None
+        payers = PayerDirectory(catalog.payers(connection, tenant_id, catalog.current_epoch(connection, tenant_id)))
+        found = payers.named(payer_id)
+        if found is None:
+            raise InputError(
+                "The hold would hold nothing",
+                [Issue("unknown_payer", "/payer_id", "No payer has this id or alias.", "See GET /v1/payers.")],
+            )
+        return found.payer_id
 
     def release_hold(self, actor: Actor, hold_id: str, reason: str) -> HoldRecord:
         """Let claims go their way again."""

@@ -33,6 +33,11 @@ class PayerDirectory:
         for record in records:
             self._names[_key(record.payer_id)] = record.payer_id
 
+    def named(self, name: str) -> PayerRecord | None:
+        """The payer of an id or alias."""
+        payer_id = self._names.get(_key(name))
+        return None if payer_id is None else self.records[payer_id]
+
     def resolve(self, claim: Claim) -> PayerRecord | None:
         """The payer a claim names by id, else by name; None when nobody knows it (never a silent default)."""
         for name in (claim.payer.payer_id, claim.payer.name):

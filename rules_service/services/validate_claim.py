@@ -13,13 +13,14 @@ import msgspec
 from rules_service import __version__
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
+from rules_service.engine.clean_change import smallest_clean_change, tried_fixes
 from rules_service.engine.evaluate import SEMANTICS, Answer, explanation, judge
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Disposition, Evaluation, Judgement, Pins, PublicationPin, ReferencePin
 from rules_service.findings.finding import SEVERITY_RANK
 from rules_service.findings.waivers import Waiver, WaiverBook, with_waivers
 from rules_service.primitives.canonical import canonical_bytes, content_hash, sha256_hex
-from rules_service.primitives.errors import NotFound, StateConflict, StorageUnavailable
+from rules_service.primitives.errors import Refused, StateConflict, StorageUnavailable
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds import KINDS
 from rules_service.services.settings import Settings
@@ -196,16 +197,43 @@ class ClaimValidator:
 
     def explain(self, tenant_id: str, evaluation_id: str) -> bytes:
         """Each condition of each rule that concerned the claim, true, false or unknown, with the facts seen (never PHI)."""
-        with self._database.reading() as connection:
-            stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
-        if stored.sealed is None:
-            raise NotFound("the claim of this evaluation was erased")
-        claim = msgspec.json.decode(self.cipher.open(stored.sealed, tenant_id, evaluation_id), type=Claim, dec_hook=decode_value)
+        stored, claim = self._stored_claim(tenant_id, evaluation_id)
         current = self._registry.current(tenant_id)
         snapshot = current if current.epoch == stored.catalog_epoch else self._registry.at(tenant_id, stored.catalog_epoch)
         policy, payer_id = snapshot.policy_for(claim)
         told = explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions))
         return encode_json({"evaluation_id": evaluation_id, "catalog_epoch": stored.catalog_epoch, "rules": told})
+
+    def _stored_claim(self, tenant_id: str, evaluation_id: str) -> tuple[evaluations.StoredEvaluation, Claim]:
+        with self._database.reading() as connection:
+            stored = evaluations.read_evaluation(connection, tenant_id, evaluation_id)
+        if stored.sealed is None:
+            raise Refused("input-erased", "The claim of this evaluation was erased.")
+        body = self.cipher.open(stored.sealed, tenant_id, evaluation_id)
+        return stored, msgspec.json.decode(body, type=Claim, dec_hook=decode_value)
+
+    def explain_fully(self, tenant_id: str, claim: Claim, answered: Answered) -> bytes:
+        """The answer with each condition of each rule, the fixes that were tried, and the smallest change that makes the claim clean.
+
+        Made of the claim as it was stored (or judged, in a dry run) with the catalog of the answer; nothing of it is stored.
+        """
+        if answered.evaluation_id is not None:
+            claim = self._stored_claim(tenant_id, answered.evaluation_id)[1]
+        current = self._registry.current(tenant_id)
+        snapshot = current if current.epoch == answered.epoch else self._registry.at(tenant_id, answered.epoch)
+        policy, payer_id = snapshot.policy_for(claim)
+
+        def judged(changed: Claim) -> Judgement:
+            of_changed, payer = snapshot.policy_for(changed)
+            return judge(of_changed, ClaimView(changed, payer), Lookups(snapshot.editions), self._hold).judgement
+
+        judgement = judged(claim)
+        told = {
+            "rules": explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions)),
+            "tried_fixes": tried_fixes(claim, judgement, judged),
+            "smallest_clean_change": smallest_clean_change(claim, judgement, judged),
+        }
+        return answered.body[:-1] + b',"explanation":' + encode_json(told) + b"}"
 
 
 def open_validator(settings: Settings, database: Database) -> tuple[SnapshotRegistry, EvaluationWriter, ClaimValidator]:

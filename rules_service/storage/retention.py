@@ -67,6 +67,12 @@ def holds(connection: Connection, tenant_id: str, hold_id: str | None = None) ->
     return found
 
 
+def has_lineage(connection: Connection, tenant_id: str, lineage_id: str) -> bool:
+    """Whether any stored evaluation is of this claim."""
+    query = select(_evaluation.c.evaluation_id).where(_evaluation.c.tenant_id == tenant_id, _evaluation.c.lineage_id == lineage_id)
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def _is_held(standing: Sequence[HoldRecord]) -> list[ColumnElement[bool]]:
     """One condition on an evaluation for each hold."""
     conditions = []

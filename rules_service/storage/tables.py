@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import (
     Column,
     DateTime,
+    Dialect,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    TypeDecorator,
     UniqueConstraint,
 )
 from sqlmodel import Field, SQLModel
@@ -28,9 +30,20 @@ NAMING = {
 SQLModel.metadata.naming_convention = MetaData(naming_convention=NAMING).naming_convention
 
 
+class Instant(TypeDecorator[datetime]):
+    """An instant, stored in UTC whatever its offset: SQLite would keep the wall clock and forget the offset."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The same instant in UTC."""
+        return value.astimezone(UTC) if value is not None and value.tzinfo is not None else value
+
+
 def instant(**options: object) -> Column[datetime]:
     """A column of instants with their zone."""
-    return Column(DateTime(timezone=True), **options)  # type: ignore[arg-type]
+    return Column(Instant(), **options)  # type: ignore[arg-type]
 
 
 def core(model: type[SQLModel]) -> Table:

@@ -11,6 +11,7 @@ import pytest
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import CodeTable, Row, write_code_table
 from rules_service.reference.comparison import census_issues, compare_editions
+from rules_service.reference.lookups import Edition, EditionCatalog
 from rules_service.reference.pair_table import NO_LAST_DAY, PairTable, write_pair_table
 from rules_service.reference.publishers import parse_table
 from rules_service.reference.source_files import SourceFile
@@ -18,6 +19,7 @@ from tests.support.builders import claim_bytes
 from tests.support.governance import Tenant, new_tenant, refused
 from tests.support.public_data import public
 from tests.support.server import Server
+from tests.support.waiting import ended
 
 TABLE = "ncci_mue_dme_supplier"
 PATH = f"/v1/reference-tables/{TABLE}/editions"
@@ -212,3 +214,51 @@ def test_a_published_quarter_is_compared_with_a_cut_one() -> None:
     cut = CodeTable(parse_table("ncci_mue_practitioner", [SourceFile(source.name, b"".join(lines[: len(lines) // 2]))], coverage).blob)
     assert census_issues("mue", compare_editions(whole, whole)) == []
     assert len(census_issues("mue", compare_editions(whole, cut))) == 2
+
+
+# Time: editions that begin in the past, and editions that end
+
+
+def test_an_edition_of_days_past_needs_the_scope_for_it_and_tells_what_it_would_change(server: Server) -> None:
+    tenant = begun(server)
+    judged = tenant["ehr"].post("/v1/claims/validate", content=claim_bytes(), headers={"Content-Type": "application/json"}).json()
+    request = proposed(tenant)
+    approve(tenant, request)
+    plain = tenant.person("plain publisher", ["rules:read", "rules:publish"])
+    refused(plain.post(f"/v1/change-requests/{request['change_request_id']}/publication"), 403, "insufficient-scope")
+    published = tenant.act("publisher", request, "publication")
+    assert (published.status_code, published.json()["retroactive_from"]) == (201, "2026-10-01"), published.text
+    (job,) = tenant["auditor"].get("/v1/jobs", params={"kind": "affected_evaluations"}).json()["data"]
+    done = ended(tenant["auditor"], job)
+    assert (done["state"], done["result"]["transitions"]["unchanged"]) == ("succeeded", 1), judged["evaluation_id"]
+
+
+def test_the_outlook_tells_the_day_from_which_a_table_has_no_edition(server: Server) -> None:
+    tenant = begun(server)
+    request = proposed(tenant)
+    approve(tenant, request)
+    tenant.act("publisher", request, "publication")
+    upcoming = tenant["author"].get("/v1/upcoming-changes", params={"days": 60}).json()["data"]
+    assert [(one["on"], one["what"], one["rule_set_id"]) for one in upcoming if one["what"] == "edition_ends"] == [
+        ("2027-01-01", "edition_ends", f"reference:{TABLE}")
+    ]
+
+
+def test_what_a_later_edition_took_over_does_not_come_back_when_it_ends() -> None:
+    table = codes_table(("A1", 1))
+
+    def edition(label: str, first: date, last: date, epoch: int) -> Edition:
+        return Edition("t", label, "", EffectivePeriod(first, last), epoch, lambda: table)
+
+    def named(catalog: EditionCatalog, day: date) -> str:
+        found = catalog.find("t", day)
+        return found.edition if isinstance(found, Edition) else found.reason
+
+    year = (date(2026, 1, 1), date(2026, 12, 31))
+    quarter = edition("quarter", date(2026, 4, 1), date(2026, 6, 30), 2)
+    taken_over = EditionCatalog([edition("year", *year, 1), quarter])
+    assert [named(taken_over, date(2026, month, day)) for month, day in ((3, 31), (4, 1), (6, 30), (7, 1))] == [
+        "year", "quarter", "quarter", "reference_edition_out_of_range",
+    ]  # fmt: skip
+    published_last = EditionCatalog([edition("year", *year, 3), quarter])
+    assert named(published_last, date(2026, 7, 1)) == "year", "it came after the quarter and answers for what follows it"

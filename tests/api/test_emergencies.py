@@ -133,3 +133,10 @@ def test_the_difference_of_two_publications_names_the_measure(tenant: Tenant) ->
     declare(tenant, severity="info")
     changes = tenant["author"].get(f"/v1/rule-sets/{RULE_SET}/diff", params={"from": 1, "to": 2}).json()["changes"]
     assert [change["text"] for change in changes] == ["The rule set's emergencies.EX1-TF-001 nothing -> info."]
+
+
+def test_what_a_switched_off_rule_would_have_looked_at_is_not_said_to_be_checked(tenant: Tenant) -> None:
+    declare(tenant)
+    judged = validate(tenant, **EXPIRED)
+    told = [(one["rule_id"], one["reason"], one["required"]) for one in judged["not_evaluated"] if one["reason"] == "rule_switched_off"]
+    assert told == [("EX1-TF-001", "rule_switched_off", False)]

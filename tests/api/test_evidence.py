@@ -165,12 +165,15 @@ def test_sealed_evaluations_verify_also_against_a_checkpoint_that_was_kept(tenan
 
 
 def test_an_evidence_file_is_verified_offline_and_every_change_of_it_is_found(tenant: Tenant, tmp_path: Path) -> None:
+    tenant.edit(past_change())
+    tenant.published()
     judged = validate(tenant, **EXPIRED)
     sealed(tenant, judged["evaluation_id"])
     file, kept = tmp_path / "evidence.zip", tmp_path / "checkpoint.json"
     whole = tenant["auditor"].get(f"/v1/evaluations/{judged['evaluation_id']}/evidence").content
     file.write_bytes(whole)
-    kept.write_bytes(tenant["auditor"].get("/v1/audit/checkpoint").content)
+    whole_checkpoint = tenant["auditor"].get("/v1/audit/checkpoint").content
+    kept.write_bytes(whole_checkpoint)
 
     def verified(*files: Path) -> subprocess.CompletedProcess[str]:
         script = [sys.executable, str(ROOT / "docs/tools/verify_evidence.py"), *map(str, files)]
@@ -195,6 +198,13 @@ def test_an_evidence_file_is_verified_offline_and_every_change_of_it_is_found(te
         assert bad.returncode == 1, name
         return bad.stdout
 
+    folder = "publications/example_commercial_ppo-2"
+    assert "reference tables" in changed("reference_tables.json", b'"edition": "', b'"edition": "x')
+    assert "not the publication" in changed(f"{folder}/publication.json", b'"manifest": {', b'"manifest": {"more": 1,')
+    assert "a rule of" in changed(f"{folder}/rules.json", b'"title": "', b'"title": "Not ')
+    assert "of another content" in changed(f"{folder}/approvals.json", b'"content_sha256": "', b'"content_sha256": "0')
+    assert "no audit event" in changed(f"{folder}/approvals.json", b'"reviewer": "', b'"reviewer": "somebody else, ')
+    assert "is not what its hash covers" in changed(f"{folder}/approvals.json", b'"prev_hash": "', b'"prev_hash": "0')
     seal = msgspec.json.decode(members["seal.json"])
     leaf_hashed, root = seal["leaf_hash"].encode(), seal["seal"]["root"].encode()
     assert "manifest" in changed("evaluation.json", b"deny_hard", b"warn", mend_manifest=False)
@@ -207,3 +217,6 @@ def test_an_evidence_file_is_verified_offline_and_every_change_of_it_is_found(te
     kept.write_bytes(msgspec.json.encode(forged))
     file.write_bytes(whole)
     assert "checkpoint" in verified(file, kept).stdout
+    other_key = msgspec.json.decode(whole_checkpoint) | {"public_key": base64.b64encode(bytes(32)).decode()}
+    kept.write_bytes(msgspec.json.encode(other_key))
+    assert "another key" in verified(file, kept).stdout

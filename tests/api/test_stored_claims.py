@@ -100,16 +100,45 @@ def test_a_legal_hold_keeps_claims_until_it_is_released(tenant: Tenant, scope: s
 
 def test_a_hold_of_something_else_keeps_nothing(tenant: Tenant) -> None:
     judged = validate(tenant)
+    other = validate(tenant, patient_control_number="another")
     tomorrow = (datetime.now(UTC) + DAY).date().isoformat()
     for hold in (
-        {"payer_id": "OTHER"},
-        {"lineage_id": "li_0"},
+        {"lineage_id": other["lineage_id"]},
         {"evaluated_from": tomorrow},
         {"payer_id": "EXAMPLE01", "evaluated_through": "2020-01-01"},
     ):
         assert tenant["everyone"].post("/v1/legal-holds", json={"reason": "Another case."} | hold).status_code == 201
-    assert len(tenant["everyone"].get("/v1/legal-holds").json()["data"]) == 4
+    assert len(tenant["everyone"].get("/v1/legal-holds").json()["data"]) == 3
     assert erase(tenant, judged).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("hold", "code"),
+    [
+        ({"payer_id": "NOBODY"}, "unknown_payer"),
+        ({"lineage_id": "li_0"}, "unknown_lineage"),
+        ({"evaluated_from": "2026-02-02", "evaluated_through": "2026-02-01"}, "dates_swapped"),
+    ],
+)
+def test_a_hold_that_would_hold_nothing_is_refused(tenant: Tenant, hold: dict[str, str], code: str) -> None:
+    problem = refused(tenant["everyone"].post("/v1/legal-holds", json={"reason": "A case."} | hold), 422, "validation-error")
+    assert [error["code"] for error in problem["errors"]] == [code]
+    assert tenant["everyone"].get("/v1/legal-holds").json()["data"] == []
+
+
+def test_a_hold_by_any_name_of_a_payer_holds_its_claims_for_auditors_to_see(tenant: Tenant) -> None:
+    judged = validate(tenant)
+    placed = tenant["everyone"].post("/v1/legal-holds", json={"reason": "A case.", "payer_id": "example health"})
+    assert (placed.status_code, placed.json()["payer_id"]) == (201, "EXAMPLE01"), placed.text
+    refused(erase(tenant, judged), 409, "legal-hold")
+    assert [one["hold_id"] for one in tenant["auditor"].get("/v1/legal-holds").json()["data"]] == [placed.json()["hold_id"]]
+
+
+def test_an_erased_claim_has_no_explanation_any_more(tenant: Tenant) -> None:
+    judged = validate(tenant)
+    assert tenant["ehr"].get(f"/v1/evaluations/{judged['evaluation_id']}/explanation").status_code == 200
+    assert erase(tenant, judged).status_code == 204
+    refused(tenant["ehr"].get(f"/v1/evaluations/{judged['evaluation_id']}/explanation"), 410, "input-erased")
 
 
 def keeper(database: Database, input_days: int = 400, audit_days: int = 3_653) -> tuple[Retention, Jobs]:

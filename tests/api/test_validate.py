@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from rules_service.primitives.scopes import SCOPES
+from rules_service.rules.kinds import KINDS
 from rules_service.storage.database import Database
 from tests.support.builders import THREE_FINDINGS, claim_bytes, claim_document
 from tests.support.server import Server, new_key
@@ -186,15 +187,8 @@ def test_the_catalog_can_be_read(client: httpx.Client) -> None:
     codes = {one["code"] for one in client.get("/v1/finding-codes").json()["data"]}
     assert {"ncci.ptp", "auth.missing", "tf.expired", "dx.pointer", "fmt.npi_checksum"} <= codes
     kinds = {one["name"]: one for one in client.get("/v1/rule-kinds").json()["data"]}
-    assert set(kinds) == {
-        "authorization_requirement",
-        "code_pair",
-        "code_validity",
-        "condition",
-        "filing_limit",
-        "identifier",
-        "unit_limit",
-    }
+    assert set(kinds) == set(KINDS)
+    assert {"table", "place_of_service_codes"} & set(kinds["authorization_requirement"]["parameters"]["properties"]) == {"table"}
     facts = {one["name"]: one for one in client.get("/v1/fact-catalogue").json()["data"]}
     assert facts["claim.subscriber.last_name"]["phi"] is True
     assert "contains_any" in facts["line.modifiers"]["operators"]

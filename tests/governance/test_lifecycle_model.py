@@ -141,6 +141,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert (submitted is not None) == (self.state in ("draft", "changes_requested", "publish_failed"))
             if submitted is not None:
                 self.events += 1  # the check that comes before
+                self.cycle += self.state == "changes_requested"
                 self.state = "in_review"
                 self.needed = self.required
 

@@ -26,7 +26,7 @@ from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.publishers import parse_table
 from rules_service.reference.source_files import SourceFile
 from rules_service.services.load_packs import publish_packs
-from rules_service.services.load_reference import Upload, icd10_upload, load_parsed
+from rules_service.services.load_reference import ICD10_TABLES, Upload, icd10_upload, load_parsed
 from rules_service.storage.database import Database
 from tests.support.public_data import DIRECTORY, needs_public_data, public
 from tests.support.server import PACKS, ROOT, Server, new_key, running
@@ -50,9 +50,9 @@ def load_public_tables(database: Database, folder: Path) -> None:
     _load(database, "ncci_mue_outpatient_hospital", "2024Q3", public("ncci/mue_out_2024Q3.csv"), FROM_2024Q3)
     _load(database, "hcpcs_level_ii", "2026JAN", public("hcpcs/hcpcs_level2_2026JAN.csv"), EffectivePeriod(date(1990, 1, 1)))
     _load(database, "place_of_service", "2024", public("codesets/pos_codes_2024.csv"), EffectivePeriod(date(1990, 1, 1)))
-    load_parsed(
-        database, "default", icd10_upload("2026-04", EffectivePeriod(date(2015, 10, 1), date(2026, 12, 31))), "tests", accept_census=True
-    )
+    since_2015 = EffectivePeriod(date(2015, 10, 1), date(2026, 12, 31))
+    for table in ICD10_TABLES:
+        load_parsed(database, "default", icd10_upload(table, "2026-04", since_2015), "tests", accept_census=True)
 
 
 def _load(database: Database, table: str, label: str, path: Path, coverage: EffectivePeriod) -> None:

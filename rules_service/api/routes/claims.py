@@ -32,20 +32,35 @@ MAX_KEY = 255
     response_class=Response,
     responses=json_answer("Evaluation", "The evaluation, stored before it is sent") | problems(400, 401, 403, 413, 415, 422, 409, 503),
     openapi_extra=json_body(
-        "Claim", "claims:validate", [("mode", ["live", "dry_run"], "dry_run stores nothing and gives no id")], idempotent=True
+        "Claim",
+        "claims:validate",
+        [
+            ("mode", ["live", "dry_run"], "dry_run stores nothing and gives no id"),
+            (
+                "explain",
+                ["none", "full"],
+                "full adds each condition, the fixes that were tried, and the smallest change that makes the claim clean",
+            ),
+        ],
+        idempotent=True,
     ),
 )
 async def validate_claim(request: Request) -> Response:
     """One claim in, one evaluation out. 200 also when there are findings."""
     principal = allowed(request, "claims:validate")
     state = state_of(request)
-    only_query(request, "mode")
-    mode = request.query_params.get("mode", "live") if request.scope["query_string"] else "live"
+    only_query(request, "mode", "explain")
+    mode, explain = "live", "none"
+    if request.scope["query_string"]:
+        mode, explain = request.query_params.get("mode", mode), request.query_params.get("explain", explain)
     if mode not in ("live", "dry_run"):
         raise ProblemError("bad-request", "mode is live or dry_run.")
+    if explain not in ("none", "full"):
+        raise ProblemError("bad-request", "explain is none or full.")
     body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
     claim = claim_of(body)
     if mode == "dry_run":
+        claim = state.validator.received(claim)
         answered = await state.validator.dry_run(claim, principal)
     else:
         answered = await state.validator.validate(claim, principal, _idempotency_key(request))
@@ -55,7 +70,10 @@ async def validate_claim(request: Request) -> Response:
         headers["Content-Location"] = f"/v1/evaluations/{answered.evaluation_id}"
     if answered.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return Response(answered.body, 200, headers, "application/json")
+    body = answered.body
+    if explain == "full":
+        body = await asyncio.to_thread(state.validator.explain_fully, principal.tenant_id, claim, answered)
+    return Response(body, 200, headers, "application/json")
 
 
 def _idempotency_key(request: Request) -> str | None:

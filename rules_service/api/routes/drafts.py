@@ -96,7 +96,7 @@ def _checked(report: CheckReport) -> dict[str, Any]:
         "check_run_id": report.check_run_id,
         "content_sha256": report.content_sha256,
         "passed": report.passed,
-        "issues": issue_answers(report.issues),
+        "issues": issue_answers((*report.issues, *report.failed_cases)),
         "remarks": [_remark(one) for one in report.remarks],
     }
 

@@ -42,7 +42,7 @@ def get_evaluation(evaluation_id: str, request: Request, caller: Caller) -> Resp
     return Response(answered.body, media_type="application/json")
 
 
-@router.get("/v1/evaluations/{evaluation_id}/explanation", operation_id="explainEvaluation", summary="Each condition of each rule, with the facts it saw", response_class=Response, responses=json_answer("Explanation", "Conditions with true, false or unknown; PHI is never shown") | problems(401, 403, 404), openapi_extra=scoped("evaluations:read"))  # fmt: skip
+@router.get("/v1/evaluations/{evaluation_id}/explanation", operation_id="explainEvaluation", summary="Each condition of each rule, with the facts it saw", response_class=Response, responses=json_answer("Explanation", "Conditions with true, false or unknown; PHI is never shown") | problems(401, 403, 404, 410), openapi_extra=scoped("evaluations:read"))  # fmt: skip
 def explain_evaluation(evaluation_id: str, request: Request, caller: Caller) -> Response:
     """Re-read from the stored claim with the rules and editions of its epoch."""
     return Response(state_of(request).validator.explain(caller.tenant_id, evaluation_id), media_type="application/json")

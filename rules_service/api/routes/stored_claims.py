@@ -49,8 +49,8 @@ async def place_hold(request: Request, caller: Eraser) -> g.LegalHoldAnswer:
     return _answer(record)
 
 
-@router.get("/v1/legal-holds", operation_id="listLegalHolds", openapi_extra=scoped("evaluations:erase"))
-def list_holds(request: Request, caller: Eraser) -> g.LegalHoldList:
+@router.get("/v1/legal-holds", operation_id="listLegalHolds", openapi_extra=scoped("audit:read"))
+def list_holds(request: Request, caller: Annotated[Principal, Depends(needs("audit:read"))]) -> g.LegalHoldList:
     """Every legal hold, newest first."""
     return g.LegalHoldList(data=[_answer(record) for record in state_of(request).retention.holds(actor_of(request, caller))])
 

@@ -38,7 +38,7 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
     specs = fact_specs(
         ("cob.question", "text", "order, balance, claim_balance or date."),
         ("cob.is_secondary", "flag", "This payer is not the primary one."),
-        ("cob.primaries", "count", "Primary payers on the claim, this one included."),
+        ("cob.primaries", "count", "Primary payers on the claim, this one included; 1 when no other payer is given."),
         ("cob.primary_paid", "flag", "Another payer that is primary is given with what it paid."),
         ("cob.msp_type_present", "flag", "The reason why Medicare comes second is given."),
         ("cob.difference", "money", "Charge minus what the other payer paid and adjusted; 0 when it adds up."),
@@ -144,8 +144,8 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                 **_NOTHING,
                 "cob.question": "order",
                 "cob.is_secondary": is_secondary,
-                # A secondary claim without any other payer lacks the primary's answer; that its order is wrong too says nothing more.
-                "cob.primaries": count if claim.other_payers or not is_secondary else 0 if claim.payer_responsibility is None else count,
+                # Without any other payer there is no order to judge: a secondary claim then lacks the primary's answer, which says it all.
+                "cob.primaries": count if claim.other_payers else 1,
                 "cob.primary_paid": paid,
                 "cob.msp_type_present": bool(claim.payer.msp_type_code),
                 "cob.other_coverage": _other_coverage(view),

@@ -1,0 +1,148 @@
+"""Fixes that were tried, and the smallest set of changes that makes a claim clean.
+
+A patch is offered only when the claim with it, judged again, has lost the finding and gained none. The smallest clean change is found by
+iterative deepening: some finding must go, so only the remedies of the first one are tried at each step. Work is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rules_service.claim.canonical import canonical_claim
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import decode_value, encode_json
+from rules_service.engine.remedies import remedies
+from rules_service.findings.evaluation import Judgement
+from rules_service.findings.finding import SEVERITY_RANK, Finding, FindingStruct, Fix, FixClass, PatchOperation
+from rules_service.primitives.codes import without_punctuation
+from rules_service.primitives.errors import InputError
+from rules_service.rules.kinds.provider_identifier import eleven_digits
+
+MAX_CHANGES = 5
+MAX_JUDGEMENTS = 300
+Judge = Callable[[Claim], Judgement]
+
+
+class TriedFix(FindingStruct, frozen=True):
+    """A fix that was tried: with it the finding is gone and no other has come."""
+
+    finding_id: str
+    label: str
+    class_: FixClass = msgspec.field(name="class")
+    patch: tuple[PatchOperation, ...]
+
+
+class CleanChange(FindingStruct, frozen=True):
+    """The fewest changes, in order, after which the claim is clean. Each patch is of the claim as the changes before it leave it."""
+
+    changes: tuple[TriedFix, ...]
+
+
+def tried_fixes(claim: Claim, judgement: Judgement, judge: Judge) -> tuple[TriedFix, ...]:
+    """Every remedy of every lead finding that takes its finding away and raises none."""
+    before = {finding.finding_key for finding in judgement.findings}
+    found = []
+    for finding in judgement.findings:
+        if finding.suppressed_by is not None:
+            continue
+        for fix in remedies(claim, finding):
+            changed = patched(claim, fix)
+            if changed is None:
+                continue
+            after = {one.finding_key for one in judge(changed).findings}
+            if finding.finding_key not in after and after <= before:
+                found.append(_tried(finding, fix))
+    return tuple(found)
+
+
+def smallest_clean_change(claim: Claim, judgement: Judgement, judge: Judge) -> CleanChange | None:
+    """At most MAX_CHANGES changes that make the claim clean; None when there are none, or finding them takes too much work."""
+    search = _Search(judge)
+    for depth in range(1, MAX_CHANGES + 1):
+        found = search.within(claim, judgement, depth)
+        if found is not None:
+            return CleanChange(changes=tuple(found))
+        if search.spent >= MAX_JUDGEMENTS or not search.is_cut:
+            return None
+    return None
+
+
+class _Search:
+    """Depth-first within a depth. `is_cut` says that a deeper search could find more."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._judged: dict[bytes, Judgement] = {}
+        self.spent = 0
+        self.is_cut = False
+
+    def within(self, claim: Claim, judgement: Judgement, depth: int) -> list[TriedFix] | None:
+        self.is_cut = False
+        return self._from(claim, judgement, depth)
+
+    def _from(self, claim: Claim, judgement: Judgement, depth: int) -> list[TriedFix] | None:
+        standing = [one for one in judgement.findings if SEVERITY_RANK[one.severity] >= SEVERITY_RANK["warn"] and one.suppressed_by is None]
+        if not standing:
+            return [] if judgement.outcome == "clean" else None
+        if depth == 0:
+            self.is_cut = True
+            return None
+        for fix in remedies(claim, standing[0]):
+            changed = patched(claim, fix)
+            if changed is None or self.spent >= MAX_JUDGEMENTS:
+                continue
+            rest = self._from(changed, self._judgement(changed), depth - 1)
+            if rest is not None:
+                return [_tried(standing[0], fix), *rest]
+        return None
+
+    def _judgement(self, claim: Claim) -> Judgement:
+        key = encode_json(claim)
+        known = self._judged.get(key)
+        if known is None:
+            self.spent += 1
+            known = self._judged[key] = self._judge(claim)
+        return known
+
+
+def _tried(finding: Finding, fix: Fix) -> TriedFix:
+    return TriedFix(finding_id=finding.finding_id, label=fix.label, class_=fix.class_, patch=fix.patch or ())
+
+
+def patched(claim: Claim, fix: Fix) -> Claim | None:
+    """The claim with a fix's patch (RFC 6902 add, remove and replace, and the named transformations); None when it gives no claim."""
+    document = msgspec.json.decode(encode_json(claim))
+    try:
+        for operation in fix.patch or ():
+            _apply(document, operation)
+        return canonical_claim(msgspec.convert(document, Claim, dec_hook=decode_value))
+    except (InputError, msgspec.ValidationError, KeyError, IndexError, ValueError):
+        return None
+
+
+def _apply(document: Any, operation: PatchOperation) -> None:
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation.path.split("/")[1:]]
+    for part in parents:
+        document = document[int(part)] if isinstance(document, list) else document[part]
+    place: Any = int(last) if isinstance(document, list) else last
+    if operation.op == "remove":
+        del document[place]
+    elif operation.transformation is not None:
+        document[place] = _TRANSFORMATIONS[operation.transformation](document[place])
+    elif operation.op == "add" and isinstance(document, list):
+        document.insert(place, operation.value)
+    else:
+        document[place] = operation.value
+
+
+def _in_eleven_digits(text: str) -> str:
+    found = eleven_digits(text)
+    if found is None:
+        raise ValueError("not an NDC")
+    return found
+
+
+_TRANSFORMATIONS: dict[str, Callable[[str], str]] = {"remove_punctuation": without_punctuation, "ndc_to_eleven_digits": _in_eleven_digits}
