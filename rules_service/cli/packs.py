@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +13,11 @@ from rules_service.cli.common import opened, told
 from rules_service.packs.analysis import analyse
 from rules_service.packs.cases import CaseResult, fault_of, run_cases
 from rules_service.packs.check import check_packs
+from rules_service.packs.pages import shipped_crosswalk, write_pages
+from rules_service.packs.predictions import check_crosswalk, check_predictions
 from rules_service.packs.read import Pack, find_packs, read_pack
 from rules_service.packs.samples import sample_editions
-from rules_service.packs.write import format_pack, new_rule, write_lock, write_pages
+from rules_service.packs.write import format_pack, new_rule, write_lock
 from rules_service.primitives.errors import PackFault
 from rules_service.reference.lookups import EditionCatalog
 from rules_service.services.acting import Actor
@@ -44,7 +46,9 @@ def check(names: Names = None, root: Folder = ROOT) -> None:
     with told():
         packs = _packs(root, None)
         chosen = {read.root.name for read in packs} if not names else set(names)
-        issues = [issue for issue in check_packs(packs) if issue.where.split("/")[0] in chosen]
+        editions, today = EditionCatalog(sample_editions(root / "reference_samples")), datetime.now(UTC).date()
+        issues = [*check_packs(packs), *check_predictions(packs, editions, today)]
+        issues = [issue for issue in issues if issue.where.split("/")[0] in chosen] + list(check_crosswalk(editions, today))
         if issues:
             raise PackFault(f"{len(issues)} faults", issues)
     print(f"{len(chosen)} packs, no fault")
@@ -147,8 +151,8 @@ def new_rule_(
 
 
 @app.command("pages")
-def pages(target: Annotated[Path, typer.Argument(help="Folder of the generated pages")] = Path("docs/rules"), root: Folder = ROOT) -> None:
-    """Write the documentation page of every rule."""
+def pages(target: Annotated[Path, typer.Argument(help="Folder of the generated pages")] = Path("docs"), root: Folder = ROOT) -> None:
+    """Write the documentation page of every rule, finding code and kind, and their indexes."""
     with told():
-        written = write_pages(_packs(root, None), target)
-    print(f"{len(written)} pages in {target}")
+        written = write_pages(_packs(root, None), shipped_crosswalk(root / "reference_samples"), target)
+    print(f"{written} pages in {target}")

@@ -1,7 +1,8 @@
 """Fixes that were tried, and the smallest set of changes that makes a claim clean.
 
 A patch is offered only when the claim with it, judged again, has lost the finding and gained none. The smallest clean change is found by
-iterative deepening: some finding must go, so only the remedies of the first one are tried at each step. Work is bounded.
+iterative deepening over the remedies of every finding that stands: the remedy of one may take another away too. A claim reached in two
+orders of changes is looked at once. Work is bounded.
 """
 
 from __future__ import annotations
@@ -76,11 +77,13 @@ class _Search:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._judged: dict[bytes, Judgement] = {}
+        self._seen: dict[bytes, int] = {}
         self.spent = 0
         self.is_cut = False
 
     def within(self, claim: Claim, judgement: Judgement, depth: int) -> list[TriedFix] | None:
         self.is_cut = False
+        self._seen.clear()
         return self._from(claim, judgement, depth)
 
     def _from(self, claim: Claim, judgement: Judgement, depth: int) -> list[TriedFix] | None:
@@ -90,19 +93,30 @@ class _Search:
         if depth == 0:
             self.is_cut = True
             return None
-        for fix in remedies(claim, standing[0]):
-            changed = patched(claim, fix)
-            if changed is None or self.spent >= MAX_JUDGEMENTS:
-                continue
-            rest = self._from(changed, self._judgement(changed), depth - 1)
-            if rest is not None:
-                return [_tried(standing[0], fix), *rest]
+        for finding in standing:
+            for fix in remedies(claim, finding):
+                changed = patched(claim, fix)
+                if changed is None or self._is_known(changed, depth - 1):
+                    continue
+                found = self._judgement(changed)
+                rest = None if found is None else self._from(changed, found, depth - 1)
+                if rest is not None:
+                    return [_tried(finding, fix), *rest]
         return None
 
-    def _judgement(self, claim: Claim) -> Judgement:
+    def _is_known(self, claim: Claim, depth: int) -> bool:
+        """Whether the claim was looked at with as many changes left."""
+        key = encode_json(claim)
+        if self._seen.get(key, -1) >= depth:
+            return True
+        self._seen[key] = depth
+        return False
+
+    def _judgement(self, claim: Claim) -> Judgement | None:
+        """The claim, judged; None when that takes more work than is allowed."""
         key = encode_json(claim)
         known = self._judged.get(key)
-        if known is None:
+        if known is None and self.spent < MAX_JUDGEMENTS:
             self.spent += 1
             known = self._judged[key] = self._judge(claim)
         return known

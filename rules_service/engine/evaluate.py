@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from rules_service.engine.compile import FactReader, Program
+from rules_service.engine.crosswalk import CROSSWALK
 from rules_service.engine.decide import Decider, engine_decider
 from rules_service.engine.policy import SWITCHED_OFF, CompiledRule, Panel, Policy, Ruled, RuleIndex, Slice, specs_for
 from rules_service.engine.render import Deadline, build_finding
@@ -38,7 +39,6 @@ from rules_service.rules.selection import Loser
 
 SEMANTICS = 3
 """Raised when a judgement says something it did not say before of the same claim and rules."""
-CROSSWALK = "denial_crosswalk"
 """The reference table of what payers answer, by finding code."""
 MAX_TURNS = 4
 """Days to come on which rules of receipt change, for which a clean claim is judged too."""

@@ -12,6 +12,7 @@ import msgspec
 
 from rules_service.claim.locations import Place, locate
 from rules_service.engine.compile import Program
+from rules_service.engine.crosswalk import from_crosswalk
 from rules_service.engine.policy import CompiledRule
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactValue, shown_value
@@ -65,23 +66,6 @@ def _predicted(prediction: Prediction) -> PredictedDenial:
         claim_status=prediction.claim_status,
         appealable=prediction.appealable,
         patient_billable=bool(prediction.patient_billable),
-    )
-
-
-def from_crosswalk(table: CodeTable, code: str, qualifier: str, day: int) -> Prediction | None:
-    """What the crosswalk says of a finding on a day of receipt: of the subject, else of the code."""
-    entry = (table.on(f"{code}:{qualifier}", day) if qualifier else None) or table.on(code, day)
-    if entry is None:
-        return None
-    outcome, group, carc, rarcs, status, appealable, billable = entry.values
-    return Prediction(
-        outcome=outcome,  # type: ignore[arg-type]
-        group_code=str(group) or None,
-        carc=str(carc) or None,
-        rarcs=tuple(str(rarcs).split()),
-        claim_status=str(status) or None,
-        appealable={"true": True, "false": False}.get(str(appealable)),
-        patient_billable=billable == "true",
     )
 
 

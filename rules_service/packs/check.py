@@ -45,6 +45,8 @@ CODES: dict[str, str] = {
     "PK019": "A finding code is not one of the kind's.",
     "PK021": "Two payers have one name.",
     "PK022": "A source is due to be verified again before it was verified.",
+    "PK023": "A finding that holds a claim predicts no answer of the payer.",
+    "PK024": "A predicted code is not active on the days it is predicted for.",
     "PK020": "A pack that says it states published policy has no verified source.",
 }
 HEADINGS = ("What it finds", "Why the payer denies it", "How to fix it", "When to waive it", "Known gaps")

@@ -18,6 +18,7 @@ from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
 from rules_service.packs.analysis import Remark, analyse
 from rules_service.packs.gate import Trial, run_trial
+from rules_service.packs.predictions import check_predictions
 from rules_service.packs.read import Pack
 from rules_service.packs.workspace import files_sha256, inspect, laid_out, packs_beside, rule_set_id_is_fit, unfit_files
 from rules_service.primitives.errors import InputError, Issue, NotFound, PackFault, Refused
@@ -185,6 +186,8 @@ class Drafts:
             pack, issues = inspect(folder)
             if pack is not None:
                 issues += edited_versions(pack, published)
+                if not any(issue.code in HARD for issue in issues):
+                    issues += check_predictions([pack], self._registry.refresh(actor.tenant_id).editions, now_utc().date())
             sha256 = files_sha256(files)
             remarks = self._remarks(actor, folder, pack, issues)
             if pack is not None and not issues:

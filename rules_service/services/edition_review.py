@@ -7,8 +7,10 @@ from datetime import date, datetime
 import msgspec
 from sqlalchemy import Connection
 
+from rules_service.engine.crosswalk import CROSSWALK
+from rules_service.packs.predictions import REMITTANCE_CODES, crosswalk_faults
 from rules_service.primitives.canonical import content_hash, sha256_hex
-from rules_service.primitives.errors import InputError, ReferenceFault, Refused
+from rules_service.primitives.errors import InputError, Issue, ReferenceFault, Refused
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.comparison import EditionDifference, census_issues, compare_editions
 from rules_service.reference.lookups import Reader
@@ -46,6 +48,9 @@ class EditionReview:
                 same = [one for one in known if one.edition == upload.label]
                 is_known = bool(same) and (same[-1].sha256, same[-1].coverage) == (sha256, upload.coverage)
                 before = blobs.blob(connection, actor.tenant_id, known[-1].sha256) if known and not is_known else None
+                faults = self._faults(connection, actor.tenant_id, upload)
+            if faults:
+                raise ReferenceFault("Predicted codes are not active: nothing was stored", faults)
             if before is None:
                 return load_parsed(self._database, actor.tenant_id, upload, actor.name, accept_census)
             difference = compare_editions(_reader(before), _reader(upload.parsed.blob))
@@ -60,6 +65,13 @@ class EditionReview:
             return []
         epoch = catalog.current_epoch(connection, tenant_id)
         return sorted((one for one in catalog.editions(connection, tenant_id, epoch) if one.name == name), key=lambda one: one.epoch)
+
+    def _faults(self, connection: Connection, tenant_id: str, upload: Upload) -> list[Issue]:
+        """Codes the crosswalk predicts outside the days on which they are active, as far as their table is loaded."""
+        codes = self._known(connection, tenant_id, REMITTANCE_CODES) if upload.name == CROSSWALK else []
+        if not codes:
+            return []
+        return list(crosswalk_faults(CodeTable(upload.parsed.blob), CodeTable(blobs.blob(connection, tenant_id, codes[-1].sha256))))
 
     def _propose(
         self, connection: Connection, actor: Actor, target: str, upload: Upload, difference: EditionDifference, base: int, is_odd: bool

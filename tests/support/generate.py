@@ -15,8 +15,9 @@ from rules_service.claim.codec import schema_value
 from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.finding import Finding
 from rules_service.packs.model import CasesFile, PackFile, RuleFile
-from rules_service.packs.read import find_packs, read_pack
-from rules_service.packs.write import kinds_page, rule_page, write_pages
+from rules_service.packs.pages import pages, shipped_crosswalk, write_pages
+from rules_service.packs.read import Pack, find_packs, read_pack
+from rules_service.reference.code_table import CodeTable
 from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.services.settings import Settings
 
@@ -35,6 +36,12 @@ def _text(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def _shipped() -> tuple[list[Pack], CodeTable]:
+    """The shipped packs and the shipped crosswalk."""
+    packs = ROOT / "payer_rules"
+    return [read_pack(folder) for folder in find_packs(packs)], shipped_crosswalk(packs / "reference_samples")
+
+
 def generated() -> dict[Path, str]:
     """Text of every generated file, by path from the project's root."""
     files = {Path("openapi/openapi.json"): _text(openapi_document(create_app(Settings())))}
@@ -42,11 +49,8 @@ def generated() -> dict[Path, str]:
         files[Path(f"openapi/schemas/{name}.schema.json")] = _text(msgspec.json.schema(structure, schema_hook=schema_value))
     for name, structure in PACK_FILES.items():
         files[Path(f"payer_rules/schema/{name}.schema.json")] = _text(msgspec.json.schema(structure, schema_hook=schema_value))
-    for folder in find_packs(ROOT / "payer_rules"):
-        pack = read_pack(folder)
-        for rule in pack.rules:
-            files[Path(f"docs/rules/{rule.file.id}.md")] = rule_page(pack, rule)
-    files[Path("docs/rule-kinds.md")] = kinds_page([read_pack(folder) for folder in find_packs(ROOT / "payer_rules")])
+    for name, text in pages(*_shipped()).items():
+        files[Path("docs") / name] = text
     return files
 
 
@@ -55,7 +59,7 @@ def main() -> None:
     for path, text in generated().items():
         (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / path).write_text(text)
-    write_pages([read_pack(folder) for folder in find_packs(ROOT / "payer_rules")], ROOT / "docs/rules")
+    write_pages(*_shipped(), ROOT / "docs")
 
 
 if __name__ == "__main__":

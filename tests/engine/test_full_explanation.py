@@ -1,0 +1,123 @@
+"""Fixes that were tried and the smallest clean change, on every claim of the acceptance list and over HTTP."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from rules_service.claim.claim import Claim
+from rules_service.engine.clean_change import MAX_CHANGES, patched, smallest_clean_change, tried_fixes
+from rules_service.engine.remedies import remedies
+from rules_service.findings.evaluation import Judgement
+from rules_service.findings.finding import Fix
+from tests.acceptance.test_rows import ROWS, judged, row_claim
+from tests.support.builders import claim_bytes
+from tests.support.server import Server
+
+NEVER_SAFE = re.compile(
+    r"procedure_code|modifiers|unit_count|unit_basis|diagnos|_date|service_from|service_through|statement_|place_of_service|frequency"
+)
+IDS = [f"{row['id']} {row.get('note', '')}".strip() for row in ROWS]
+JSON = {"Content-Type": "application/json"}
+CLAIMS = [row_claim(row) for row in ROWS]
+
+
+def holds(judgement: Judgement) -> bool:
+    """Whether anything but remarks stands, or something was left unjudged that had to be judged."""
+    return judgement.outcome != "clean" or any(one.severity != "info" and one.suppressed_by is None for one in judgement.findings)
+
+
+def fewest(claim: Claim, depth: int) -> int | None:
+    """The fewest changes by breadth-first search over every remedy of every finding, suppressed ones too."""
+    level = [claim]
+    for count in range(1, depth + 1):
+        level = [
+            changed
+            for one in level
+            for finding in judged(one).findings
+            for fix in remedies(one, finding)
+            if (changed := patched(one, fix)) is not None
+        ]
+        if any(not holds(judged(one)) for one in level):
+            return count
+    return None
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=IDS)
+def test_a_fix_is_offered_only_when_its_finding_goes_and_none_comes(claim: Claim) -> None:
+    judgement = judged(claim)
+    before = {finding.finding_key: finding.finding_id for finding in judgement.findings}
+    for fix in tried_fixes(claim, judgement, judged):
+        changed = patched(claim, Fix(label=fix.label, class_=fix.class_, patch=fix.patch))
+        assert changed is not None
+        after = {finding.finding_key for finding in judged(changed).findings}
+        assert after < set(before)
+        assert fix.finding_id not in {before[key] for key in after}
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=IDS)
+def test_the_smallest_clean_change_is_clean_and_nothing_smaller_is(claim: Claim) -> None:
+    judgement = judged(claim)
+    found = smallest_clean_change(claim, judgement, judged)
+    if not holds(judgement):
+        assert found is not None
+        assert found.changes == ()
+        return
+    assert fewest(claim, 2) == (len(found.changes) if found is not None and len(found.changes) <= 2 else None)
+    if found is not None:
+        assert 1 <= len(found.changes) <= MAX_CHANGES
+        for change in found.changes:
+            after = patched(claim, Fix(label=change.label, class_=change.class_, patch=change.patch))
+            assert after is not None
+            claim = after
+        assert not holds(judged(claim))
+
+
+def test_nothing_that_changes_a_code_modifier_unit_diagnosis_or_date_is_safe_to_apply_unseen() -> None:
+    kinds = set()
+    for claim in CLAIMS:
+        for finding in judged(claim).findings:
+            for fix in (*finding.fixes, *remedies(claim, finding)):
+                for operation in fix.patch or ():
+                    kinds.add(fix.class_)
+                    if fix.class_ == "auto_safe":
+                        assert not NEVER_SAFE.search(operation.path), (finding.code, operation.path)
+                        assert operation.transformation is not None, "only a form of writing changes, never a value"
+    assert kinds >= {"auto_safe", "data_entry", "needs_documentation"}
+
+
+def test_five_changes_at_most_are_sought_and_the_work_is_bounded() -> None:
+    (claim,) = [one for row, one in zip(ROWS, CLAIMS, strict=True) if row["id"] == "DX-08"][:1]
+    judgement = judged(claim)
+    calls = 0
+
+    def never_clean(_: Claim) -> Judgement:
+        nonlocal calls
+        calls += 1
+        return judgement
+
+    assert smallest_clean_change(claim, judgement, never_clean) is None
+    assert calls <= 300
+
+
+def test_the_full_explanation_comes_with_the_answer_and_is_not_stored(server: Server) -> None:
+    client = server.client()
+    body = claim_bytes(total_charge_amount="1.00")
+    plain = client.post("/v1/claims/validate", content=body, headers=JSON)
+    answer = client.post("/v1/claims/validate", params={"explain": "full"}, content=body, headers=JSON)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    (finding,) = [one for one in told["findings"] if one["code"] == "bal.line_sum"]
+    tried = [one for one in told["explanation"]["tried_fixes"] if one["finding_id"] == finding["finding_id"]]
+    assert [one["patch"][0]["path"] for one in tried] == ["/total_charge_amount"]
+    assert len(told["explanation"]["smallest_clean_change"]["changes"]) == 1
+    assert {rule["rule_id"] for rule in told["explanation"]["rules"]} >= {finding["rule_id"]}
+    stored = client.get(f"/v1/evaluations/{told['evaluation_id']}").json()
+    assert "explanation" not in stored
+    assert [one["code"] for one in stored["findings"]] == [one["code"] for one in plain.json()["findings"]]
+    wrong: httpx.Response = client.post("/v1/claims/validate", params={"explain": "some"}, content=body, headers=JSON)
+    assert wrong.status_code == 400
+    dry = client.post("/v1/claims/validate", params={"explain": "full", "mode": "dry_run"}, content=body, headers=JSON).json()
+    assert dry["explanation"]["smallest_clean_change"] == told["explanation"]["smallest_clean_change"]
