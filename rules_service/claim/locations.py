@@ -73,6 +73,7 @@ _PLACES: dict[str, tuple[str, str | None, str | None, str | None, str | None, st
     "claim.subscriber.member_id": ("/subscriber/member_id", "2010BA/NM109", None, "Coverage.subscriberId", "1a", "FL60"),
     "claim.subscriber.birth_date": ("/subscriber/birth_date", "2010BA/DMG02", None, "Patient.birthDate", "3", "FL10"),
     "claim.patient.birth_date": ("/patient/birth_date", "2010CA/DMG02", None, "Patient.birthDate", "3", "FL10"),
+    "claim.providers.billing.address": ("/providers/billing/address", "2010AA/N3", None, "Claim.provider", "33", "FL1"),
     "claim.providers.billing.npi": ("/providers/billing/npi", "2010AA/NM109", None, "Claim.provider", "33a", "FL56"),
     "claim.providers.rendering.npi": ("/providers/rendering/npi", "2310B/NM109", "2310D/NM109", "Claim.careTeam", "24J", None),
     "claim.providers.referring.npi": ("/providers/referring/npi", "2310A/NM109", "2310F/NM109", "Claim.careTeam", "17b", "FL78"),

@@ -57,14 +57,32 @@ def _units_to_limit(claim: Claim, finding: Finding) -> Iterator[Fix]:
     most = finding.expected.get("units_at_most")
     if isinstance(most, int) and most > 0 and len(finding.line_numbers) == 1:
         for _, path in _lines(claim, finding):
-            yield _fix(
-                "Bill the units the limit allows, if that is what was given", "data_entry", _replace(f"{path}/unit_count", str(most))
-            )
+            change = _replace(f"{path}/unit_count", str(most))
+            yield _fix("Bill the units the limit allows, if the record says so", "needs_documentation", change)
+
+
+def _one_bilateral_line(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    """RT and LT of one code and day on one line with modifier 50 and one unit."""
+    at = [place for place, _ in _lines(claim, finding)]
+    if len(at) != 2:
+        return
+    first, second = (claim.service_lines[place] for place in at)
+    sides = [next((one for one in line.modifiers if one in SIDES), None) for line in (first, second)]
+    if set(sides) == set(SIDES) and (first.procedure_code, first.service_from) == (second.procedure_code, second.service_from):
+        path = f"/service_lines/{at[0]}"
+        yield _fix(
+            "Bill one line with modifier 50 and one unit",
+            "needs_documentation",
+            _replace(f"{path}/modifiers", ["50", *(one for one in first.modifiers if one not in SIDES)]),
+            _replace(f"{path}/unit_count", "1"),
+            _replace(f"{path}/charge_amount", str(Money(first.charge_amount.cents + second.charge_amount.cents))),
+            PatchOperation(op="remove", path=f"/service_lines/{at[1]}"),
+        )
 
 
 def _one_unit(claim: Claim, finding: Finding) -> Iterator[Fix]:
     for _, path in _lines(claim, finding):
-        yield _fix("Bill one unit", "data_entry", _replace(f"{path}/unit_count", "1"))
+        yield _fix("Bill one unit", "needs_documentation", _replace(f"{path}/unit_count", "1"))
 
 
 def _without(*modifiers: str) -> Remedy:
@@ -145,6 +163,7 @@ _REMEDIES: tuple[tuple[frozenset[str], Remedy], ...] = tuple(
             _remove_line,
         ),
         ("ncci.ptp.bypassed ncci.ptp.same_side", _remove_line),
+        ("mue.mai1 mue.mai2 mue.mai3", _one_bilateral_line),
         ("mue.mai1 mue.mai2 mue.mai3 freq.period", _units_to_limit),
         ("bilateral.units", _one_unit),
         ("bilateral.side_modifiers", _without(*SIDES)),

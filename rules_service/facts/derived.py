@@ -10,6 +10,7 @@ from typing import Any
 from rules_service.claim.context import HistoryEntry
 from rules_service.facts.values import FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
+from rules_service.primitives.codes import procedure_form
 from rules_service.primitives.dates import age_in_years
 from rules_service.primitives.unknown import Unknown
 
@@ -123,14 +124,30 @@ def _days_before_stay(line: LineView) -> FactValue:
     return min(found, default=None)
 
 
+HIPPS_LINES = frozenset({"0022", "0023", "0024"})
+"""Revenue codes whose procedure code is a HIPPS rate code and whose charge may be zero (UB-04, FL 42 and 44)."""
+TOTAL_LINE = "0001"
+
+
+def _line_total(view: ClaimView) -> int:
+    """Charges of the lines; the line of a paper form that carries their total is none of them."""
+    return sum(line.line.charge_amount.cents for line in view.lines if line.line.revenue_code != TOTAL_LINE)
+
+
+def _procedure_form(line: LineView) -> FactValue:
+    if line.code is None:
+        return None
+    return "hipps" if line.line.revenue_code in HIPPS_LINES else procedure_form(line.code)
+
+
 DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
     ("claim.line_count", "count", "Number of service lines.", lambda v: len(v.lines)),
-    ("claim.line_charge_total", "money", "Sum of the line charges.", lambda v: sum(line.line.charge_amount.cents for line in v.lines)),
+    ("claim.line_charge_total", "money", "Sum of the line charges, without a total line (revenue code 0001).", _line_total),
     (
         "claim.charge_difference",
         "money",
         "Total charge minus the sum of the line charges (837 balancing).",
-        lambda v: v.claim.total_charge_amount.cents - sum(line.line.charge_amount.cents for line in v.lines),
+        lambda v: v.claim.total_charge_amount.cents - _line_total(v),
     ),
     ("claim.from_date", "day", "Statement-from, else the earliest line date.", lambda v: _day(v.date_from)),
     ("claim.through_date", "day", "Statement-through, else the latest line date.", lambda v: _day(v.date_through)),
@@ -169,6 +186,13 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
         "An authorization number stands on the line or the claim.",
         lambda ln: bool(ln.authorization_number),
     ),
+    (
+        "line.procedure_form",
+        "text",
+        "cpt, cpt_category_ii, cpt_category_iii, cpt_other, hcpcs_level_ii, hipps (by revenue code) or other; absent without a code.",
+        _procedure_form,
+    ),
+    ("line.diagnosis_pointer_count", "count", "Diagnosis pointers of the line.", lambda ln: len(ln.line.diagnosis_pointers)),
     ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
     ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
     (

@@ -72,6 +72,8 @@ ROOTS: tuple[Root, ...] = (
     ),
     Root(("mod.invalid_dos",), ("mod.invalid", "mod.forbidden"), "line"),
     Root(("ncci.ptp.never_together",), ("global.",), "line"),
+    Root(("bilateral.units",), ("mue.",), "line"),
+    Root(("inst.statement_dates",), ("inst.line_outside_statement",), "claim"),
     Root(("bilateral.not_applicable", "bilateral.surgical_center"), ("bilateral.",), "line"),
 )
 """In order: a finding that follows from an earlier root is no root itself."""

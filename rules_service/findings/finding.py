@@ -43,11 +43,11 @@ class PredictedDenial(FindingStruct, frozen=True):
 
 
 class PatchOperation(FindingStruct, frozen=True):
-    """An RFC 6902 operation. A fix to an identifier names the transformation, never the value."""
+    """An RFC 6902 operation. A fix to an identifier names the transformation in the place of `value`, which it leaves out."""
 
     op: Literal["add", "remove", "replace", "move"]
     path: str
-    value: Any = None
+    value: Any = msgspec.UNSET
     transformation: str | None = None
 
 

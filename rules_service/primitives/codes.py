@@ -39,6 +39,20 @@ def mbi_is_valid(member_id: str) -> bool:
 _SHOWABLE_CODE = re.compile(r"(?:(?=[A-Z0-9.]*[0-9])[A-Z0-9.]{1,8}|[A-Z0-9]{2})\Z")
 
 
+_FORMS = (
+    ("cpt", re.compile(r"[0-9]{5}\Z")),
+    ("cpt_category_ii", re.compile(r"[0-9]{4}F\Z")),
+    ("cpt_category_iii", re.compile(r"[0-9]{4}T\Z")),
+    ("cpt_other", re.compile(r"[0-9]{4}[AMU]\Z")),
+    ("hcpcs_level_ii", re.compile(r"[A-Z][0-9]{4}\Z")),
+)
+
+
+def procedure_form(code: str) -> str:
+    """Which code set's form a procedure code has, or `other`; CPT `other` forms are PLA, MAAA and vaccine administration codes."""
+    return next((form for form, pattern in _FORMS if pattern.match(code)), "other")
+
+
 def shown_code(code: str | None) -> str:
     """The code when it is shaped like one, else a stand-in: a name typed into a code field must not reach a message."""
     return code if code and _SHOWABLE_CODE.match(code) else "(not a code)"

@@ -10,6 +10,7 @@ from rules_service.packs.cases import run_cases
 from rules_service.packs.check import check_packs
 from rules_service.packs.gate import run_gate
 from rules_service.packs.read import find_packs, read_pack
+from rules_service.rules.kinds import KINDS
 from rules_service.packs.samples import sample_editions
 from rules_service.services.load_packs import export_pack, load_packs, load_samples
 from rules_service.storage import catalog
@@ -26,8 +27,20 @@ ORACLE = {
 
 
 def test_the_shipped_packs_are_those_the_project_promises() -> None:
-    assert {pack.file.id for pack in PACKS} == {"national_baseline", "medicare_part_b", "example_commercial_ppo", "example_commercial_hmo"}
-    assert {pack.file.evidence for pack in PACKS if "example" in pack.file.id} == {"illustrative"}
+    evidence = {pack.file.id: pack.file.evidence for pack in PACKS}
+    assert evidence == {
+        "national_baseline": "published_policy",
+        "medicare_part_a": "published_policy",
+        "medicare_part_b": "published_policy",
+        "medicaid_sample": "illustrative",
+        "aetna_commercial": "published_policy",
+        "cigna_commercial": "published_policy",
+        "uhc_commercial": "published_policy",
+        "example_commercial_ppo": "illustrative",
+        "example_commercial_hmo": "illustrative",
+    }
+    kinds = {rule.file.kind for pack in PACKS for rule in pack.rules}
+    assert kinds == set(KINDS), "every kind is used by a shipped rule"
 
 
 def test_the_shipped_packs_have_no_fault() -> None:

@@ -33,6 +33,13 @@ pytestmark = needs_public_data
         ("hcpcs_level_ii", "hcpcs/hcpcs_level2_2026JAN.csv", "1990-01-01", 9_006),
         ("icd10cm", "icd10/icd10cm_billable_FY2025_FY2026.csv", "2024-10-01", 148_979),
         ("place_of_service", "codesets/pos_codes_2024.csv", "1990-01-01", 52),
+        ("modifiers", "codesets/modifiers_2024-06.csv", "1990-01-01", 426),
+        ("nucc_taxonomy", "codesets/nucc_taxonomy_240.csv", "1990-01-01", 874),
+        ("revenue_codes", "codesets/tuva_revenue_codes.csv", "1990-01-01", 526),
+        ("physician_fee_schedule", "codesets/mpfs_indicators_2024Q3.csv", "2024-07-01", 16_471),
+        ("diagnosis_age_sex", "icd10/mce_code_edits_v41.1_FY2024.csv", "2023-10-01", 4_927),
+        ("diagnosis_lists", "icd10/mce_code_edits_v41.1_FY2024.csv", "2023-10-01", 422),
+        ("diagnosis_lists", "icd10/POAexemptCodes2020.txt", "2019-10-01", 37_075),
         ("remittance_codes", "codesets/carc_rarc_group_codes_2024-06.csv", "1990-01-01", 1_581),
     ],
 )

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from pyx12.x12file import X12Reader
 
 from rules_service.claim.claim import Claim
@@ -33,6 +34,7 @@ from tests.support.server import PACKS, ROOT, Server, new_key, running
 
 pytestmark = needs_public_data
 SUMMARY = Path(__file__).with_name("samples_summary.json")
+REVIEW = Path(__file__).with_name("samples_review.yaml")
 FROM_2024Q3 = EffectivePeriod(date(2024, 7, 1), date(2026, 12, 31))
 
 
@@ -50,13 +52,26 @@ def load_public_tables(database: Database, folder: Path) -> None:
     _load(database, "ncci_mue_outpatient_hospital", "2024Q3", public("ncci/mue_out_2024Q3.csv"), FROM_2024Q3)
     _load(database, "hcpcs_level_ii", "2026JAN", public("hcpcs/hcpcs_level2_2026JAN.csv"), EffectivePeriod(date(1990, 1, 1)))
     _load(database, "place_of_service", "2024", public("codesets/pos_codes_2024.csv"), EffectivePeriod(date(1990, 1, 1)))
+    for table, name in (
+        ("modifiers", "codesets/modifiers_2024-06.csv"),
+        ("nucc_taxonomy", "codesets/nucc_taxonomy_240.csv"),
+        ("revenue_codes", "codesets/tuva_revenue_codes.csv"),
+        ("physician_fee_schedule", "codesets/mpfs_indicators_2024Q3.csv"),
+        ("diagnosis_age_sex", "icd10/mce_code_edits_v41.1_FY2024.csv"),
+        ("ncci_add_on_codes", "ncci/aoc_2024Q3.csv"),
+    ):
+        _load(database, table, "2024", public(name), EffectivePeriod(date(1990, 1, 1)))
+    lists = [public(f"icd10/{name}") for name in ("mce_code_edits_v41.1_FY2024.csv", "POAexemptCodes2020.txt")]
+    _load(database, "diagnosis_lists", "2024", lists, EffectivePeriod(date(1990, 1, 1)))
+    crosswalk = PACKS / "reference_samples/denial_crosswalk.csv"
+    _load(database, "denial_crosswalk", "shipped", crosswalk, EffectivePeriod(date(1990, 1, 1)))
     since_2015 = EffectivePeriod(date(2015, 10, 1), date(2026, 12, 31))
     for table in ICD10_TABLES:
         load_parsed(database, "default", icd10_upload(table, "2026-04", since_2015), "tests", accept_census=True)
 
 
-def _load(database: Database, table: str, label: str, path: Path, coverage: EffectivePeriod) -> None:
-    files = [SourceFile(path.name, path.read_bytes())]
+def _load(database: Database, table: str, label: str, path: Path | list[Path], coverage: EffectivePeriod) -> None:
+    files = [SourceFile(one.name, one.read_bytes()) for one in (path if isinstance(path, list) else [path])]
     upload = Upload(table, label, coverage, parse_table(table, files, coverage), files)
     load_parsed(database, "default", upload, "tests", accept_census=True)
 
@@ -111,6 +126,16 @@ def test_every_sample_has_the_outcome_that_is_checked_in(public_server: Server) 
     if os.environ.get("WRITE_SUMMARY"):
         SUMMARY.write_text(json.dumps(found, indent=1) + "\n")
     assert found == json.loads(SUMMARY.read_text())
+
+
+def test_every_finding_on_a_sample_was_looked_at_and_is_explained_in_one_line() -> None:
+    checked, review = json.loads(SUMMARY.read_text()), yaml.safe_load(REVIEW.read_text())
+    found = {
+        name: {code for told in outcomes for code in told.partition(": ")[2].partition(";")[0].split(", ") if told.startswith("findings")}
+        for name, outcomes in checked.items()
+    }
+    assert {name: set(lines) for name, lines in review.items()} == {name: codes for name, codes in found.items() if codes}
+    assert all(line.endswith(".") and len(line) < 140 for lines in review.values() for line in lines.values())
 
 
 def test_4010_files_are_refused_as_such_and_icd_9_codes_are_never_called_clean(public_server: Server) -> None:

@@ -67,7 +67,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
                 severity="deny_soft",
                 when={"all": [{"fact": "addon.question", "is": "modifier"}, {"fact": "addon.modifier", "present": "true"}]},
                 message="Line {line_number} {code} is an add-on code; modifier {modifier} does not belong on it.",
-                fixes=(fix("Remove the modifier"),),
+                fixes=(fix("Remove the modifier", "needs_documentation"),),
                 next_action="correct_claim",
             ),
             Branch(

@@ -166,17 +166,25 @@ def _prior_state(view: ClaimView) -> str | Unknown:
 
 
 def _missing(view: ClaimView) -> tuple[str, ...] | Unknown:
-    """Numbers of lines of the claim being replaced whose code and day this one does not repeat."""
+    """Numbers of lines of the claim being replaced that this one does not repeat. A line of their day that was not there before is the
+    corrected form of one of them: a replacement is how a code is corrected."""
     history = view.claim.context.history if view.claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
     number = view.claim.payer_claim_control_number
     mine = [(line.code, line.date_from) for line in view.lines]
-    found = []
+    left = []
     for place, entry in enumerate(one for one in history if number and one.payer_claim_control_number == number):
         key = (entry.line.procedure_code, entry.line.service_from)
         if key in mine:
             mine.remove(key)
+        else:
+            left.append((place, entry))
+    found = []
+    for place, entry in left:
+        corrected = next((one for one in mine if one[1] == entry.line.service_from), None)
+        if corrected is not None:
+            mine.remove(corrected)
         else:
             found.append(str(entry.line.line_number or place + 1))
     return tuple(found)

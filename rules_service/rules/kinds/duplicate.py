@@ -61,7 +61,13 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
                 category="duplicate",
                 when={"fact": "duplicate.in_history", "is": "exact"},
                 message=line + "an earlier claim has the same service, day, practitioner, units and charge.",
-                fixes=(fix("Do not send it again; to correct the earlier claim, replace it (frequency 7)", "not_fixable"), distinct),
+                fixes=(
+                    fix(
+                        "Do not send it again; to correct the earlier claim, use what the payer takes for that: a replacement, or a reopening",
+                        "not_fixable",
+                    ),
+                    distinct,
+                ),
                 owner_role="biller",
                 next_action="correct_claim",
                 override_reasons=("distinct_service_documented",),
@@ -74,7 +80,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
                 category="duplicate",
                 when={"fact": "duplicate.in_claim", "is": "exact"},
                 message=line + "line {other} has the same service, day, practitioner, units and charge.",
-                fixes=(fix("Remove the line, or bill its units on one line"), distinct),
+                fixes=(fix("Remove the line, or bill its units on one line", "needs_documentation"), distinct),
                 owner_role="biller",
                 next_action="correct_claim",
                 override_reasons=("distinct_service_documented",),

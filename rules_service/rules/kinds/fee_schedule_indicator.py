@@ -6,7 +6,8 @@ statute, 2 is paid, 9 does not apply; co-surgeon and team 0 not paid, 1 with doc
 professional and a technical component; 0, 2, 4, 5, 7 and 8 take no 26, and only 1 takes TC. Status B is bundled, N not covered, I not
 valid for Medicare, X excluded by statute, P bundled or excluded, M and R are reported or restricted.
 
-`checks` says which questions a payer asks. An ambulatory surgical center (`surgical_center_places`) bills RT and LT on two lines, never 50.
+`checks` says which questions a payer asks. An ambulatory surgical center (the billing provider's taxonomy in `surgical_center_taxonomies`,
+the place in `surgical_center_places`) bills RT and LT on two lines, never 50; the surgeon who operates there does use 50.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class FeeScheduleParameters(Parameters, frozen=True):
     checks: tuple[Check, ...]
     facility_places: tuple[str, ...] = ("19", "21", "22", "23", "24", "26", "31", "34", "51", "52", "53", "56", "61")
     surgical_center_places: tuple[str, ...] = ("24",)
+    surgical_center_taxonomies: tuple[str, ...] = ("261QA1903X",)
     statuses: tuple[str, ...] = ("B", "I", "N", "P", "X")
 
 
@@ -61,7 +63,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
         ("fee.units", "quantity", "Units of the line."),
         ("fee.has_side", "flag", "The line carries LT or RT besides."),
         ("fee.in_facility", "flag", "The place of service is a facility."),
-        ("fee.in_surgical_center", "flag", "The place of service is an ambulatory surgical center."),
+        ("fee.in_surgical_center", "flag", "An ambulatory surgical center bills, for a service there."),
     )
 
     def table_names(self, parameters: FeeScheduleParameters) -> tuple[str, ...]:
@@ -79,7 +81,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
 
         line = "Line {line_number} {code}: "
         document = fix("Attach the record that shows why a second surgeon was needed", "needs_documentation")
-        remove = fix("Remove the modifier, or correct the code")
+        remove = fix("Remove the modifier, or correct the code", "needs_documentation")
         found = {
             "bilateral": (
                 Branch(
@@ -89,7 +91,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     severity="deny_soft",
                     when=asks("bilateral", modifier("50"), {"fact": "fee.in_surgical_center", "is": "true"}),
                     message=line + "a surgical center bills a bilateral procedure on two lines with RT and LT, not with modifier 50.",
-                    fixes=(fix("Bill two lines with RT and LT"),),
+                    fixes=(fix("Bill two lines with RT and LT", "needs_documentation"),),
                 ),
                 Branch(
                     code="bilateral.not_applicable",
@@ -107,7 +109,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     severity="deny_soft",
                     when=asks("bilateral", modifier("50"), {"fact": "fee.has_side", "is": "true"}),
                     message=line + "modifier 50 says both sides; LT or RT beside it contradicts it.",
-                    fixes=(fix("Keep either 50 or the side"),),
+                    fixes=(fix("Keep either 50 or the side", "needs_documentation"),),
                 ),
                 Branch(
                     code="bilateral.units",
@@ -286,7 +288,8 @@ def _candidate(line: LineView, check: str, indicator: str | Unknown, carried: st
         "fee.units": units,
         "fee.has_side": bool(SIDES & set(line.modifiers)),
         "fee.in_facility": line.place_of_service in parameters.facility_places,
-        "fee.in_surgical_center": line.place_of_service in parameters.surgical_center_places,
+        "fee.in_surgical_center": line.place_of_service in parameters.surgical_center_places
+        and line.claim.providers.billing.taxonomy_code in parameters.surgical_center_taxonomies,
     }
     shown = {
         "indicator": indicator if isinstance(indicator, str) else None,

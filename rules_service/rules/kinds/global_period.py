@@ -162,13 +162,11 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if isinstance(subject, Unknown):
                 yield _unjudged(line, subject)
                 continue
-            for operation in self._on_claim(parameters, judged, line):
+            operations = [*self._on_claim(parameters, judged, line), *self._in_history(parameters, judged, line)]
+            for operation in _nearest(line, operations):
                 yield from _meeting(line, subject, operation)
             if isinstance(history, Unknown):
                 yield _unjudged(line, history, subject)
-                continue
-            for operation in self._in_history(parameters, judged, line):
-                yield from _meeting(line, subject, operation)
 
     def _subject(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> str | Unknown | None:
         if line.code is None or line.date_from is None:
@@ -219,6 +217,13 @@ def _phase(line: LineView, operation: _Operation) -> str | None:
     if distance == -1 and operation.days == "090":
         return "before"
     return "after" if 0 < distance <= AFTER[operation.days] else None
+
+
+def _nearest(line: LineView, operations: list[_Operation]) -> list[_Operation]:
+    """Operations of the day and the day after, and of those whose period the line lies in the latest only: one cause, told once."""
+    after = [one for one in operations if _phase(line, one) == "after"]
+    latest = max(after, key=lambda one: (one.day, AFTER[one.days]), default=None)
+    return [one for one in operations if _phase(line, one) in ("same_day", "before") or one is latest]
 
 
 def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Candidate]:
