@@ -10,8 +10,8 @@ from rules_service.packs.cases import run_cases
 from rules_service.packs.check import check_packs
 from rules_service.packs.gate import run_gate
 from rules_service.packs.read import find_packs, read_pack
-from rules_service.rules.kinds import KINDS
 from rules_service.packs.samples import sample_editions
+from rules_service.rules.kinds import KINDS
 from rules_service.services.load_packs import export_pack, load_packs, load_samples
 from rules_service.storage import catalog
 from rules_service.storage.database import Database
