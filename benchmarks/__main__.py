@@ -273,6 +273,15 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
     for name, value in found.items():
         note(f"cost with {name} of the pair table", value, "us")
     note("full pair table / empty", found["100%"] / found["0%"], "x", "the same claim, empty pair table", "<= 1.2")
+    lists: dict[str, Callable[[], object]] = {}
+    for rows in (10, 500, 5_000):
+        plan, editions = fixture.authorizations(rows)
+        known = [one for one in fixture.memory_editions(made) if one.name not in {edition.name for edition in editions}]
+        lists[f"{rows} rows"] = judged([*base, plan], five, EditionCatalog([*known, *editions]))
+    found = _compare(lists)
+    for name, value in found.items():
+        note(f"cost with an authorization list of {name}", value, "us")
+    note("authorization list of 5000 / 10 rows", found["5000 rows"] / found["10 rows"], "x", "the same claim, a short list", "<= 1.2")
     for lines in (1, 5, 20, 50):
         note(f"cost of a claim of {lines} lines", _compare({"x": judged(fifty_rules, fixture.claim_body(lines))})["x"], "us")
 

@@ -14,6 +14,7 @@ from typing import Any
 from rules_service.engine.policy import Publication
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import memory_edition, read_samples
+from rules_service.packs.tables import compile_table
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.scopes import SCOPES
 from rules_service.reference.lookups import Edition
@@ -111,6 +112,17 @@ def shipped() -> list[Publication]:
         for folder in find_packs(ROOT / "payer_rules")
         if folder.name in ("national_baseline", "medicare_part_b")
     ]
+
+
+def authorizations(rows: int) -> tuple[Publication, list[Edition]]:
+    """The illustrative plan, whose authorization list has so many rows, none of them for the codes of `claim_body`."""
+    pack = read_pack(ROOT / "payer_rules" / "example_commercial_ppo")
+    header = "code,effective_from,effective_through,requirement,family\n"
+    text = header + "".join(f"{chr(65 + n // 10_000)}{n % 10_000:04d},2020-01-01,,required,family\n" for n in range(30_000, 30_000 + rows))
+    name = "example_commercial_ppo/authorization_list"
+    blob = compile_table("authorization_list", text, "bench.csv")
+    others = [one for one in pack.editions() if one.name != name]
+    return pack.publication(1), [*others, memory_edition(name, f"{rows}", blob, FOREVER)]
 
 
 def pair_rows(folder: Path) -> bytes | None:
