@@ -56,6 +56,7 @@ def unstacked(text: str) -> str:
         cells = [cell.strip().strip('"') for cell in line.split(",")]
         if cells[0].upper() == "HCPCS" and len(cells) > 10 and at > 0:
             above = [[cell.strip().strip('"') for cell in lines[number].split(",")] for number in range(max(0, at - 3), at)]
+            above = [one for one in above if not one[0]]  # a title stands in the first cell
             joined = [" ".join(one[place] for one in [*above, cells] if place < len(one) and one[place]) for place in range(len(cells))]
             return ",".join(f'"{cell}"' for cell in joined) + "\n" + "".join(lines[at + 1 :])
     return text
