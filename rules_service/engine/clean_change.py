@@ -44,7 +44,7 @@ class CleanChange(FindingStruct, frozen=True):
 
 def tried_fixes(claim: Claim, judgement: Judgement, judge: Judge) -> tuple[TriedFix, ...]:
     """Every remedy of every lead finding that takes its finding away and raises none."""
-    before = {finding.finding_key for finding in judgement.findings}
+    before = judgement.findings
     found = []
     for finding in judgement.findings:
         if finding.suppressed_by is not None:
@@ -53,10 +53,16 @@ def tried_fixes(claim: Claim, judgement: Judgement, judge: Judge) -> tuple[Tried
             changed = patched(claim, fix)
             if changed is None:
                 continue
-            after = {one.finding_key for one in judge(changed).findings}
-            if finding.finding_key not in after and after <= before:
+            after = judge(changed).findings
+            if not any(_is_of(one, finding) for one in after) and all(any(_is_of(one, known) for known in before) for one in after):
                 found.append(_tried(finding, fix))
     return tuple(found)
+
+
+def _is_of(one: Finding, known: Finding) -> bool:
+    """Whether a finding is one that was there before: of the same rule and code, on lines it was on, some of which may be gone."""
+    same = (one.rule_id, one.code) == (known.rule_id, known.code)
+    return one.finding_key == known.finding_key or (same and bool(one.line_numbers) and set(one.line_numbers) <= set(known.line_numbers))
 
 
 def smallest_clean_change(claim: Claim, judgement: Judgement, judge: Judge) -> CleanChange | None:

@@ -13,6 +13,7 @@ from rules_service.engine.remedies import remedies
 from rules_service.findings.evaluation import Judgement
 from rules_service.findings.finding import Fix
 from tests.acceptance.test_rows import ROWS, judged, row_claim
+from tests.support.builders import claim as built
 from tests.support.builders import claim_bytes
 from tests.support.server import Server
 
@@ -48,13 +49,15 @@ def fewest(claim: Claim, depth: int) -> int | None:
 @pytest.mark.parametrize("claim", CLAIMS, ids=IDS)
 def test_a_fix_is_offered_only_when_its_finding_goes_and_none_comes(claim: Claim) -> None:
     judgement = judged(claim)
-    before = {finding.finding_key: finding.finding_id for finding in judgement.findings}
+    before = [(finding.rule_id, finding.code, set(finding.line_numbers)) for finding in judgement.findings]
+    ids = {finding.finding_id: finding for finding in judgement.findings}
     for fix in tried_fixes(claim, judgement, judged):
         changed = patched(claim, Fix(label=fix.label, class_=fix.class_, patch=fix.patch))
         assert changed is not None
-        after = {finding.finding_key for finding in judged(changed).findings}
-        assert after < set(before)
-        assert fix.finding_id not in {before[key] for key in after}
+        mended = ids[fix.finding_id]
+        for finding in judged(changed).findings:
+            assert finding.finding_key != mended.finding_key
+            assert any((finding.rule_id, finding.code) == one[:2] and set(finding.line_numbers) <= one[2] for one in before)
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=IDS)
@@ -121,3 +124,11 @@ def test_the_full_explanation_comes_with_the_answer_and_is_not_stored(server: Se
     assert wrong.status_code == 400
     dry = client.post("/v1/claims/validate", params={"explain": "full", "mode": "dry_run"}, content=body, headers=JSON).json()
     assert dry["explanation"]["smallest_clean_change"] == told["explanation"]["smallest_clean_change"]
+
+
+def test_a_line_may_be_removed_though_another_finding_is_of_all_lines() -> None:
+    lines = [{"procedure_code": code, "service_from": "2026-09-01", "service_through": "2026-09-01"} for code in ("P1001", "P1002")]
+    judgement = judged(built(lines=lines))
+    assert [finding.code for finding in judgement.findings] == ["tf.at_risk", "ncci.ptp"]
+    (fix,) = tried_fixes(built(lines=lines), judgement, judged)
+    assert [operation.path for operation in fix.patch] == ["/service_lines/1", "/total_charge_amount"]
