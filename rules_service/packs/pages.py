@@ -18,6 +18,7 @@ from rules_service.engine.policy import complete_branches
 from rules_service.packs.check import HEADINGS
 from rules_service.packs.read import Pack, RuleFolder
 from rules_service.packs.samples import sample_editions
+from rules_service.primitives.unknown import REASONS
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds import KINDS
 from rules_service.rules.kinds.base import Branch
@@ -246,4 +247,13 @@ def _kinds_page(packs: Sequence[Pack]) -> str:
             if branch.severity is not None
         }
         lines += ["| Finding | Severity | Title |", "|---|---|---|", *(found[code] for code in sorted(found)), ""]
+    lines += [
+        "## Why a rule could not be judged",
+        "",
+        "Every reason of `not_evaluated`; the list is closed.",
+        "",
+        "| Reason | Meaning |",
+        "|---|---|",
+    ]
+    lines += [f"| `{reason}` | {meaning} |" for reason, meaning in sorted(REASONS.items())]
     return "\n".join(lines).rstrip() + "\n"
