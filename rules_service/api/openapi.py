@@ -14,6 +14,7 @@ from rules_service.api.problems import TITLES
 from rules_service.api.requests import BODIES
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import schema_value
+from rules_service.engine.clean_change import CleanChange
 from rules_service.findings.evaluation import Evaluation
 from rules_service.primitives.scopes import SCOPES
 from rules_service.rules.rule import Manifest, RuleVersionContent
@@ -45,7 +46,7 @@ PROBLEM: dict[str, Any] = {
 def core_schemas() -> dict[str, Any]:
     """JSON Schemas of the claim, the evaluation, rule version and manifest, and of the answers built from them."""
     _, components = msgspec.json.schema_components(
-        [Claim, Evaluation, RuleVersionContent, Manifest, *BODIES], schema_hook=schema_value, ref_template=_REF
+        [Claim, Evaluation, CleanChange, RuleVersionContent, Manifest, *BODIES], schema_hook=schema_value, ref_template=_REF
     )
     result = {
         "type": "object",
@@ -67,8 +68,33 @@ def core_schemas() -> dict[str, Any]:
             "parts": {"type": "array", "items": {"type": "object"}},
         },
     }
+    rules = {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"rule_id": {"type": "string"}, "branches": {"type": "array", "items": condition}},
+        },
+    }
+    full = {
+        "type": "object",
+        "description": "With explain=full: each condition of each rule, the fixes that were tried, and the fewest changes after which the claim is clean.",
+        "required": ["rules", "tried_fixes", "smallest_clean_change"],
+        "properties": {
+            "rules": rules,
+            "tried_fixes": {"type": "array", "items": {"$ref": _REF.format(name="TriedFix")}},
+            "smallest_clean_change": {"anyOf": [{"$ref": _REF.format(name="CleanChange")}, {"type": "null"}]},
+        },
+    }
+    evaluation = dict(components)["Evaluation"]
+    explained = {
+        **evaluation,
+        "title": "ExplainedEvaluation",
+        "required": [*evaluation["required"], "explanation"],
+        "properties": {**evaluation["properties"], "explanation": full},
+    }
     return {
         **dict(components),
+        "ExplainedEvaluation": explained,
         "Problem": PROBLEM,
         "ClaimResult": result,
         "ClaimBatch": {
@@ -93,13 +119,7 @@ def core_schemas() -> dict[str, Any]:
             "properties": {
                 "evaluation_id": {"type": "string"},
                 "catalog_epoch": {"type": "integer"},
-                "rules": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "properties": {"rule_id": {"type": "string"}, "branches": {"type": "array", "items": condition}},
-                    },
-                },
+                "rules": rules,
             },
         },
     }
@@ -160,9 +180,11 @@ def raw_body(media: str, scope: str, description: str, parameters: list[dict[str
     return scoped(scope, requestBody=body, parameters=parameters or [])
 
 
-def json_answer(schema: str, description: str, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """A JSON answer by the name of its schema."""
-    return {status: {"description": description, "content": {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}}}
+def json_answer(schema: str, description: str, status: int = 200, or_schema: str | None = None) -> dict[int | str, dict[str, Any]]:
+    """A JSON answer by the name of its schema, or of the other one."""
+    either = [{"$ref": _REF.format(name=name)} for name in (schema, or_schema) if name is not None]
+    told = either[0] if len(either) == 1 else {"anyOf": either}
+    return {status: {"description": description, "content": {"application/json": {"schema": told}}}}
 
 
 def ndjson_answer(description: str) -> dict[int | str, dict[str, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import httpx
+import jsonschema
 import pytest
 
 from rules_service.claim.claim import Claim
@@ -15,7 +17,7 @@ from rules_service.findings.finding import Fix
 from tests.acceptance.test_rows import ROWS, judged, row_claim
 from tests.support.builders import claim as built
 from tests.support.builders import claim_bytes
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 
 NEVER_SAFE = re.compile(
     r"procedure_code|modifiers|unit_count|unit_basis|diagnos|_date|service_from|service_through|statement_|place_of_service|frequency"
@@ -117,6 +119,8 @@ def test_the_full_explanation_comes_with_the_answer_and_is_not_stored(server: Se
     assert [one["patch"][0]["path"] for one in tried] == ["/total_charge_amount"]
     assert len(told["explanation"]["smallest_clean_change"]["changes"]) == 1
     assert {rule["rule_id"] for rule in told["explanation"]["rules"]} >= {finding["rule_id"]}
+    document = json.loads((ROOT / "openapi/openapi.json").read_text())
+    jsonschema.validate(told, {"$ref": "#/components/schemas/ExplainedEvaluation", "components": document["components"]})
     stored = client.get(f"/v1/evaluations/{told['evaluation_id']}").json()
     assert "explanation" not in stored
     assert [one["code"] for one in stored["findings"]] == [one["code"] for one in plain.json()["findings"]]

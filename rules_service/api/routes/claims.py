@@ -30,7 +30,8 @@ MAX_KEY = 255
     operation_id="validateClaim",
     summary="Judge one claim against the payer's published rules",
     response_class=Response,
-    responses=json_answer("Evaluation", "The evaluation, stored before it is sent") | problems(400, 401, 403, 413, 415, 422, 409, 503),
+    responses=json_answer("Evaluation", "The evaluation, stored before it is sent", or_schema="ExplainedEvaluation")
+    | problems(400, 401, 403, 413, 415, 422, 409, 503),
     openapi_extra=json_body(
         "Claim",
         "claims:validate",
