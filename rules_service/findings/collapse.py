@@ -44,7 +44,7 @@ ROOTS: tuple[Root, ...] = (
     Root(("corr.freq_not_allowed", "corr.use_reopening"), ("corr.",), "claim"),
     Root(("cob.primary_count",), ("cob.no_primary_info", "cob.msp_type_missing"), "claim"),
     Root(("fmt.member_id", "fmt.member_id_missing"), ("elig.", "wrong.payer"), "claim"),
-    Root(("date.missing",), ("date.span", "units.span", "tf."), "line"),
+    Root(("date.missing",), ("date.span", "tf."), "line"),
     Root(
         ("dx.invalid_dos", "dx.unspecified_length", "dx.not_icd10cm"),
         (

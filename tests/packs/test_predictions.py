@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rules_service.engine.crosswalk import CROSSWALK, from_crosswalk, rows_by_code
+from rules_service.engine.policy import complete_branches
 from rules_service.packs.pages import shipped_crosswalk
 from rules_service.packs.predictions import REMITTANCE_CODES, check_crosswalk, check_predictions, inactive
 from rules_service.packs.read import find_packs, read_pack
@@ -19,6 +20,8 @@ from rules_service.reference.code_table import CodeTable, Row, write_code_table
 from rules_service.reference.lookups import EditionCatalog
 from rules_service.reference.publishers import parse_table
 from rules_service.reference.source_files import SourceFile
+from rules_service.rules.kinds.age_sex import AgeSexKind, AgeSexParameters
+from rules_service.rules.kinds.diagnosis_coverage import DiagnosisCoverageKind, DiagnosisCoverageParameters
 from rules_service.rules.rule import Prediction
 from tests.support.public_data import public
 from tests.support.server import PACKS
@@ -42,6 +45,24 @@ def test_every_shipped_finding_that_holds_a_claim_predicts_active_codes() -> Non
     packs = [read_pack(folder) for folder in find_packs(PACKS)]
     assert list(check_predictions(packs, catalog(), TODAY)) == []
     assert list(check_crosswalk(catalog(), TODAY)) == []
+
+
+def test_no_row_of_the_crosswalk_is_for_a_finding_nobody_gives() -> None:
+    given = {
+        branch.code
+        for folder in find_packs(PACKS)
+        for _, _, content in read_pack(folder).contents()
+        for branch in complete_branches(content)
+    }
+    for kind, parameters in (
+        (AgeSexKind(), AgeSexParameters(table="t", subject="procedure", checks=("age", "sex"))),
+        *(
+            (DiagnosisCoverageKind(), DiagnosisCoverageParameters(policies="p", diagnoses="d", basis=basis))
+            for basis in ("ncd", "lcd", "policy")
+        ),
+    ):
+        given |= {branch.code for branch in kind.branches(parameters)}
+    assert set(rows_by_code(shipped_crosswalk(SAMPLES))) <= given
 
 
 def test_shipped_predictions_are_active_in_the_published_code_lists() -> None:
