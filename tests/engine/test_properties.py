@@ -114,20 +114,22 @@ def test_a_higher_unit_limit_never_adds_a_finding(limit: int, more: int, mai: in
     assert _units(limit + more, mai, lines) <= _units(limit, mai, lines)
 
 
-def _filing(publication: Publication, days: int, service: date, received: date) -> set[str]:
+def _filing(publication: Publication, days: int, service: date, received: date, **clock_changes: object) -> set[str]:
     """What the illustrative plan's filing rule says with another limit."""
     contents = {}
     for sha256, content in publication.contents.items():
         if content.rule_id == "EX1-TF-001":
-            clocks = [{**clock, "limit": {"value": days, "unit": "calendar_days"}} for clock in content.parameters["clocks"]]
+            limit = {"value": days, "unit": "calendar_days"}
+            clocks = [{**clock, "limit": limit, **clock_changes} for clock in content.parameters["clocks"]]
             contents[sha256] = msgspec.structs.replace(content, parameters={**content.parameters, "clocks": clocks})
         else:
             contents[sha256] = content
     policy = Policy([dataclasses.replace(publication, contents=contents)], "professional", SliceCache())
     line = {"service_from": service.isoformat(), "service_through": service.isoformat()}
     one = claim(lines=[line], received_at=f"{received.isoformat()}T12:00:00-05:00")
-    found = judge(policy, ClaimView(one, "EXAMPLE01"), Lookups(EditionCatalog([])), frozenset(), oracle_decider).judgement.findings
-    return {each.code for each in found if each.code == "tf.expired"}
+    found = judge(policy, ClaimView(one, "EXAMPLE01"), Lookups(EditionCatalog([])), frozenset(), oracle_decider).judgement
+    unjudged = {"unjudged" for each in found.not_evaluated if each.rule_id == "EX1-TF-001"}
+    return {each.code for each in found.findings if each.code == "tf.expired"} | unjudged
 
 
 @settings(max_examples=40, deadline=None)
@@ -138,3 +140,11 @@ def test_a_longer_filing_limit_never_makes_a_claim_late_and_the_last_day_is_in_t
     shorter, longer = _filing(publication, days, service, received), _filing(publication, days + more, service, received)
     assert longer <= shorter
     assert shorter == ({"tf.expired"} if gap > days else set())
+
+
+def test_an_anchor_that_is_not_known_may_give_more_time_where_the_latest_counts() -> None:
+    publication = read_pack(PACKS / "example_commercial_ppo").publication()
+    latest = {"anchors": ["line_from", "primary_adjudication"], "combine": "latest"}
+    service = date(2026, 7, 1)
+    assert _filing(publication, 30, service, service + timedelta(days=31), **latest) == {"unjudged"}
+    assert _filing(publication, 30, service, service + timedelta(days=30), **latest) == set()

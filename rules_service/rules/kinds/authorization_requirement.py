@@ -301,7 +301,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         )
 
     def derive(self, parameters: AuthorizationParameters, judged: Judged) -> Iterator[Candidate]:
-        used: dict[str, int | Unknown] = {}
+        used: dict[int, int | Unknown] = {}
         mine = {line.index for line in judged.lines}
         for line in judged.view.lines:
             if not line.code or line.date_from is None:
@@ -327,7 +327,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         line: LineView,
         table: CodeTable,
         row: Entry,
-        used: dict[str, int | Unknown],
+        used: dict[int, int | Unknown],
     ) -> Candidate:
         requirement = str(row.values[table.column("requirement")])
         number = authorization_number(view, line, table, row)

@@ -172,10 +172,10 @@ def _missing(view: ClaimView) -> tuple[str, ...] | Unknown:
     if history is None:
         return Unknown("history_not_supplied", "context.history")
     number = view.claim.payer_claim_control_number
-    mine = [(line.code, line.date_from) for line in view.lines]
+    mine = [(line.code or line.line.revenue_code, line.line.service_from) for line in view.lines]
     left = []
     for place, entry in enumerate(one for one in history if number and one.payer_claim_control_number == number):
-        key = (entry.line.procedure_code, entry.line.service_from)
+        key = (entry.line.procedure_code or entry.line.revenue_code, entry.line.service_from)
         if key in mine:
             mine.remove(key)
         else:

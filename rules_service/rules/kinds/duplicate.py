@@ -17,7 +17,7 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import history_provider
+from rules_service.rules.kinds.earlier import history_provider, takes_back
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, DISTINCT_SERVICE
 
 DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | {"50", "76", "77", "91"}))
@@ -117,7 +117,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
         return tuple(found)
 
     def derive(self, parameters: DuplicateParameters, judged: Judged) -> Iterator[Candidate]:
-        if judged.view.submission_type == "corrected":
+        if takes_back(judged.view):
             return
         told_apart = frozenset(parameters.distinguishing_modifiers)
         context = judged.view.claim.context
@@ -178,18 +178,22 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
             continue
         if earlier.procedure_code != line.code or earlier.service_from != line.date_from:
             continue
-        if (earlier.service_through or earlier.service_from) != line.date_through or history_provider(
-            "rendering_npi", line, earlier
-        ) is False:
+        is_same_practitioner = history_provider("rendering_npi", line, earlier)
+        if (earlier.service_through or earlier.service_from) != line.date_through or is_same_practitioner is False:
             continue
         if set(line.modifiers) & told_apart != set(earlier.modifiers) & told_apart:
             continue
         if entry.status == "denied":
             found.add("denied")
             continue
-        same = sorted(earlier.modifiers) == sorted(line.modifiers) and all(
-            one in (None, other)
-            for one, other in ((earlier.unit_count, line.line.unit_count), (earlier.charge_amount, line.line.charge_amount))
+        # Who rendered the earlier service may not be said: then it may be another practitioner's.
+        same = (
+            is_same_practitioner is True
+            and sorted(earlier.modifiers) == sorted(line.modifiers)
+            and all(
+                one in (None, other)
+                for one, other in ((earlier.unit_count, line.line.unit_count), (earlier.charge_amount, line.line.charge_amount))
+            )
         )
         found.add("exact" if same else "suspect")
     return next((kind for kind in ("exact", "denied", "suspect") if kind in found), None)

@@ -31,7 +31,7 @@ def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
     history = claim.context.history if claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
-    replaced = claim.payer_claim_control_number if view.submission_type in ("corrected", "void") else None
+    replaced = claim.payer_claim_control_number if takes_back(view) else None
     return tuple(
         entry
         for entry in history
@@ -39,6 +39,19 @@ def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
         and entry.payer_id in (None, claim.payer.payer_id, view.payer_id)
         and (replaced is None or entry.payer_claim_control_number != replaced)
     )
+
+
+def takes_back(view: ClaimView) -> bool:
+    """Whether the claim replaces or voids an earlier one, whatever its submission is called besides (a secondary claim may be corrected)."""
+    return view.claim.claim_frequency_code in ("7", "8") or view.submission_type in ("corrected", "void")
+
+
+def replaced_lines(view: ClaimView) -> tuple[HistoryEntry, ...]:
+    """The lines of the claim this one replaces, as far as history has them."""
+    claim = view.claim
+    number, context = claim.payer_claim_control_number, claim.context
+    history = context.history if context is not None and context.history is not None else ()
+    return tuple(entry for entry in history if number and entry.payer_claim_control_number == number)
 
 
 def history_provider(scope: ProviderScope, line: LineView, earlier: HistoryLine) -> bool | None:

@@ -21,6 +21,9 @@ from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 Check = Literal["coverage", "grace_period", "freshness", "hospice", "skilled_nursing", "home_health", "medicare_advantage"]
+ACTIVE = frozenset({"active", "active coverage", "1", "2", "3", "4", "5"})
+INACTIVE = frozenset({"inactive", "terminated", "cancelled", "canceled", "6", "7", "8"})
+"""Statuses of a span, as words or as X12 271 EB01."""
 HOSPICE_MODIFIERS = frozenset({"GV", "GW"})
 """Attending physician not employed by the hospice; service unrelated to the terminal condition."""
 
@@ -149,9 +152,12 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                     continue
                 if check == "coverage":
                     yield _candidate(line, check, parameters, state=_state(answer, line.date_from))
-                elif check == "hospice" or self._is_consolidated(parameters, judged, line):
+                    continue
+                concerned = True if check == "hospice" else self._is_consolidated(parameters, judged, line)
+                if concerned:
                     spans = getattr(answer, check) if answer is not None else None
-                    yield _candidate(line, check, parameters, inside=_inside(spans, line.date_from, check))
+                    inside = _inside(spans, line.date_from, check)
+                    yield _candidate(line, check, parameters, inside=concerned if isinstance(concerned, Unknown) and inside else inside)
 
     def _of_claim(self, parameters: EligibilityParameters, judged: Judged, check: str, answer: Eligibility | None) -> Candidate:
         view = judged.view
@@ -177,20 +183,25 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
             tell=partial(Telling, params={"days": str(parameters.fresh_days), "line_number": "1"}),
         )
 
-    def _is_consolidated(self, parameters: EligibilityParameters, judged: Judged, line: LineView) -> bool:
+    def _is_consolidated(self, parameters: EligibilityParameters, judged: Judged, line: LineView) -> bool | Unknown:
         if parameters.consolidated_codes is None or line.date_from is None:
             return True
         table = judged.lookups.codes(parameters.consolidated_codes, line.date_from)
-        return isinstance(table, Unknown) or (line.code is not None and table.on(line.code, line.date_from.toordinal()) is not None)
+        return (
+            table if isinstance(table, Unknown) else line.code is not None and table.on(line.code, line.date_from.toordinal()) is not None
+        )
 
 
 def _state(answer: Eligibility | None, day: date) -> str | Unknown:
     """Where the day lies among the spans of coverage. A span whose status is not active is no coverage."""
     if answer is None or answer.spans is None:
         return Unknown("context_not_supplied", "context.eligibility")
-    active = [span for span in answer.spans if (span.status or "active") == "active"]
+    statuses = [(span.status or "active").casefold().strip() for span in answer.spans]
+    active = [span for span, status in zip(answer.spans, statuses, strict=True) if status in ACTIVE]
     if any(_holds(span, day) for span in active):
         return "covered"
+    if any(status not in ACTIVE | INACTIVE and _holds(span, day) for span, status in zip(answer.spans, statuses, strict=True)):
+        return Unknown("context_not_supplied", "context.eligibility.spans.status")
     if not active:
         return "inactive"
     if all(span.from_ is not None and day < span.from_ for span in active):

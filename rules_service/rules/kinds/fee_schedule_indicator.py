@@ -42,7 +42,7 @@ class FeeScheduleParameters(Parameters, frozen=True):
 
     table: str
     checks: tuple[Check, ...]
-    facility_places: tuple[str, ...] = ("19", "21", "22", "23", "24", "26", "31", "34", "51", "52", "53", "56", "61")
+    facility_places: tuple[str, ...] = ("19", "21", "22", "23")
     surgical_center_places: tuple[str, ...] = ("24",)
     surgical_center_taxonomies: tuple[str, ...] = ("261QA1903X",)
     statuses: tuple[str, ...] = ("B", "I", "N", "P", "X")
@@ -182,7 +182,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     when=asks(
                         "components",
                         {"fact": "fee.modifier", "present": "false"},
-                        indicator("1", "3"),
+                        indicator("1"),
                         {"fact": "fee.in_facility", "is": "true"},
                     ),
                     message=line + "in a facility the technical part is the facility's; a physician bills modifier 26.",

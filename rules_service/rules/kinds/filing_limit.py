@@ -220,7 +220,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 days = (line.date_from, line.date_through)
                 deadline = deadlines.get(days)
                 if deadline is None:
-                    deadline = deadlines[days] = self._deadline(parameters, clock, view, line)
+                    deadline = deadlines[days] = self._deadline(parameters, clock, view, line, received)
                 if isinstance(deadline, Unknown):
                     yield self._candidate(parameters, judged, received, deadline, [line], False, True)
                     continue
@@ -233,9 +233,13 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                     parameters, judged, received, min(entry[0] for entry in entries), lines, split, len(lines) < len(view.lines)
                 )
             return
-        yield self._candidate(parameters, judged, received, self._deadline(parameters, clock, view, None), view.lines, False, False)
+        yield self._candidate(
+            parameters, judged, received, self._deadline(parameters, clock, view, None, received), view.lines, False, False
+        )
 
-    def _deadline(self, parameters: FilingLimitParameters, clock: Clock, view: ClaimView, line: LineView | None) -> date | Unknown:
+    def _deadline(
+        self, parameters: FilingLimitParameters, clock: Clock, view: ClaimView, line: LineView | None, received: date
+    ) -> date | Unknown:
         deadlines: list[date] = []
         unknown: Unknown | None = None
         for anchor in clock.anchors:
@@ -247,6 +251,8 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         if not deadlines:
             return unknown or Unknown("service_date_missing", "service_lines.service_from")
         deadline = max(deadlines) if clock.combine == "latest" else min(deadlines)
+        if unknown is not None and clock.combine == "latest" and received > deadline:
+            return unknown  # the anchor that is not known may give more time
         if clock.absolute_cap is not None and view.date_from is not None:
             deadline = min(deadline, _roll(parameters, _after(view.date_from, clock.absolute_cap, parameters)))
         return deadline

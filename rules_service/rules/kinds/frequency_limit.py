@@ -24,7 +24,7 @@ from rules_service.primitives.money import Quantity
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import history_provider, relevant_history
+from rules_service.rules.kinds.earlier import history_provider, relevant_history, same_provider
 
 LIMIT_COLUMNS = ("bucket", "limit", "period", "length", "per")
 PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_months")
@@ -127,7 +127,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     def _candidate(self, parameters: FrequencyParameters, judged: Judged, line: LineView, table: CodeTable, limit: _Limit) -> Candidate:
         day = line.date_from or date.min
         first, following = _span(parameters, limit, day)
-        counted = _counted(judged, line, table, limit, first)
+        counted = _counted(parameters, judged, line, table, limit, first, following)
         facts: dict[str, FactValue] = {"frequency.period": limit.period, "frequency.over": None, "frequency.interval_met": None}
         last: date | None = None
         total = 0
@@ -188,28 +188,46 @@ def _span(parameters: FrequencyParameters, limit: _Limit, day: date) -> tuple[da
     return date.min, None
 
 
-def _counted(judged: Judged, line: LineView, table: CodeTable, limit: _Limit, first: date) -> list[tuple[date, int]] | Unknown:
-    """(day, thousandths of units) of what counts besides this line, from a day on: earlier claims, and the claim's lines before it."""
+def _counted(
+    parameters: FrequencyParameters, judged: Judged, line: LineView, table: CodeTable, limit: _Limit, first: date, following: date | None
+) -> list[tuple[date, int]] | Unknown:
+    """(day, thousandths of units) of what counts besides this line within the period: earlier claims, and the claim's lines before it.
+
+    A service of a later day that was billed already counts too, unless the period looks back from this one.
+    """
     day = line.date_from or date.min
+    exempt = frozenset(parameters.exempt_modifiers)
+    last = day if limit.period in ("rolling", "full_months") else date.max if following is None else following - timedelta(days=1)
     same = [
         (other.date_from, _units(other))
         for other in judged.view.lines
         if other.date_from is not None
         and (other.date_from, other.number) < (day, line.number)
         and other.date_from >= first
+        and not exempt & set(other.modifiers)
+        and (limit.per != "provider" or same_provider("billing_npi_and_specialty", line, other))
         and _in_bucket(table, other.code, other.date_from, limit)
     ]
     history = relevant_history(judged.view)
     if isinstance(history, Unknown):
-        remaining = _remaining(line)
+        remaining = _remaining(line, limit)
         return history if remaining is None else [*same, (first, 1000 * limit.limit - remaining)]
     for entry in history:
         earlier = entry.line
         on = earlier.service_from
-        if on is None or not first <= on <= day or not _in_bucket(table, earlier.procedure_code, on, limit):
+        if (
+            on is None
+            or not first <= on <= last
+            or exempt & set(earlier.modifiers)
+            or not _in_bucket(table, earlier.procedure_code, on, limit)
+        ):
             continue
-        if limit.per == "provider" and not history_provider("billing_npi_and_specialty", line, earlier):
-            continue
+        if limit.per == "provider":
+            is_same = history_provider("billing_npi_and_specialty", line, earlier)
+            if is_same is None:
+                return Unknown("context_not_supplied", "context.history.line.rendering_npi")
+            if not is_same:
+                continue
         same.append((on, earlier.unit_count.thousandths if earlier.unit_count is not None else 1000))
     return same
 
@@ -221,11 +239,17 @@ def _in_bucket(table: CodeTable, code: str | None, day: date, limit: _Limit) -> 
     )
 
 
-def _remaining(line: LineView) -> int | None:
-    """Thousandths of units the payer said were left for the code."""
+def _remaining(line: LineView, limit: _Limit) -> int | None:
+    """Thousandths of units the payer said were left for the code in this period. It says nothing of when the last service was."""
+    if limit.period == "full_months":
+        return None
     context = line.claim.context
     reported = context.eligibility.benefits_remaining if context is not None and context.eligibility is not None else None
-    found = [one.quantity.thousandths for one in reported or () if one.procedure_code == line.code and one.quantity is not None]
+    found = [
+        one.quantity.thousandths
+        for one in reported or ()
+        if one.procedure_code == line.code and one.quantity is not None and one.period in (None, limit.period)
+    ]
     return min(found, default=None)
 
 

@@ -16,8 +16,12 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.dates import add_years
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history
+
+FACE_TO_FACE = frozenset({"evaluation", "new_patient", "procedure"})
+"""Classes of codes for services given face to face."""
 
 
 class NewPatientParameters(Parameters, frozen=True):
@@ -71,8 +75,8 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
             if "new_patient" not in classes:
                 continue
             history = relevant_history(judged.view)
-            seen = None if isinstance(history, Unknown) else self._seen(parameters, line, history)
-            known: FactValue = history if isinstance(history, Unknown) else seen is not None
+            seen, unsure = (None, history) if isinstance(history, Unknown) else self._seen(parameters, line, history, table)
+            known: FactValue = True if seen is not None else unsure if unsure is not None else False
             yield Candidate(
                 lines=(line,),
                 facts={"patient.seen_before": known},
@@ -84,15 +88,25 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
                 ),
             )
 
-    def _seen(self, parameters: NewPatientParameters, line: LineView, history: tuple[HistoryEntry, ...]) -> date | None:
-        """The last day within the years on which the group's specialty saw the patient."""
+    def _seen(
+        self, parameters: NewPatientParameters, line: LineView, history: tuple[HistoryEntry, ...], table: CodeTable
+    ) -> tuple[date | None, Unknown | None]:
+        """The last day within the years on which the group's specialty saw the patient face to face; what is not known of it.
+
+        A code of another class, such as a laboratory test, is no visit; of a code without a class it is not known.
+        """
         day = line.date_from or date.max
-        found = [
-            entry.line.service_from
-            for entry in history
-            if entry.line.service_from is not None
-            and entry.line.procedure_code is not None
-            and entry.line.service_from < day <= add_years(entry.line.service_from, parameters.years)
-            and history_provider(parameters.provider_scope, line, entry.line)
-        ]
-        return max(found, default=None)
+        last: date | None = None
+        unsure: Unknown | None = None
+        for entry in history:
+            on, code = entry.line.service_from, entry.line.procedure_code
+            if on is None or code is None or not on < day <= add_years(on, parameters.years):
+                continue
+            if not history_provider(parameters.provider_scope, line, entry.line):
+                continue
+            classes = {str(row.values[table.column("class")]) for row in table.rows_of(code)}
+            if classes & FACE_TO_FACE:
+                last = max(last or on, on)
+            elif not classes:
+                unsure = Unknown("context_not_supplied", "context.history: whether an earlier service was face to face")
+        return last, unsure

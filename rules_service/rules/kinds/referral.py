@@ -95,8 +95,9 @@ class ReferralKind(RuleKind[ReferralParameters]):
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
-            if parameters.needs_number and self._asks(parameters, judged, line):
-                yield _candidate(line, "referral")
+            asks = self._asks(parameters, judged, line) if parameters.needs_number else False
+            if asks:
+                yield _candidate(line, "referral", asks if isinstance(asks, Unknown) else None)
             if parameters.referring_codes is not None:
                 table = judged.lookups.codes(parameters.referring_codes, line.date_from)
                 if isinstance(table, Unknown):
@@ -104,17 +105,25 @@ class ReferralKind(RuleKind[ReferralParameters]):
                 elif table.on(line.code, line.date_from.toordinal()) is not None:
                     yield _candidate(line, "provider")
 
-    def _asks(self, parameters: ReferralParameters, judged: Judged, line: LineView) -> bool:
-        if parameters.products and line.claim.payer.product not in parameters.products:
+    def _asks(self, parameters: ReferralParameters, judged: Judged, line: LineView) -> bool | Unknown:
+        """Whether the plan wants a referral for the line; unknown when the product or the specialty is not given."""
+        if parameters.products and line.claim.payer.product and line.claim.payer.product not in parameters.products:
             return False
         if line.place_of_service in parameters.exempt_places_of_service or line.line.emergency == "Y":
             return False
         if line.rendering.taxonomy_code in parameters.primary_care_taxonomies:
             return False
+        unknown = None
+        if parameters.products and not line.claim.payer.product:
+            unknown = Unknown("context_not_supplied", "payer.product")
+        elif parameters.primary_care_taxonomies and not line.rendering.taxonomy_code:
+            unknown = Unknown("context_not_supplied", "providers.rendering.taxonomy_code")
         if parameters.exempt_codes is None or line.code is None or line.date_from is None:
-            return True
+            return unknown or True
         table = judged.lookups.codes(parameters.exempt_codes, line.date_from)
-        return isinstance(table, Unknown) or table.on(line.code, line.date_from.toordinal()) is None
+        if isinstance(table, Unknown):
+            return table
+        return False if table.on(line.code, line.date_from.toordinal()) is not None else unknown or True
 
 
 def _candidate(line: LineView, question: str, unknown: Unknown | None = None) -> Candidate:
@@ -129,7 +138,7 @@ def _candidate(line: LineView, question: str, unknown: Unknown | None = None) ->
         place=Place("claim.referral_number") if question == "referral" else Place("claim.providers.referring.npi"),
         facts={
             "referral.question": question,
-            "referral.number_present": bool(line.line.referral_number or line.claim.referral_number),
+            "referral.number_present": bool(line.line.referral_number or line.claim.referral_number) or unknown or False,
             "referral.provider_present": present if unknown is None else unknown,
             "referral.provider_is_organization": any(one.entity_type == "2" for one in named) if unknown is None else unknown,
         },
