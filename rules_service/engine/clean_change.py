@@ -102,25 +102,20 @@ class _Search:
         for finding in standing:
             for fix in remedies(claim, finding):
                 changed = patched(claim, fix)
-                if changed is None or self._is_known(changed, depth - 1):
+                if changed is None:
                     continue
-                found = self._judgement(changed)
+                key = encode_json(changed)
+                if self._seen.get(key, -1) >= depth - 1:
+                    continue  # looked at with as many changes left
+                self._seen[key] = depth - 1
+                found = self._judgement(changed, key)
                 rest = None if found is None else self._from(changed, found, depth - 1)
                 if rest is not None:
                     return [_tried(finding, fix), *rest]
         return None
 
-    def _is_known(self, claim: Claim, depth: int) -> bool:
-        """Whether the claim was looked at with as many changes left."""
-        key = encode_json(claim)
-        if self._seen.get(key, -1) >= depth:
-            return True
-        self._seen[key] = depth
-        return False
-
-    def _judgement(self, claim: Claim) -> Judgement | None:
+    def _judgement(self, claim: Claim, key: bytes) -> Judgement | None:
         """The claim, judged; None when that takes more work than is allowed."""
-        key = encode_json(claim)
         known = self._judged.get(key)
         if known is None and self.spent < MAX_JUDGEMENTS:
             self.spent += 1

@@ -39,7 +39,6 @@ from rules_service.rules.selection import Loser
 
 SEMANTICS = 3
 """Raised when a judgement says something it did not say before of the same claim and rules."""
-"""The reference table of what payers answer, by finding code."""
 MAX_TURNS = 4
 """Days to come on which rules of receipt change, for which a clean claim is judged too."""
 NOON = time(12)

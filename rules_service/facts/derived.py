@@ -42,11 +42,6 @@ def _death(view: ClaimView) -> date | None:
     return (view.claim.patient or view.claim.subscriber).death_date
 
 
-def _bill(view: ClaimView) -> str:
-    institutional = view.claim.institutional
-    return (institutional.type_of_bill or "").lstrip("0") if institutional is not None else ""
-
-
 def _statement(view: ClaimView) -> tuple[date, date] | None:
     institutional = view.claim.institutional
     if institutional is None or institutional.statement_from is None or institutional.statement_through is None:
@@ -217,13 +212,13 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
         "claim.bill_class",
         "text",
         "Facility and class of the type of bill: 11 inpatient, 13 outpatient hospital and so on.",
-        lambda v: _bill(v)[:2] or None,
+        lambda v: v.bill[:2] or None,
     ),
     (
         "claim.bill_frequency",
         "text",
         "Last digit of the type of bill: 1 whole stay, 2 first, 3 continuing, 4 last interim bill.",
-        lambda v: _bill(v)[2:3] or None,
+        lambda v: v.bill[2:3] or None,
     ),
     (
         "claim.statement_length",

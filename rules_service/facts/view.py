@@ -105,6 +105,12 @@ class ClaimView:
         return {diagnosis.sequence: diagnosis.code for diagnosis in self.claim.diagnoses}
 
     @cached_property
+    def bill(self) -> str:
+        """Type of bill without its leading zero: `111`; empty for another claim than an institutional one."""
+        institutional = self.claim.institutional
+        return (institutional.type_of_bill or "").lstrip("0") if institutional is not None else ""
+
+    @cached_property
     def date_from(self) -> date | None:
         """Statement-from of an institutional claim, else the earliest line date."""
         institutional = self.claim.institutional

@@ -98,7 +98,7 @@ def _answer(prediction: Prediction) -> str:
 def _answers(code: str, branch: Branch | None, answers: Answers) -> str:
     if branch is not None and branch.predicts is not None:
         return _answer(branch.predicts)
-    told = {_answer(prediction_of(row)): None for row in answers.get(code, ()) if row.last_day >= date.max.toordinal()}
+    told = {_answer(prediction_of(row)): None for row in answers.get(code, ()) if row.last is None}
     return " or ".join(told) or "none"
 
 
@@ -142,7 +142,7 @@ def _finding_page(code: str, found: Found, rows: list[Entry]) -> str:
 def _predicted(found: Found, rows: list[Entry]) -> list[str]:
     lines = []
     for row in rows:
-        until = "" if row.last_day >= date.max.toordinal() else f" until {date.fromordinal(row.last_day)}"
+        until = "" if row.last is None else f" until {row.last}"
         subject = row.key.partition(":")[2]
         lines.append(
             f"- {f'{subject}: ' if subject else ''}{_answer(prediction_of(row))} (received from {date.fromordinal(row.first_day)}{until})"

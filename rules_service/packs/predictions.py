@@ -56,8 +56,7 @@ def check_crosswalk(editions: EditionCatalog, today: date) -> Iterator[Issue]:
 def crosswalk_faults(crosswalk: CodeTable, known: CodeTable) -> Iterator[Issue]:
     """Rows whose codes are not active on all the row's days."""
     for row in crosswalk:
-        last = None if row.last_day >= date.max.toordinal() else date.fromordinal(row.last_day)
-        for code in inactive(known, prediction_of(row), EffectivePeriod(date.fromordinal(row.first_day), last)):
+        for code in inactive(known, prediction_of(row), EffectivePeriod(date.fromordinal(row.first_day), row.last)):
             yield Issue("PK024", f"{CROSSWALK}:{row.key}", f"{code} is not active on all days of the row.", _MEND)
 
 

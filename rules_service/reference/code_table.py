@@ -56,6 +56,11 @@ class Entry:
     last_day: int
     values: tuple[int | str, ...]
 
+    @property
+    def last(self) -> date | None:
+        """The last day; None when no end is known."""
+        return None if self.last_day >= date.max.toordinal() else date.fromordinal(self.last_day)
+
 
 def write_code_table(rows: Iterable[Row], columns: Sequence[tuple[str, Literal["int", "text"]]]) -> bytes:
     """The byte form; equal rows in any order give equal bytes."""
@@ -149,6 +154,15 @@ class CodeTable:
             found.append(self.entry(index))
             index += 1
         return found
+
+    def rows_on(self, key: str, day: int) -> list[Entry]:
+        """Every row of a key in effect on a day number, in order of their first day."""
+        return [entry for entry in self.rows_of(key) if entry.first_day <= day <= entry.last_day]
+
+    def texts_on(self, key: str, column: str, day: int) -> set[str]:
+        """What the rows of a key in effect on a day number say in a column."""
+        at = self._columns[column]
+        return {str(entry.values[at]) for entry in self.rows_on(key, day)}
 
     def on(self, key: str, day: int) -> Entry | None:
         """The row of a key in effect on a day number; the one that started last when several are."""

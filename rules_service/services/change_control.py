@@ -246,7 +246,7 @@ class ChangeControl:
         """What a change of this rule set, or of a reference table (by `reference:` and its name), needs from now on."""
         now = now_utc()
         with self._database.writing() as connection:
-            if rule_set_id.removeprefix("reference:") not in TABLES:
+            if rule_set_id.removeprefix(change_requests.REFERENCE) not in TABLES:
                 current_draft(connection, actor.tenant_id, rule_set_id)  # NotFound for a rule set that does not exist
             before = change_requests.control(connection, actor.tenant_id, rule_set_id)
             change_requests.set_control(connection, actor.tenant_id, rule_set_id, wanted)

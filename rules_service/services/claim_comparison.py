@@ -19,6 +19,7 @@ from rules_service.primitives.money import Money
 from rules_service.reference.lookups import Lookups
 from rules_service.services.snapshot import Snapshot
 from rules_service.services.validate_claim import disposition
+from rules_service.storage.change_requests import REFERENCE
 
 TRANSITIONS = ("clean_to_finding", "finding_to_clean", "changed", "unchanged")
 SAMPLES = 20
@@ -44,7 +45,7 @@ class Sides:
             # An edition of a reference table may matter to any claim.
             concerned = (
                 concerned
-                or self.rule_set_id.startswith("reference:")
+                or self.rule_set_id.startswith(REFERENCE)
                 or any(one.rule_set_id == self.rule_set_id for one in policy.publications)
             )
             started = time.perf_counter_ns()

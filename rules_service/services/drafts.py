@@ -186,10 +186,12 @@ class Drafts:
             pack, issues = inspect(folder)
             if pack is not None:
                 issues += edited_versions(pack, published)
-                if not any(issue.code in HARD for issue in issues):
-                    issues += check_predictions([pack], self._registry.refresh(actor.tenant_id).editions, now_utc().date())
+            remarks: list[Remark] = []
+            if pack is not None and not any(issue.code in HARD for issue in issues):  # its rules can be compiled
+                editions = self._registry.refresh(actor.tenant_id).editions
+                issues += check_predictions([pack], editions, now_utc().date())
+                remarks = analyse(pack, packs_beside(folder), editions)
             sha256 = files_sha256(files)
-            remarks = self._remarks(actor, folder, pack, issues)
             if pack is not None and not issues:
                 try:
                     trial = self._known_trial(actor, rule_set_id, sha256) or run_trial(folder, self._samples.resolve())
@@ -206,11 +208,6 @@ class Drafts:
             event = actor.event("draft.checked", "rule_set", rule_set_id, content_sha256=sha256, passed=passed, check_run_id=run_id)
             audit_log.append(connection, actor.tenant_id, now, event)
         return CheckReport(run_id, sha256, tuple(issues), trial, pack, tuple(remarks))
-
-    def _remarks(self, actor: Actor, folder: Path, pack: Pack | None, issues: list[Issue]) -> list[Remark]:
-        if pack is None or any(issue.code in HARD for issue in issues):
-            return []  # its rules cannot be compiled
-        return analyse(pack, packs_beside(folder), self._registry.refresh(actor.tenant_id).editions)
 
     def _known_trial(self, actor: Actor, rule_set_id: str, sha256: str) -> Trial | None:
         """The trial of exactly this content under this engine, when there was one: it would come to the same."""

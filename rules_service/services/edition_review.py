@@ -19,13 +19,10 @@ from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.load_reference import LoadedEdition, Upload, load_parsed, sources_of
 from rules_service.storage import audit_log, blobs, catalog, change_requests, edition_proposals
 from rules_service.storage.catalog import EditionRecord
-from rules_service.storage.change_requests import ChangeRequestRecord
+from rules_service.storage.change_requests import REFERENCE, ChangeRequestRecord
 from rules_service.storage.database import Database
 from rules_service.storage.edition_proposals import ProposalRecord
 from rules_service.storage.ids import new_id
-
-PREFIX = "reference:"
-"""Before a table's name: what a change request of its editions goes by in the place of a rule set."""
 
 
 class EditionReview:
@@ -39,7 +36,7 @@ class EditionReview:
 
         ReferenceFault when its census does not fit that of the edition before and nobody accepts it; nothing is stored then.
         """
-        target = f"{PREFIX}{upload.name}"
+        target = f"{REFERENCE}{upload.name}"
         with audited_refusal(self._database, actor, "reference_edition.proposed", "reference_table", upload.name):
             with self._database.reading() as connection:
                 known = self._known(connection, actor.tenant_id, upload.name)

@@ -118,9 +118,10 @@ def _of_editions(editions: Sequence[EditionRecord], rule_set_id: str | None) -> 
     for one in editions:
         last[one.name] = max(last.get(one.name, date.min), one.coverage.last or date.max)
     for name, day in sorted(last.items()):
-        if day < date.max and rule_set_id in (None, f"reference:{name}"):
+        target = f"{change_requests.REFERENCE}{name}"
+        if day < date.max and rule_set_id in (None, target):
             text = f"No edition of {name} answers for days from then on: what needs it is not evaluated until one is loaded."
-            yield Upcoming(day + timedelta(days=1), "edition_ends", f"reference:{name}", None, None, text)
+            yield Upcoming(day + timedelta(days=1), "edition_ends", target, None, None, text)
 
 
 def _of_manifest(record: PublicationRecord) -> Iterator[Upcoming]:

@@ -24,6 +24,8 @@ _review = t.core(g.Review)
 _control = t.core(g.RuleSetControl)
 _outbox = t.core(g.Outbox)
 
+REFERENCE = "reference:"
+"""Before a table's name: what a change request of its editions goes by in the place of a rule set."""
 SECOND_ABOVE_SHARE = Decimal("0.02")
 """Unless a rule set says otherwise."""
 

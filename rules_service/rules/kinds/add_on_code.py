@@ -119,7 +119,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
                 yield _unjudged(judged, table)
                 return
             day = line.date_from.toordinal()
-            rows = [row for row in table.rows_of(line.code) if row.first_day <= day <= row.last_day]
+            rows = table.rows_on(line.code, day)
             if not rows:
                 continue
             yield self._primary(parameters, judged, table, rows, line)

@@ -69,9 +69,8 @@ def _in_span(found: Authorization, line: LineView) -> bool:
 
 def _inpatient(line: LineView) -> bool:
     """Type of bill 11x, or a professional service given to an inpatient (place of service 21, 51, 61)."""
-    institutional = line.claim.institutional
-    if institutional is not None:
-        return (institutional.type_of_bill or "").lstrip("0").startswith("11")
+    if line.claim.institutional is not None:
+        return line.view.bill.startswith("11")
     return line.place_of_service in ("21", "51", "61")
 
 

@@ -14,13 +14,12 @@ from typing import Any, Literal
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.findings.finding import Fix
 from rules_service.primitives.money import Quantity
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.authorization_list import list_row
 from rules_service.rules.kinds.authorization_records import authorization_number, record_facts
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 
 class NumberFormat(Parameters, frozen=True):
@@ -90,13 +89,11 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         requirement = {"fact": "authorization.requirement", "is": "required"}
         needed: list[object] = [requirement, {"fact": "authorization.exemption", "present": "false"}]
         absent = {"fact": "authorization.number_present", "is": "false"}
-        obtain = Fix(
-            label="Obtain the authorization (retroactive where the payer allows it) and send its number in REF*G1",
-            class_="needs_payer_contact",
-            patch=None,
+        obtain = fix(
+            "Obtain the authorization (retroactive where the payer allows it) and send its number in REF*G1", "needs_payer_contact"
         )
-        ask = Fix(label="Ask the payer to extend or correct the authorization", class_="needs_payer_contact", patch=None)
-        check = Fix(label="Check the authorization number against the payer's approval", class_="data_entry", patch=None)
+        ask = fix("Ask the payer to extend or correct the authorization", "needs_payer_contact")
+        check = fix("Check the authorization number against the payer's approval")
         where = "line.prior_authorization_number"
         common: dict[str, Any] = {
             "category": "authorization",
@@ -132,9 +129,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 severity="pend",
                 when={"all": [{"fact": "authorization.requirement", "is": "voluntary"}, absent]},
                 message=line + "no authorization; the payer suspends the claim for prepayment medical review and asks for records.",
-                fixes=(
-                    Fix(label="Obtain the voluntary authorization, or have the records ready", class_="needs_documentation", patch=None),
-                ),
+                fixes=(fix("Obtain the voluntary authorization, or have the records ready", "needs_documentation"),),
                 **common,
             ),
             Branch(
@@ -144,7 +139,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 severity="warn",
                 when={"all": [{"fact": "authorization.requirement", "is": "notification"}, absent]},
                 message=line + "the payer requires notification of this service.",
-                fixes=(Fix(label="Notify the payer and keep the reference", class_="needs_payer_contact", patch=None),),
+                fixes=(fix("Notify the payer and keep the reference", "needs_payer_contact"),),
                 **common,
             ),
             Branch(
@@ -155,7 +150,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 when={"all": [*needed, absent, {"fact": "authorization.referral_given", "is": "true"}]},
                 message=line + "authorization is required; only a referral number (REF*9F) was sent.",
                 fixes=(
-                    Fix(label="If the number is the authorization, move it from REF*9F to REF*G1", class_="data_entry", patch=None),
+                    fix("If the number is the authorization, move it from REF*9F to REF*G1"),
                     obtain,
                 ),
                 **common,
@@ -208,7 +203,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 severity="deny_soft",
                 when={"all": [*needed, {"fact": "authorization.status", "in": ["denied", "cancelled", "voided"]}]},
                 message=line + "the authorization on file was not approved.",
-                fixes=(Fix(label="Appeal the authorization decision or obtain a new one", class_="needs_payer_contact", patch=None),),
+                fixes=(fix("Appeal the authorization decision or obtain a new one", "needs_payer_contact"),),
                 **common,
             ),
             Branch(
@@ -218,7 +213,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 severity="warn",
                 when={"all": [*needed, {"fact": "authorization.status", "not_in": ["approved", "certified", "partially_approved"]}]},
                 message=line + "the authorization on file is not approved yet.",
-                fixes=(Fix(label="Hold the claim until the payer decides", class_="needs_payer_contact", patch=None),),
+                fixes=(fix("Hold the claim until the payer decides", "needs_payer_contact"),),
                 **common,
             ),
             Branch(
@@ -289,13 +284,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 confidence="possible",
                 when=link("verifiable"),
                 message=line + "an authorization number was sent; no authorization record was supplied to check it against.",
-                fixes=(
-                    Fix(
-                        label="Supply the authorization in context.authorizations, or check it with the payer",
-                        class_="data_entry",
-                        patch=None,
-                    ),
-                ),
+                fixes=(fix("Supply the authorization in context.authorizations, or check it with the payer"),),
                 **common,
             ),
         )

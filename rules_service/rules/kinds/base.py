@@ -93,6 +93,11 @@ class Judged:
     lookups: Lookups
     lines: Sequence[LineView]
 
+    @property
+    def has_first_line(self) -> bool:
+        """Whether the claim's first line is among them: what belongs to the claim is asked once, beside it."""
+        return bool(self.lines) and self.lines[0].index == self.view.lines[0].index
+
 
 class Adoption(ClaimStruct, frozen=True):
     """A payer applies an edition, by its label, to claims received from a day on, whatever their dates of service."""

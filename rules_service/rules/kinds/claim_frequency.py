@@ -17,6 +17,7 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.earlier import replaced_lines
 
 
 class ClaimFrequencyParameters(Parameters, frozen=True):
@@ -155,9 +156,7 @@ def _prior_state(view: ClaimView) -> str | Unknown:
     submission = view.claim.submission
     states = [one.status for one in submission.prior if one.status] if submission is not None and submission.prior is not None else []
     if not states:
-        history = view.claim.context.history if view.claim.context is not None else None
-        number = view.claim.payer_claim_control_number
-        states = [one.status for one in history or () if one.status and number and one.payer_claim_control_number == number]
+        states = [one.status for one in replaced_lines(view) if one.status]
     if not states:
         return Unknown("context_not_supplied", "submission.prior")
     if any(state in ("paid", "denied") for state in states):
@@ -168,13 +167,11 @@ def _prior_state(view: ClaimView) -> str | Unknown:
 def _missing(view: ClaimView) -> tuple[str, ...] | Unknown:
     """Numbers of lines of the claim being replaced that this one does not repeat. A line of their day that was not there before is the
     corrected form of one of them: a replacement is how a code is corrected."""
-    history = view.claim.context.history if view.claim.context is not None else None
-    if history is None:
+    if view.claim.context is None or view.claim.context.history is None:
         return Unknown("history_not_supplied", "context.history")
-    number = view.claim.payer_claim_control_number
     mine = [(line.code or line.line.revenue_code, line.line.service_from) for line in view.lines]
     left = []
-    for place, entry in enumerate(one for one in history if number and one.payer_claim_control_number == number):
+    for place, entry in enumerate(replaced_lines(view)):
         key = (entry.line.procedure_code or entry.line.revenue_code, entry.line.service_from)
         if key in mine:
             mine.remove(key)

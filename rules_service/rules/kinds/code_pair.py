@@ -16,7 +16,6 @@ from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
-from rules_service.findings.finding import Fix
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
@@ -31,6 +30,7 @@ from rules_service.rules.kinds.base import (
     RuleKind,
     Telling,
     fact_specs,
+    fix,
     unadopted,
 )
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
@@ -88,11 +88,10 @@ class CodePairKind(RuleKind[CodePairParameters]):
         pair = {"fact": "pair.question", "is": "pair"}
         earlier = {"fact": "pair.question", "is": "history"}
         in_claim = {"fact": "pair.in_history", "is": "false"}
-        remove = Fix(label="Remove the column-two line if it was not a distinct service", class_="needs_documentation", patch=None)
-        append = Fix(
-            label="If the record shows a separate encounter, site, practitioner or service, append XE, XS, XP, XU or 59 and keep the note",
-            class_="needs_documentation",
-            patch=None,
+        remove = fix("Remove the column-two line if it was not a distinct service", "needs_documentation")
+        append = fix(
+            "If the record shows a separate encounter, site, practitioner or service, append XE, XS, XP, XU or 59 and keep the note",
+            "needs_documentation",
         )
         same_side_denied = parameters.same_side == "deny"
         return (
@@ -103,13 +102,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 severity="deny_soft",
                 when={"fact": "pair.question", "is": "modifier"},
                 message="Line {line_number}: modifier {modifier} is not valid on {code}.",
-                fixes=(
-                    Fix(
-                        label="Replace the modifier with one the record supports and the code takes",
-                        class_="needs_documentation",
-                        patch=None,
-                    ),
-                ),
+                fixes=(fix("Replace the modifier with one the record supports and the code takes", "needs_documentation"),),
             ),
             Branch(
                 code="ncci.ptp.never_together",
@@ -119,7 +112,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 when={"all": [{"fact": "pair.question", "in": ["pair", "history"]}, {"fact": "pair.modifier_indicator", "is": "0"}]},
                 next_action="correct_claim",
                 message="Line {line_number} {code} is column two of {where_one} {code_one}; the pair has indicator 0, so no modifier separates it.",
-                fixes=(Fix(label="Remove the column-two line", class_="not_fixable", patch=None),),
+                fixes=(fix("Remove the column-two line", "not_fixable"),),
             ),
             Branch(
                 code="ncci.ptp.prior_column_two",
@@ -133,13 +126,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                     ]
                 },
                 message="Line {line_number} {code} includes {code_two}, which an earlier claim was paid for on that day; the payer may reduce this line.",
-                fixes=(
-                    Fix(
-                        label="If the services were distinct, reopen the earlier claim to add the modifier",
-                        class_="needs_payer_contact",
-                        patch=None,
-                    ),
-                ),
+                fixes=(fix("If the services were distinct, reopen the earlier claim to add the modifier", "needs_payer_contact"),),
             ),
             Branch(
                 code="ncci.ptp.same_side",
@@ -170,7 +157,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 bypassed=True,
                 bypassed_by="by",
                 message="Line {line_number} {code} is separated from {where_one} {code_one} by modifier {modifier}: keep the documentation of a distinct service.",
-                fixes=(Fix(label="Check that the record documents the distinct service", class_="needs_documentation", patch=None),),
+                fixes=(fix("Check that the record documents the distinct service", "needs_documentation"),),
                 override_reasons=("distinct_service_documented",),
             ),
             Branch(

@@ -14,11 +14,10 @@ from typing import Literal
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.findings.finding import Fix, FixClass
 from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 ICD10_FIRST_DAY = date(2015, 10, 1)
 MAX_CANDIDATES = 6
@@ -58,9 +57,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         def is_state(subject: str, *states: str) -> dict[str, object]:
             return {"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": list(states)}]}
 
-        def fix(label: str, kind: FixClass = "data_entry") -> tuple[Fix, ...]:
-            return (Fix(label=label, class_=kind, patch=None),)
-
         every = {
             "diagnosis": (
                 Branch(
@@ -70,7 +66,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("diagnosis", "header"),
                     message="Diagnosis {sequence} {code} is a category; code to the highest specificity.{candidates}",
-                    fixes=fix("Use the code to the highest specificity the record supports"),
+                    fixes=(fix("Use the code to the highest specificity the record supports"),),
                     next_action="correct_claim",
                 ),
                 Branch(
@@ -80,7 +76,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("diagnosis", "not_on_date", "unknown_code"),
                     message="Diagnosis {sequence} {code} is not a valid ICD-10-CM code on {date}.{candidates}",
-                    fixes=fix("Use the code in effect on the date of service"),
+                    fixes=(fix("Use the code in effect on the date of service"),),
                     next_action="correct_claim",
                 ),
                 Branch(
@@ -90,7 +86,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("diagnosis", "bad_shape"),
                     message="Diagnosis {sequence} does not have the form of an ICD-10-CM code, which services from 2015-10-01 on require.",
-                    fixes=fix("Code the diagnosis in ICD-10-CM"),
+                    fixes=(fix("Code the diagnosis in ICD-10-CM"),),
                     next_action="correct_claim",
                 ),
             ),
@@ -102,7 +98,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when={"fact": "code.pointer_exists", "is": "false"},
                     message="Line {line_number}: pointer {pointer} names no diagnosis of the claim.",
-                    fixes=fix("Point to a diagnosis on the claim"),
+                    fixes=(fix("Point to a diagnosis on the claim"),),
                     next_action="correct_claim",
                 ),
             ),
@@ -114,7 +110,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("procedure", "not_on_date", "unknown_code"),
                     message="Line {line_number} {code} is not a valid code on {date}.",
-                    fixes=fix("Use the code in effect on the date of service"),
+                    fixes=(fix("Use the code in effect on the date of service"),),
                     next_action="correct_claim",
                 ),
             ),
@@ -126,7 +122,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("modifier", "not_on_date", "unknown_code"),
                     message="Line {line_number}: modifier {code} is not valid on {date}.",
-                    fixes=fix("Use a modifier in effect on the date of service"),
+                    fixes=(fix("Use a modifier in effect on the date of service"),),
                     next_action="correct_claim",
                 ),
             ),
@@ -138,7 +134,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("revenue", "not_on_date", "unknown_code"),
                     message="Line {line_number}: revenue code {code} is not valid on {date}.",
-                    fixes=fix("Use a revenue code in effect on the date"),
+                    fixes=(fix("Use a revenue code in effect on the date"),),
                     next_action="correct_claim",
                 ),
             ),
@@ -150,7 +146,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     severity="reject",
                     when=is_state("place_of_service", "not_on_date", "unknown_code"),
                     message="Line {line_number}: the place of service code is not valid on {date}.",
-                    fixes=fix("Use a place of service code in effect on the date"),
+                    fixes=(fix("Use a place of service code in effect on the date"),),
                     next_action="correct_claim",
                 ),
             ),
@@ -299,9 +295,7 @@ def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str
 
 def _diagnosis_day(view: ClaimView, line: LineView) -> date | None:
     """Inpatient claims are coded as of the through date (type of bill 11x, 18x, 21x, 41x), everything else as of the service."""
-    institutional = view.claim.institutional
-    bill = (institutional.type_of_bill or "").lstrip("0") if institutional is not None else ""
-    return view.date_through if bill[:2] in ("11", "18", "21", "41") else line.date_from
+    return view.date_through if view.bill[:2] in ("11", "18", "21", "41") else line.date_from
 
 
 def _state(table: CodeTable, code: str, day: date) -> str:

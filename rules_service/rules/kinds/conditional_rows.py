@@ -5,6 +5,7 @@ Columns of conditions, each empty for "any"; lists inside a cell are separated b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
 from rules_service.facts.view import LineView
@@ -41,20 +42,17 @@ def specificity(entry: Entry, table: CodeTable) -> int:
     return sum(bool(cell(entry, table, column)) for column in CONDITION_COLUMNS)
 
 
-def row_for(table: CodeTable, line: LineView) -> Entry | Unknown | None:
-    """The most specific row in effect whose conditions the line meets, of equal ones the latest. Unknown when a row that would win
-    depends on something the claim does not say."""
+def row_for(table: CodeTable, line: LineView, goes_first: Callable[[Entry], bool] = lambda _: False) -> Entry | Unknown | None:
+    """The row in effect whose conditions the line meets: one that goes before the rest, else the most specific, of equal ones the latest.
+    Unknown when a row that would win depends on something the claim does not say."""
     if line.code is None or line.date_from is None:
         return None
-    day = line.date_from.toordinal()
-    best: tuple[tuple[int, int], Entry | Unknown] | None = None
-    for entry in table.rows_of(line.code):
-        if not entry.first_day <= day <= entry.last_day:
-            continue
+    best: tuple[tuple[bool, int, int], Entry | Unknown] | None = None
+    for entry in table.rows_on(line.code, line.date_from.toordinal()):
         held = met(table, entry, line)
         if held is False:
             continue
-        rank = (specificity(entry, table), entry.first_day)
+        rank = (goes_first(entry), specificity(entry, table), entry.first_day)
         if best is None or rank > best[0]:
             best = (rank, held if isinstance(held, Unknown) else entry)
     return best[1] if best is not None else None

@@ -136,7 +136,7 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
                 yield Candidate(lines=(line,), facts=dict.fromkeys(self.specs, why))
                 return
             day = line.date_from.toordinal()
-            rows = [row for row in policies.rows_of(line.code) if row.first_day <= day <= row.last_day]
+            rows = policies.rows_on(line.code, day)
             by_policy: dict[str, list[Entry]] = {}
             for row in rows:
                 by_policy.setdefault(str(row.values[policies.column("policy")]), []).append(row)

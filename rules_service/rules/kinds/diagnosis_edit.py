@@ -92,7 +92,7 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
 
     def derive(self, parameters: DiagnosisEditParameters, judged: Judged) -> Iterator[Candidate]:
         view = judged.view
-        day = view.date_through if _bill(view) in INPATIENT else view.date_from
+        day = view.date_through if view.bill[:2] in INPATIENT else view.date_from
         if day is None or not view.claim.diagnoses:
             return
         found = judged.lookups.codes(parameters.table, day) if parameters.table is not None else None
@@ -146,11 +146,6 @@ def _candidate(view: ClaimView, check: str, position: int, other: int | None, li
     )
 
 
-def _bill(view: ClaimView) -> str:
-    institutional = view.claim.institutional
-    return (institutional.type_of_bill or "").lstrip("0")[:2] if institutional is not None else ""
-
-
 def _first(view: ClaimView) -> tuple[int, Diagnosis] | None:
     """The principal diagnosis, else the one of sequence 1."""
     listed = list(enumerate(view.claim.diagnoses))
@@ -174,8 +169,7 @@ def _manifestations(view: ClaimView, table: CodeTable | None, day: int) -> Itera
 def _in_list(table: CodeTable | None, code: str, day: int, name: str) -> bool:
     if table is None:
         return False
-    rows = table.rows_of(code.replace(".", ""))
-    return any(row.first_day <= day <= row.last_day and row.values[table.column("list")] == name for row in rows)
+    return any(row.values[table.column("list")] == name for row in table.rows_on(code.replace(".", ""), day))
 
 
 def _duplicates(view: ClaimView) -> Iterator[Fault]:
@@ -201,10 +195,7 @@ def _excludes(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fa
     told: set[tuple[int, int]] = set()
     for position, code in listed:
         notes = [
-            str(row.values[table.column("excluded")])
-            for length in range(3, len(code) + 1)
-            for row in table.rows_of(code[:length])
-            if row.first_day <= day <= row.last_day
+            str(row.values[table.column("excluded")]) for length in range(3, len(code) + 1) for row in table.rows_on(code[:length], day)
         ]
         for other, other_code in listed:
             pair = (min(position, other), max(position, other))
@@ -237,7 +228,7 @@ def _sides(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault
 
 
 def _not_present(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
-    if _bill(view) not in POA_BILLS:
+    if view.bill[:2] not in POA_BILLS:
         return
     for position, diagnosis in enumerate(view.claim.diagnoses):
         if diagnosis.type in ("admitting", "reason_for_visit") or diagnosis.present_on_admission in ("Y", "N", "U", "W", "1"):

@@ -144,7 +144,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         answer = context.eligibility if context is not None else None
         for check in dict.fromkeys(parameters.checks):
             if check in ("freshness", "grace_period", "medicare_advantage"):
-                if judged.lines and judged.lines[0].index == view.lines[0].index:  # once a claim
+                if judged.has_first_line:
                     yield self._of_claim(parameters, judged, check, answer)
                 continue
             for line in judged.lines:

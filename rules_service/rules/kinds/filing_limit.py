@@ -16,12 +16,11 @@ from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.findings.finding import Fix
 from rules_service.primitives.dates import add_business_days, add_months, add_years, is_business_day, next_business_day
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 LineAnchor = Literal["line_from", "line_through"]
 Anchor = Literal[
@@ -139,16 +138,8 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             "owner_role": "biller",
             "override_reasons": ("proof_of_timely_filing", "payer_confirmed"),
         }
-        proof = Fix(
-            label="If the payer accepted the claim earlier, send proof of timely filing (its 277CA)",
-            class_="needs_documentation",
-            patch=None,
-        )
-        exception = Fix(
-            label="Cite an exception the payer recognises, with its evidence and the delay reason code",
-            class_="needs_documentation",
-            patch=None,
-        )
+        proof = fix("If the payer accepted the claim earlier, send proof of timely filing (its 277CA)", "needs_documentation")
+        exception = fix("Cite an exception the payer recognises, with its evidence and the delay reason code", "needs_documentation")
         return (
             Branch(
                 code="tf.exception_unproven",
@@ -157,7 +148,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 when={"all": [late, {"fact": "filing.exception", "is": "unproven"}]},
                 next_action="attach_documentation",
                 message="The filing deadline {deadline} has passed; the exception named extends it through {extended} and needs its evidence.",
-                fixes=(Fix(label="Attach the notice that proves the exception", class_="needs_documentation", patch=None),),
+                fixes=(fix("Attach the notice that proves the exception", "needs_documentation"),),
                 **common,
             ),
             Branch(
@@ -176,7 +167,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 next_action="correct_claim",
                 message="Lines {lines}: the filing deadline {deadline} has passed for the first day of service; the later days are still timely.",
                 fixes=(
-                    Fix(label="Split the line: bill the timely days on a line of their own", class_="data_entry", patch=None),
+                    fix("Split the line: bill the timely days on a line of their own"),
                     exception,
                 ),
                 **common,
@@ -191,7 +182,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 fixes=(
                     proof,
                     exception,
-                    Fix(label="Otherwise write off: a participating provider may not bill the patient", class_="not_fixable", patch=None),
+                    fix("Otherwise write off: a participating provider may not bill the patient", "not_fixable"),
                 ),
                 **common,
             ),
@@ -202,7 +193,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 when={"fact": "filing.near", "is": "true"},
                 next_action="file_now",
                 message="The filing deadline is {deadline}, {days} days from receipt{lines_text}.",
-                fixes=(Fix(label="File today", class_="data_entry", patch=None),),
+                fixes=(fix("File today"),),
                 **common,
             ),
         )

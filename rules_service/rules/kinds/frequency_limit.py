@@ -120,9 +120,8 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                 yield Candidate(lines=(line,), facts=dict.fromkeys(self.specs, table))
                 return
             day = line.date_from.toordinal()
-            for entry in table.rows_of(line.code):
-                if entry.first_day <= day <= entry.last_day:
-                    yield self._candidate(parameters, judged, line, table, _limit(table, entry))
+            for entry in table.rows_on(line.code, day):
+                yield self._candidate(parameters, judged, line, table, _limit(table, entry))
 
     def _candidate(self, parameters: FrequencyParameters, judged: Judged, line: LineView, table: CodeTable, limit: _Limit) -> Candidate:
         day = line.date_from or date.min
@@ -233,10 +232,7 @@ def _counted(
 
 
 def _in_bucket(table: CodeTable, code: str | None, day: date, limit: _Limit) -> bool:
-    number = day.toordinal()
-    return code is not None and any(
-        entry.first_day <= number <= entry.last_day and _limit(table, entry).bucket == limit.bucket for entry in table.rows_of(code)
-    )
+    return code is not None and any(_limit(table, entry).bucket == limit.bucket for entry in table.rows_on(code, day.toordinal()))
 
 
 def _remaining(line: LineView, limit: _Limit) -> int | None:

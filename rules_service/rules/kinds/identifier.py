@@ -15,7 +15,7 @@ from rules_service.claim.parties import ClaimProviders, LineProviders, Provider
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Fix, PatchOperation
 from rules_service.primitives.codes import mbi_is_valid, npi_is_valid, without_punctuation
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 
 class MemberIdForm(Parameters, frozen=True):
@@ -91,11 +91,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         npi = provider.npi or ""
         bare = without_punctuation(npi)
         repairable = npi_is_valid(bare)
-        fixes = (
-            (_repair(pointer),)
-            if repairable
-            else (Fix(label="Look the provider up in NPPES and enter the NPI", class_="data_entry", patch=None),)
-        )
+        fixes = (_repair(pointer),) if repairable else (fix("Look the provider up in NPPES and enter the NPI"),)
         return Candidate(
             lines=lines,
             place=place,
@@ -116,9 +112,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
         valid = member_id is not None and _member_id_valid(parameters, member_id)
         repairable = not valid and _member_id_valid(parameters, bare)
         fixes = (
-            (_repair("/subscriber/member_id"),)
-            if repairable
-            else (Fix(label="Check the member id on the card or run an eligibility inquiry", class_="data_entry", patch=None),)
+            (_repair("/subscriber/member_id"),) if repairable else (fix("Check the member id on the card or run an eligibility inquiry"),)
         )
         return Candidate(
             lines=view.lines,

@@ -71,8 +71,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
                 yield Candidate(lines=(line,), facts={"patient.seen_before": table})
                 return
             day = line.date_from.toordinal()
-            classes = {str(row.values[table.column("class")]) for row in table.rows_of(line.code) if row.first_day <= day <= row.last_day}
-            if "new_patient" not in classes:
+            if "new_patient" not in table.texts_on(line.code, "class", day):
                 continue
             history = relevant_history(judged.view)
             seen, unsure = (None, history) if isinstance(history, Unknown) else self._seen(parameters, line, history, table)

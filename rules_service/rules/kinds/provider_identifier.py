@@ -19,7 +19,6 @@ from rules_service.facts.view import LineView
 from rules_service.findings.finding import Fix, PatchOperation
 from rules_service.primitives.codes import without_punctuation
 from rules_service.primitives.unknown import Unknown
-from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 _CLIA = re.compile(r"[0-9]{2}D[0-9]{7}\Z")
@@ -120,10 +119,9 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
 
     def derive(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
         view = judged.view
-        is_first = bool(judged.lines) and judged.lines[0].index == view.lines[0].index  # what belongs to the claim is asked once
-        if parameters.subject == "tax_id" and is_first:
+        if parameters.subject == "tax_id" and judged.has_first_line:
             yield _tax_id(view.lines, view.claim.providers.billing.tax_id)
-        elif parameters.subject == "taxonomy" and is_first:
+        elif parameters.subject == "taxonomy" and judged.has_first_line:
             yield from self._taxonomies(parameters, judged)
         elif parameters.subject in ("clia", "ndc"):
             yield from self._by_code(parameters, judged)
@@ -164,7 +162,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
             if isinstance(table, Unknown):
                 yield _of_line(line, table, None)
                 return
-            classes = _classes(table, line)
+            classes = table.texts_on(line.code, "class", line.date_from.toordinal())
             if parameters.subject == "ndc":
                 state = _ndc_state(line, "ndc" in classes)
                 yield _of_line(line, state, None, _ndc_fixes(line) if state == "repairable" else ())
@@ -177,11 +175,6 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 state = "second_laboratory"
             first_clia = first_clia or (clia if state == "valid" and "90" not in line.modifiers else None)
             yield _of_line(line, state, "QW" in line.modifiers if "clia_waived" in classes else None)
-
-
-def _classes(table: CodeTable, line: LineView) -> set[str]:
-    day = line.date_from.toordinal() if line.date_from is not None else 0
-    return {str(row.values[table.column("class")]) for row in table.rows_of(line.code or "") if row.first_day <= day <= row.last_day}
 
 
 def _of_line(line: LineView, state: FactValue, waived: bool | None, fixes: tuple[Fix, ...] = ()) -> Candidate:

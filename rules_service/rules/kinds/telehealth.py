@@ -142,9 +142,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
                 listed = audio_listed = table
             else:
                 day = line.date_from.toordinal()
-                classes = {
-                    str(row.values[table.column("class")]) for row in table.rows_of(line.code) if row.first_day <= day <= row.last_day
-                }
+                classes = table.texts_on(line.code, "class", day)
                 listed, audio_listed = bool(classes), "audio_only" in classes
             audio = bool(modifiers & AUDIO)
             wanted = parameters.audio_modifiers_any_of if audio else parameters.modifiers_any_of

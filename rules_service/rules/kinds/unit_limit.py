@@ -14,7 +14,6 @@ from typing import Literal
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
-from rules_service.findings.finding import Fix
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.money import Quantity, round_half_up
 from rules_service.primitives.unknown import Unknown
@@ -27,6 +26,7 @@ from rules_service.rules.kinds.base import (
     RuleKind,
     Telling,
     fact_specs,
+    fix,
     unadopted,
 )
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
@@ -80,7 +80,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
 
         exceeds = {"fact": "units.excess", "more_than": "0"}
         exceeds_with_history = {"fact": "units.excess_with_history", "more_than": "0"}
-        correct = Fix(label="Correct the units if they were miscounted", class_="data_entry", patch=None)
+        correct = fix("Correct the units if they were miscounted")
         message = "Line {line_number} {code}: {billed} units a day, the limit is {limit} (MAI {mai}).{hint}"
         return (
             Branch(
@@ -90,7 +90,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 severity="deny_hard",
                 when={"all": [exceeds, {"fact": "units.limit", "is": "0"}]},
                 message="Line {line_number} {code}: the published limit is 0, the code is not separately payable in this setting.",
-                fixes=(Fix(label="Bill the code the payer accepts for this service, or remove the line", class_="data_entry", patch=None),),
+                fixes=(fix("Bill the code the payer accepts for this service, or remove the line"),),
                 next_action="correct_claim",
             ),
             Branch(
@@ -102,10 +102,9 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 message=message,
                 fixes=(
                     correct,
-                    Fix(
-                        label="If the units were separate services, split them over lines with the modifier the record supports",
-                        class_="needs_documentation",
-                        patch=None,
+                    fix(
+                        "If the units were separate services, split them over lines with the modifier the record supports",
+                        "needs_documentation",
                     ),
                 ),
             ),
@@ -126,7 +125,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 severity="deny_soft",
                 when={"all": [exceeds, {"fact": "units.mai", "is": "3"}]},
                 message=message,
-                fixes=(correct, Fix(label="Attach the record that supports the units", class_="needs_documentation", patch=None)),
+                fixes=(correct, fix("Attach the record that supports the units", "needs_documentation")),
                 override_reasons=("units_documented",),
             ),
             Branch(
@@ -145,7 +144,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 severity="deny_soft",
                 when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "3"}]},
                 message=message + " Earlier claims of that day are counted.",
-                fixes=(correct, Fix(label="Attach the record that supports the units", class_="needs_documentation", patch=None)),
+                fixes=(correct, fix("Attach the record that supports the units", "needs_documentation")),
                 override_reasons=("units_documented",),
             ),
         )
