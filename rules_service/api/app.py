@@ -21,6 +21,7 @@ from rules_service.api.routes import (
     drafts,
     emergencies,
     evaluations,
+    fhir,
     history,
     impact,
     jobs,
@@ -37,6 +38,7 @@ from rules_service.services.settings import Settings, load_settings
 SUBJECTS = (
     claims,
     x12,
+    fhir,
     evaluations,
     waivers,
     stored_claims,

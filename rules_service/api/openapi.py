@@ -113,6 +113,12 @@ def core_schemas() -> dict[str, Any]:
             "required": ["evaluations"],
             "properties": {"evaluations": {"type": "array", "items": {"$ref": _REF.format(name="ClaimResult")}}},
         },
+        "FhirResource": {
+            "type": "object",
+            "description": "A FHIR R4 resource (hl7.org/fhir/R4).",
+            "required": ["resourceType"],
+            "properties": {"resourceType": {"type": "string"}},
+        },
         "Explanation": {
             "type": "object",
             "required": ["evaluation_id", "catalog_epoch", "rules"],
@@ -180,6 +186,21 @@ def raw_body(media: str, scope: str, description: str, parameters: list[dict[str
     return scoped(scope, requestBody=body, parameters=parameters or [])
 
 
+def fhir_body(scope: str, accept: str) -> dict[str, Any]:
+    """An operation whose body is a FHIR resource."""
+    resource = {"schema": {"$ref": _REF.format(name="FhirResource")}}
+    content = {"application/fhir+json": resource, "application/json": resource}
+    told = {"name": "Accept", "in": "header", "required": False, "schema": {"type": "string"}, "description": accept}
+    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[told])
+
+
+def fhir_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """A resource, and for each problem an OperationOutcome."""
+    titles = {**dict(reversed(TITLES.values())), 200: "A FHIR R4 resource"}
+    content = {"application/fhir+json": {"schema": {"$ref": _REF.format(name="FhirResource")}}}
+    return {status: {"description": titles[status], "content": content} for status in (200, *statuses)}
+
+
 def json_answer(schema: str, description: str, status: int = 200, or_schema: str | None = None) -> dict[int | str, dict[str, Any]]:
     """A JSON answer by the name of its schema, or of the other one."""
     either = [{"$ref": _REF.format(name=name)} for name in (schema, or_schema) if name is not None]
@@ -207,7 +228,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "fhir", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})

@@ -158,6 +158,7 @@ class EditionAnswer(Answer):
     coverage_from: date
     coverage_through: date | None
     rows: int
+    partial: bool
     sources: list[dict[str, Any]]
     loaded_at: datetime
     loaded_by: str

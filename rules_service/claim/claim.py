@@ -136,7 +136,7 @@ class InstitutionalProcedure(ClaimStruct, frozen=True):
 
 
 class Institutional(ClaimStruct, frozen=True):
-    """What only an institutional claim carries (CLM05, CL1, HI)."""
+    """What only an institutional claim carries (CLM05, CL1, HI). `admission_at` is local time, 2026-11-20T08:00, or the day."""
 
     type_of_bill: str | None = None
     statement_from: date | None = None

@@ -28,6 +28,7 @@ def load(
     coverage_from: Annotated[str, typer.Option(help="First day the edition answers for, YYYY-MM-DD")] = "",
     coverage_through: Annotated[str | None, typer.Option(help="Last day, when it has one")] = None,
     icd10_package: Annotated[bool, typer.Option(help="Take ICD-10-CM from the installed package simple-icd-10-cm")] = False,
+    partial: Annotated[bool, typer.Option(help="The files are an extract: of codes outside them nothing is known")] = False,
     accept_census: Annotated[bool, typer.Option(help="Accept a row count far from the edition before")] = False,
 ) -> None:
     """Load one edition: a table's first is published, a later one awaits review. A bad row is reported with file and line."""
@@ -39,7 +40,7 @@ def load(
             upload = icd10_upload(name, edition, coverage)
         else:
             read = [SourceFile(path.name, path.read_bytes()) for path in files or []]
-            upload = Upload(name, edition, coverage, parse_table(name, read, coverage), read)
+            upload = Upload(name, edition, coverage, parse_table(name, read, coverage, partial), read)
         actor = Actor(settings.tenant_id, f"cli:{getpass.getuser()}", frozenset())
         loaded = EditionReview(database).take(actor, upload, accept_census)
     if isinstance(loaded, ChangeRequestRecord):
@@ -55,5 +56,5 @@ def list_editions() -> None:
     with opened() as (settings, database), database.reading() as connection:
         for one in catalog.editions(connection, settings.tenant_id, catalog.current_epoch(connection, settings.tenant_id)):
             print(
-                f"{one.name:<32} {one.edition:<14} {one.coverage.first} .. {one.coverage.last or ''!s:<12} {one.rows:>9} rows  epoch {one.epoch}"
+                f"{one.name:<32} {one.edition:<14} {one.coverage.first} .. {one.coverage.last or ''!s:<12} {one.rows:>9} rows  epoch {one.epoch}{'  partial' if one.is_partial else ''}"
             )

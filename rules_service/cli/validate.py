@@ -1,4 +1,4 @@
-"""`rules-service validate FILE...`: JSON, NDJSON or 837P files against the published rules, without storing."""
+"""`rules-service validate FILE...`: JSON, NDJSON or 837 files against the published rules, without storing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rules_service.claim.claim import Claim
 from rules_service.cli.common import opened
 from rules_service.formats.native.json_claims import lines_of, read_claims
-from rules_service.formats.x12.claims_837p import read_837p
+from rules_service.formats.x12.claims_837 import read_837
 from rules_service.primitives.errors import RulesServiceError
 from rules_service.rendering.text import error_document, evaluation_text, problem_text
 from rules_service.services.validate_claim import ClaimValidator, open_validator
@@ -26,7 +26,7 @@ def claims_of_file(path: Path) -> list[Claim | RulesServiceError]:
     data = path.read_bytes()
     try:
         if data.lstrip()[:3] == b"ISA" or path.suffix.lower() in (".837", ".edi", ".x12"):
-            return [item.outcome for item in read_837p(data)]
+            return [item.outcome for item in read_837(data)]
         texts = lines_of(data) if path.suffix.lower() in (".ndjson", ".jsonl") else [data]
     except RulesServiceError as error:
         return [error]
@@ -34,7 +34,7 @@ def claims_of_file(path: Path) -> list[Claim | RulesServiceError]:
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="JSON, NDJSON or 837P files")],
+    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="JSON, NDJSON or 837 files")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a claim, a line each")] = False,
 ) -> None:
     """Judge every claim of the files. Exit code 0 when all are clean, 1 when any is not, 2 when any could not be read."""

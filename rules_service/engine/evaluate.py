@@ -37,7 +37,7 @@ from rules_service.rules.matching import explain
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
-SEMANTICS = 3
+SEMANTICS = 4
 """Raised when a judgement says something it did not say before of the same claim and rules."""
 MAX_TURNS = 4
 """Days to come on which rules of receipt change, for which a clean claim is judged too."""
@@ -88,7 +88,7 @@ class _Draft:
     findings: list[Told] = field(default_factory=list)
     preview: list[Told] = field(default_factory=list)
     bypassed: list[Bypassed] = field(default_factory=list)
-    not_evaluated: dict[tuple[str, str, tuple[int, ...]], NotEvaluated] = field(default_factory=dict)
+    not_evaluated: dict[tuple[str, str, str], NotEvaluated] = field(default_factory=dict)
     """By rule, reason and lines: told once, however many branches do not know."""
     incomplete_rules: set[str] = field(default_factory=set)
 
@@ -132,7 +132,7 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
     for loser in gathered.lost():
         if loser.how == SWITCHED_OFF:  # not checked is not passed, also when a person said so
             told = NotEvaluated(rule_id=loser.rule_id, code="", line_numbers=(), reason="rule_switched_off", required=False)
-            draft.not_evaluated[loser.rule_id, "rule_switched_off", ()] = told
+            draft.not_evaluated[loser.rule_id, "rule_switched_off", ""] = told
     concerned = policy.identities(tuple(gathered.indexes))
     count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
     return Answer(
@@ -297,15 +297,18 @@ def _note_unknown(
 ) -> None:
     reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := question.fact(name), Unknown))
     reason, supply = reasons[0]
+    known = draft.not_evaluated.get((content.rule_id, reason, supply))
+    if known is not None:  # told once for all its lines; () is the whole claim
+        numbers = tuple(sorted({*known.line_numbers, *numbers})) if known.line_numbers and numbers else ()
     told = NotEvaluated(
         rule_id=content.rule_id,
-        code=branch.code,
+        code=known.code if known is not None else branch.code,
         line_numbers=numbers,
         reason=reason,
         required=content.required and reason not in OPTIONAL_REASONS,
         supply=supply or None,
     )
-    draft.not_evaluated.setdefault((content.rule_id, reason, numbers), told)
+    draft.not_evaluated[content.rule_id, reason, supply] = told
     draft.incomplete_rules.add(content.rule_id)
 
 

@@ -89,6 +89,12 @@ def _is_po_box(view: ClaimView) -> FactValue:
     return None if not text else bool(_PO_BOX.match(text))
 
 
+def _units_beyond_days(line: LineView) -> FactValue:
+    if line.line.unit_count is None or line.date_from is None or line.date_through is None or line.date_through < line.date_from:
+        return None
+    return line.line.unit_count.thousandths - 1000 * line.days_in_span
+
+
 def _outside_statement(line: LineView) -> FactValue:
     statement = _statement(line.view)
     if statement is None or line.line.service_from is None:
@@ -172,6 +178,12 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
         "count",
         "Days from first to last day of service: 0 for one day, negative when the span runs backwards.",
         lambda ln: None if ln.date_from is None or ln.date_through is None else (ln.date_through - ln.date_from).days,
+    ),
+    (
+        "line.units_beyond_days",
+        "quantity",
+        "Units minus days of the span; absent without units, dates, or when the span runs backwards.",
+        lambda ln: _units_beyond_days(ln),
     ),
     ("line.patient_age_years", "count", "Completed years of age on the first day of service.", _age),
     ("line.patient_age_days", "count", "Days of age on the first day of service.", _age_days),

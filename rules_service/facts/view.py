@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.parties import Provider
 from rules_service.claim.service_lines import ServiceLine
+
+MAX_SPAN_DAYS = 400
+"""Days of one line that are looked at one by one."""
 
 
 class LineView:
@@ -61,6 +64,12 @@ class LineView:
         self.rendering: Provider = rendering or claim.providers.rendering or claim.providers.billing
         self.charge_at_risk = (line.expected_amount or line.charge_amount).cents
         self.facts: dict[str, Any] = {}
+
+    @property
+    def days(self) -> list[date]:
+        """The days of the span, from the first on, at most MAX_SPAN_DAYS; none without a date."""
+        count = min(self.days_in_span, MAX_SPAN_DAYS)
+        return [] if self.date_from is None else [self.date_from + timedelta(days=number) for number in range(count)]
 
     @property
     def authorization_number(self) -> str | None:

@@ -9,10 +9,9 @@ from rules_service.claim.parties import ClaimStruct
 from rules_service.packs.read import read_yaml
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
-from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Edition
-from rules_service.reference.pair_table import PairTable
 from rules_service.reference.publishers import parse_table
+from rules_service.reference.readers import reader_of
 from rules_service.reference.source_files import SourceFile
 
 
@@ -24,6 +23,7 @@ class SampleEdition(ClaimStruct, frozen=True):
     coverage_from: date
     files: tuple[str, ...]
     coverage_through: date | None = None
+    is_partial: bool = False
 
 
 class SamplesFile(ClaimStruct, frozen=True):
@@ -39,7 +39,7 @@ def read_samples(folder: Path) -> list[tuple[SampleEdition, list[SourceFile]]]:
 
 
 def sample_editions(folder: Path) -> list[Edition]:
-    """The sample editions, parsed and ready to look up."""
+    """The sample editions, parsed and ready to look up. They are the whole world of the packs' cases, so none is partial here."""
     found = []
     for one, files in read_samples(folder):
         coverage = EffectivePeriod(one.coverage_from, one.coverage_through)
@@ -50,5 +50,5 @@ def sample_editions(folder: Path) -> list[Edition]:
 
 def memory_edition(name: str, label: str, blob: bytes, coverage: EffectivePeriod, epoch: int = 0) -> Edition:
     """An edition held in memory."""
-    reader = PairTable(blob) if blob.startswith(b"RSPT1") else CodeTable(blob)
+    reader = reader_of(blob)
     return Edition(name, label, sha256_hex(blob), coverage, epoch, lambda: reader)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 REASONS: dict[str, str] = {
     "authorization_not_verifiable": "An authorization number is present, but no authorization record was supplied to check it against.",
+    "code_not_in_partial_edition": "The loaded edition of the reference table is an extract, and the code is not in it.",
     "context_not_supplied": "The rule needs something in `context` that was not supplied.",
     "history_not_supplied": "The rule looks at earlier claims and `context.history` was not supplied.",
     "payer_rules_missing": "No rule set of this payer is published; only the national baseline was judged.",

@@ -17,6 +17,8 @@ from typing import Literal
 import msgspec
 
 MAGIC = b"RSCT1\n"
+PARTIAL_MAGIC = b"RSCP1\n"
+"""Of a table that is an extract of the published one; as long as the other."""
 NO_LAST_DAY = 2**31 - 1
 MAX_RECENT = 4_096
 """Keys whose rows are remembered: claims keep asking for the same few hundred codes."""
@@ -86,8 +88,10 @@ class CodeTable:
 
     def __init__(self, data: memoryview | bytes) -> None:
         view = memoryview(data)
-        if bytes(view[: len(MAGIC)]) != MAGIC:
+        magic = bytes(view[: len(MAGIC)])
+        if magic not in (MAGIC, PARTIAL_MAGIC):
             raise ValueError("not a code table")
+        self.is_partial = magic == PARTIAL_MAGIC
         start = len(MAGIC) + _LENGTH.size
         (length,) = _LENGTH.unpack(view[len(MAGIC) : start])
         header = msgspec.json.decode(view[start : start + length], type=_Header)
@@ -154,6 +158,10 @@ class CodeTable:
             found.append(self.entry(index))
             index += 1
         return found
+
+    def says_nothing_of(self, key: str) -> bool:
+        """Whether the table is an extract that does not hold the key: then no row means not known, instead of not listed."""
+        return self.is_partial and not self.rows_of(key)
 
     def rows_on(self, key: str, day: int) -> list[Entry]:
         """Every row of a key in effect on a day number, in order of their first day."""

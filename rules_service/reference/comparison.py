@@ -14,8 +14,8 @@ import numpy as np
 
 from rules_service.primitives.errors import Issue
 from rules_service.reference.code_table import CodeTable
-from rules_service.reference.lookups import Reader
 from rules_service.reference.pair_table import PairTable
+from rules_service.reference.readers import Reader
 
 TOLERANCE_PERCENT = 20
 """By which the row count may differ, and of the canary codes be gone, before somebody has to look."""

@@ -15,8 +15,8 @@ from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.pair_table import PairTable
+from rules_service.reference.readers import Reader
 
-Reader = CodeTable | PairTable
 NOTHING: frozenset[str] = frozenset()
 MAX_REMEMBERED = 4_096
 """Tables and days whose edition is remembered: claims are about a few weeks."""
@@ -80,6 +80,11 @@ class EditionCatalog:
         return tuple(sorted(self._by_name))
 
 
+def not_in_extract(name: str) -> Unknown:
+    """What an extract says of a code it does not hold."""
+    return Unknown("code_not_in_partial_edition", f"a whole edition of {name}")
+
+
 def _has_ended(later: Edition, edition: Edition, day: date) -> bool:
     """Whether an edition published later took over a part of this one's coverage and ended before the day: what it replaced does not
     come back by itself."""
@@ -112,9 +117,10 @@ class Lookups:
         last = None if isinstance(found, Unknown) else found.coverage.last
         return day if last is None else min(day, last)
 
-    def codes(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> CodeTable | Unknown:
-        """The code table for a day."""
-        return self._read(name, day, unadopted, CodeTable)
+    def codes(self, name: str, day: date, unadopted: frozenset[str] = NOTHING, of: str | None = None) -> CodeTable | Unknown:
+        """The code table for a day; with `of`, Unknown when it is an extract that does not hold that key."""
+        table = self._read(name, day, unadopted, CodeTable)
+        return not_in_extract(name) if of is not None and not isinstance(table, Unknown) and table.says_nothing_of(of) else table
 
     def pairs(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> PairTable | Unknown:
         """The pair table for a day."""

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"RSPT1\n"
+PARTIAL_MAGIC = b"RSPP1\n"
+"""Of a table that is an extract of the published one; as long as the other."""
 NO_LAST_DAY = 2**31 - 1
 _LENGTH = struct.Struct("<I")
 MAX_RECENT = 4_096
@@ -76,8 +78,10 @@ class PairTable:
 
     def __init__(self, data: memoryview | bytes) -> None:
         view = memoryview(data)
-        if bytes(view[: len(MAGIC)]) != MAGIC:
+        magic = bytes(view[: len(MAGIC)])
+        if magic not in (MAGIC, PARTIAL_MAGIC):
             raise ValueError("not a pair table")
+        self.is_partial = magic == PARTIAL_MAGIC
         at = len(MAGIC) + _LENGTH.size
         (length,) = _LENGTH.unpack(view[len(MAGIC) : at])
         header = msgspec.json.decode(view[at : at + length], type=_Header)
@@ -133,6 +137,10 @@ class PairTable:
     def knows(self, code: str) -> bool:
         """True when the code occurs in any pair."""
         return self._index(code) is not None
+
+    def says_nothing_of(self, code: str) -> bool:
+        """Whether the table is an extract that does not hold the code: then no pair means not known, instead of none."""
+        return self.is_partial and not self.knows(code)
 
     def pairs_among(self, codes: Iterable[str]) -> list[PairRow]:
         """Every dated row whose both codes are among these, ordered by codes and dates."""

@@ -17,6 +17,7 @@ from rules_service.reference.policy_files import (
     read_excludes1,
     read_fee_schedule,
 )
+from rules_service.reference.readers import as_partial
 from rules_service.reference.source_files import ParsedTable, Reader, SourceFile
 
 Mode = Literal["cumulative", "periodic"]
@@ -68,8 +69,11 @@ TABLES: dict[str, TableKind] = {
 }
 
 
-def parse_table(name: str, files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTable:
-    """The edition's bytes; ReferenceFault with file and line for every bad row, or when the table is unknown or empty."""
+def parse_table(name: str, files: list[SourceFile], coverage: EffectivePeriod, is_partial: bool = False) -> ParsedTable:
+    """The edition's bytes; ReferenceFault with file and line for every bad row, or when the table is unknown or empty.
+
+    `is_partial` marks an extract of the published table, whose silence about a code means nothing.
+    """
     table = TABLES.get(name)
     if table is None:
         raise ReferenceFault(
@@ -82,7 +86,7 @@ def parse_table(name: str, files: list[SourceFile], coverage: EffectivePeriod) -
             "The edition is empty",
             [Issue("empty", files[0].name if files else name, "No data row was found.", "Load the file as its publisher ships it.")],
         )
-    return parsed
+    return ParsedTable(as_partial(parsed.blob), parsed.rows, is_partial=True) if is_partial else parsed
 
 
 def census_issue(name: str, rows_now: int, rows_before: int | None, tolerance_percent: int = 20) -> Issue | None:

@@ -22,6 +22,7 @@ class ParsedTable:
 
     blob: bytes
     rows: int
+    is_partial: bool = False
 
 
 Reader = Callable[[list[SourceFile], EffectivePeriod], ParsedTable]

@@ -13,8 +13,7 @@ from rules_service.primitives.canonical import content_hash, sha256_hex
 from rules_service.primitives.errors import InputError, Issue, ReferenceFault, Refused
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.comparison import EditionDifference, census_issues, compare_editions
-from rules_service.reference.lookups import Reader
-from rules_service.reference.pair_table import MAGIC, PairTable
+from rules_service.reference.readers import Reader, reader_of
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.load_reference import LoadedEdition, Upload, load_parsed, sources_of
 from rules_service.storage import audit_log, blobs, catalog, change_requests, edition_proposals
@@ -122,6 +121,6 @@ class EditionReview:
 
 def _reader(blob: bytes) -> Reader:
     try:
-        return PairTable(blob) if blob.startswith(MAGIC) else CodeTable(blob)
+        return reader_of(blob)
     except ValueError:
         raise InputError("The edition cannot be read") from None

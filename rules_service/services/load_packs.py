@@ -100,7 +100,7 @@ def load_samples(database: Database, tenant_id: str, folder: Path, who: str, lea
     for one, files in read_samples(folder):
         if one.name not in leave_out:
             coverage = EffectivePeriod(one.coverage_from, one.coverage_through)
-            upload = Upload(one.name, one.edition, coverage, parse_table(one.name, files, coverage), files)
+            upload = Upload(one.name, one.edition, coverage, parse_table(one.name, files, coverage, one.is_partial), files)
             load_parsed(database, tenant_id, upload, who, accept_census=True)
             loaded.append(one.name)
     return loaded

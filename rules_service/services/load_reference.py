@@ -97,8 +97,9 @@ def load_parsed(database: Database, tenant_id: str, upload: Upload, who: str, ac
 
 
 def sources_of(upload: Upload) -> list[dict[str, Any]]:
-    """The files an edition came from, by name, hash and size."""
-    return [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data)} for file in upload.files]
+    """The files an edition came from, by name, hash and size; `partial` when they are an extract of the published table."""
+    extract = {"partial": True} if upload.parsed.is_partial else {}
+    return [{"name": file.name, "sha256": sha256_hex(file.data), "bytes": len(file.data), **extract} for file in upload.files]
 
 
 def coverage_of(first: str, last: str | None) -> EffectivePeriod:

@@ -12,11 +12,12 @@ from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.findings.waivers import WaiverBook
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.lookups import Edition, EditionCatalog
+from rules_service.reference.readers import Reader
 from rules_service.rules.selection import ScopeKey, scope_matches
 from rules_service.storage import blobs, catalog, waivers
 from rules_service.storage.catalog import EditionRecord, PayerRecord
 from rules_service.storage.database import Database
-from rules_service.storage.editions import EditionFiles, Reader
+from rules_service.storage.editions import EditionFiles
 
 MAX_POLICIES = 512
 

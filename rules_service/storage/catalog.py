@@ -54,6 +54,11 @@ class EditionRecord:
     loaded_at: datetime
     loaded_by: str
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether its files are an extract of the published table."""
+        return any(source.get("partial") for source in self.sources)
+
 
 @dataclass(frozen=True, slots=True)
 class PublicationRecord:

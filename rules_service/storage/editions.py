@@ -9,15 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rules_service.primitives.canonical import sha256_hex
-from rules_service.reference.code_table import CodeTable
-from rules_service.reference.pair_table import PairTable
-
-Reader = CodeTable | PairTable
-
-
-def reader_of(data: memoryview | bytes) -> Reader:
-    """The reader for a table's bytes."""
-    return PairTable(data) if bytes(data[:5]) == b"RSPT1" else CodeTable(data)
+from rules_service.reference.readers import Reader, reader_of
 
 
 def _mapped(path: Path) -> Reader:

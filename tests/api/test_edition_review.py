@@ -73,6 +73,16 @@ def test_the_first_edition_of_a_table_is_published_at_once_and_a_bad_row_loads_n
     assert odd.status_code == 422
 
 
+def test_an_extract_says_that_it_is_one(server: Server) -> None:
+    tenant = new_tenant(server, samples=False)
+    extract = upload(tenant, "extract", ROWS[:3], partial="true")
+    assert (extract.status_code, extract.json()["partial"], extract.json()["sources"][0]["partial"]) == (201, True, True)
+    whole = proposed(tenant, accept_census="true")
+    assert approve(tenant, whole).status_code == 201
+    assert tenant.act("publisher", whole, "publication").status_code == 201
+    assert {one["edition"]: one["partial"] for one in tenant["author"].get(PATH).json()["data"]} == {"extract": True, "2026Q4": False}
+
+
 def test_a_later_edition_waits_for_somebody_else_s_review_and_is_then_published(server: Server) -> None:
     tenant = begun(server)
     before = epoch(tenant)

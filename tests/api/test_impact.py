@@ -11,7 +11,7 @@ from sqlalchemy import text
 from rules_service.services.claim_comparison import wilson
 from rules_service.services.impact import sampled
 from rules_service.storage.database import Database
-from tests.formats.test_837p import BILLING, CLAIM, SUBSCRIBER, file
+from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER, file
 from tests.support.builders import claim_bytes
 from tests.support.governance import LATE, OCTOBER, RULE_SET, Tenant, codes, new_tenant, past_change, refused, validate
 from tests.support.server import Server

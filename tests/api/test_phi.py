@@ -20,8 +20,8 @@ from rules_service.claim.claim import Claim
 from rules_service.facts.catalogue import _strip_optional
 from rules_service.primitives.money import Money, Quantity
 from rules_service.storage.database import Database
-from tests.formats.test_837p import BILLING, CLAIM, SUBSCRIBER
-from tests.formats.test_837p import file as x12_file
+from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER
+from tests.formats.test_837 import file as x12_file
 from tests.support.governance import RULE_SET, Tenant, new_tenant
 from tests.support.server import Server, prepare, running
 from tests.support.waiting import ended

@@ -26,9 +26,10 @@ def test_every_operation_declares_its_scope_its_id_and_problem_documents(method:
     assert operation["operationId"]
     for status, answer in operation["responses"].items():
         if status.startswith(("4", "5")):
-            # Clients of the token endpoint expect the errors of RFC 6749.
+            # Clients of the token endpoint expect the errors of RFC 6749, those of FHIR OperationOutcomes.
             is_oauth = path == "/v1/oauth/token" and status in ("400", "401")
-            assert list(answer["content"]) == ["application/json" if is_oauth else "application/problem+json"]
+            media = "application/fhir+json" if path.startswith("/fhir/") else "application/json" if is_oauth else "application/problem+json"
+            assert list(answer["content"]) == [media]
 
 
 def test_the_document_is_whole() -> None:

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from rules_service.formats.native.json_claims import claim_of
-from rules_service.formats.x12.claims_837p import read_837p
+from rules_service.formats.x12.claims_837 import read_837
 from rules_service.primitives.errors import InputError
-from tests.formats.test_837p import BILLING, CLAIM, SUBSCRIBER, file
+from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER, file
 from tests.support.builders import THREE_FINDINGS, claim_bytes
 
 PIECES = [
@@ -45,7 +45,7 @@ def damaged(body: bytes, draw: random.Random) -> bytes:
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("reader", "body"),
-    [(claim_of, claim_bytes(lines=THREE_FINDINGS)), (read_837p, file(BILLING, SUBSCRIBER, CLAIM * 3))],
+    [(claim_of, claim_bytes(lines=THREE_FINDINGS)), (read_837, file(BILLING, SUBSCRIBER, CLAIM * 3))],
     ids=["json", "837p"],
 )
 def test_damaged_bodies(reader, body: bytes) -> None:  # type: ignore[no-untyped-def]

@@ -19,7 +19,7 @@ import yaml
 from pyx12.x12file import X12Reader
 
 from rules_service.claim.claim import Claim
-from rules_service.formats.x12.claims_837p import read_837p
+from rules_service.formats.x12.claims_837 import read_837
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import X12Error
@@ -154,7 +154,7 @@ def test_facts_read_from_837p_equal_those_of_an_independent_parser() -> None:
     compared = 0
     for path in sorted(public("x12/837P").iterdir()):
         try:
-            mine = [item.outcome for item in read_837p(path.read_bytes())]
+            mine = [item.outcome for item in read_837(path.read_bytes())]
         except X12Error:  # refused whole, as the summary says
             continue
         if not all(isinstance(one, Claim) for one in mine):

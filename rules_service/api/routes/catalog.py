@@ -194,7 +194,7 @@ def get_capabilities(request: Request, caller: Caller) -> s.Capabilities:
     snapshot = state.snapshots.current(caller.tenant_id)
     settings = state.settings
     return s.Capabilities(
-        catalog_epoch=snapshot.epoch, engine_version=ENGINE_VERSION, claim_types=["professional", "institutional", "dental"], formats=["application/json", "application/x-ndjson", "application/edi-x12 (837P 005010X222A1)"],
+        catalog_epoch=snapshot.epoch, engine_version=ENGINE_VERSION, claim_types=["professional", "institutional", "dental"], formats=["application/json", "application/x-ndjson", "application/edi-x12 (837P 005010X222A1, 837I 005010X223A2, 837D 005010X224A2)", "application/fhir+json (R4 Claim)"],
         payers=sorted(snapshot.payers.records), rule_sets=[_publication(record) for record in _latest(request, caller)],
         reference_tables=[name for name in snapshot.editions.names() if "/" not in name],
         limits={"claim_bytes": settings.max_validate_bytes, "batch_bytes": settings.max_batch_bytes, "batch_claims": MAX_BATCH, "service_lines": MAX_LINES},

@@ -18,7 +18,7 @@ from rules_service.api.routes.jobs import accepted
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.claim.claim import Claim
 from rules_service.formats.native.json_claims import lines_of, read_claims
-from rules_service.formats.x12.claims_837p import read_837p
+from rules_service.formats.x12.claims_837 import read_837
 from rules_service.primitives.errors import RulesServiceError
 from rules_service.services.acting import now_utc
 from rules_service.services.impact import Window
@@ -54,4 +54,4 @@ async def analyse_impact(rule_set_id: str, request: Request, caller: Writer) -> 
 
 
 def _claims_sent(media: str, raw: bytes) -> list[Claim | RulesServiceError]:
-    return [item.outcome for item in read_837p(raw)] if media == "application/edi-x12" else read_claims(lines_of(raw))
+    return [item.outcome for item in read_837(raw)] if media == "application/edi-x12" else read_claims(lines_of(raw))

@@ -39,7 +39,7 @@ def _records(request: Request, tenant_id: str) -> list[catalog.EditionRecord]:
 def _edition(record: catalog.EditionRecord) -> s.EditionAnswer:
     return s.EditionAnswer(
         name=record.name, edition=record.edition, catalog_epoch=record.epoch, sha256=record.sha256, coverage_from=record.coverage.first,
-        coverage_through=record.coverage.last, rows=record.rows, sources=[dict(source) for source in record.sources], loaded_at=record.loaded_at, loaded_by=record.loaded_by,
+        coverage_through=record.coverage.last, rows=record.rows, partial=record.is_partial, sources=[dict(source) for source in record.sources], loaded_at=record.loaded_at, loaded_by=record.loaded_by,
     )  # fmt: skip
 
 
@@ -88,6 +88,7 @@ def _query(name: str, required: bool, description: str) -> dict[str, Any]:
             _query("coverage_through", False, "Last day, when it has one"),
             _query("file_name", True, "Name of the file, for error messages"),
             _query("accept_census", False, "true: accept a row count far from the edition before"),
+            _query("partial", False, "true: the file is an extract; of codes outside it nothing is known"),
         ],
     ),
 )
@@ -98,7 +99,7 @@ async def load_edition(name: str, request: Request) -> Response:
     """
     principal = await asyncio.to_thread(permitted, request, "reference:write")
     state = state_of(request)
-    only_query(request, "edition", "coverage_from", "coverage_through", "file_name", "accept_census")
+    only_query(request, "edition", "coverage_from", "coverage_through", "file_name", "accept_census", "partial")
     if name not in TABLES:
         raise ProblemError("not-found")
     query = request.query_params
@@ -109,7 +110,9 @@ async def load_edition(name: str, request: Request) -> Response:
     data = await read_body(request, ("text/plain", "text/csv", "text/tab-separated-values"), state.settings.max_reference_bytes)
     files = [SourceFile(file_name, data)]
     try:
-        parsed = await asyncio.get_running_loop().run_in_executor(state.pool, parse_table, name, files, coverage)
+        parsed = await asyncio.get_running_loop().run_in_executor(
+            state.pool, parse_table, name, files, coverage, query.get("partial") == "true"
+        )
     except BrokenProcessPool:
         state.forget_pool()
         raise StorageUnavailable("the process that parses reference files ended") from None

@@ -1,1 +1,1 @@
-"""ASC X12: delimiters and envelopes, and the 837P reader."""
+"""ASC X12: delimiters and envelopes, and the readers of the 837 guides."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from typing import Any, TypeVar
 
 from rules_service.claim.claim import Ambulance
 from rules_service.claim.parties import Address, ClaimStruct, LineProviders, OtherPayer, Person, Provider
-from rules_service.claim.service_lines import Drug, DurableEquipment, PriorAdjudication, ServiceLine
+from rules_service.claim.service_lines import Drug, DurableEquipment, PriorAdjudication, Prosthesis, ServiceLine, Tooth
 from rules_service.primitives.errors import InvalidClaim, Issue
 
 S = TypeVar("S", bound=ClaimStruct)
@@ -20,6 +20,18 @@ def day_of(text: str) -> date:
     if len(text) < 8 or not (text.isascii() and text[:8].isdigit()):
         raise ValueError("not CCYYMMDD")
     return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
+
+
+def span_of(text: str) -> tuple[date, date]:
+    """CCYYMMDD-CCYYMMDD as two dates; ValueError otherwise."""
+    first, _, last = text.partition("-")
+    return day_of(first), day_of(last)
+
+
+def instant_of(text: str) -> str:
+    """CCYYMMDDHHMM as local time `2026-11-20T08:00`, CCYYMMDD as the day; ValueError otherwise."""
+    day, clock = day_of(text), text[8:12]
+    return f"{day}T{time(int(clock[:2]), int(clock[2:]))}"[:16] if clock else day.isoformat()
 
 
 def part_of(parts: list[str], index: int) -> str | None:
@@ -56,17 +68,22 @@ def ambulance_of(draft: Draft) -> Ambulance:
 
 def other_payer_of(draft: Draft) -> OtherPayer:
     """Loop 2320."""
-    subscriber = person_of(draft["subscriber"])
+    known = any(value is not None for value in draft["subscriber"].values())
+    subscriber = person_of(draft["subscriber"]) if known else None
     return struct_of(OtherPayer, {**draft, "subscriber": subscriber, "adjustments": tuple(draft.get("adjustments", ()))})
 
 
 def line_of(draft: Draft) -> ServiceLine:
-    """Loop 2400; InvalidClaim when it has no SV1."""
+    """Loop 2400; InvalidClaim when it has no service segment."""
     known = dict(draft)
     if "providers" in known:
         known["providers"] = LineProviders(**{role: provider_of(entity) for role, entity in known["providers"].items()})
     if "drug" in known:
         known["drug"] = struct_of(Drug, known["drug"])
+    if "tooth" in known:
+        known["tooth"] = tuple(Tooth(**one) for one in known["tooth"])
+    if "prosthesis" in known:
+        known["prosthesis"] = struct_of(Prosthesis, known["prosthesis"])
     if "dme" in known:
         known["dme"] = struct_of(DurableEquipment, known["dme"])
     known["prior_adjudication"] = tuple(
@@ -76,6 +93,6 @@ def line_of(draft: Draft) -> ServiceLine:
     if known.get("charge_amount") is None:
         raise InvalidClaim(
             "A claim of the file cannot be read",
-            [Issue("x12.required", f"line {known['line_number']}", "The line has no SV1 segment.", "Send SV1 after LX.")],
+            [Issue("x12.required", f"line {known['line_number']}", "The line has no service segment.", "Send SV1, SV2 or SV3 after LX.")],
         )
     return struct_of(ServiceLine, known)

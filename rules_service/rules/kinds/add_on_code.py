@@ -114,10 +114,10 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
-            table = judged.lookups.codes(parameters.table, line.date_from)
+            table = judged.lookups.codes(parameters.table, line.date_from, of=line.code)
             if isinstance(table, Unknown):
-                yield _unjudged(judged, table)
-                return
+                yield _unjudged(line, table)
+                continue
             day = line.date_from.toordinal()
             rows = table.rows_on(line.code, day)
             if not rows:
@@ -207,6 +207,6 @@ _NOTHING: dict[str, FactValue] = {
 }
 
 
-def _unjudged(judged: Judged, why: Unknown) -> Candidate:
+def _unjudged(line: LineView, why: Unknown) -> Candidate:
     facts: dict[str, FactValue] = dict.fromkeys(_NOTHING, why)
-    return Candidate(lines=tuple(judged.lines), facts={**facts, "addon.question": "primary"})
+    return Candidate(lines=(line,), facts={**facts, "addon.question": "primary"})

@@ -103,15 +103,16 @@ class AgeSexKind(RuleKind[AgeSexParameters]):
         for line in judged.lines:
             if line.date_from is None:
                 continue
-            table = judged.lookups.codes(parameters.table, line.date_from)
-            if isinstance(table, Unknown):
-                yield Candidate(lines=(line,), facts={"limit.check": parameters.checks[0], "limit.fits": table, "limit.exempt": False})
-                return
             codes = _diagnoses(line) if parameters.subject == "diagnosis" else [(line.code, None)] if line.code else []
             for code, position in codes:
                 if code in told and parameters.subject == "diagnosis":
                     continue
-                entry = table.on(code.replace(".", ""), line.date_from.toordinal())
+                key = code.replace(".", "")
+                table = judged.lookups.codes(parameters.table, line.date_from, of=key)
+                if isinstance(table, Unknown):
+                    yield Candidate(lines=(line,), facts={"limit.check": parameters.checks[0], "limit.fits": table, "limit.exempt": False})
+                    break
+                entry = table.on(key, line.date_from.toordinal())
                 if entry is not None:
                     told.add(code)
                     yield from _candidates(parameters, line, code, position, table, entry)

@@ -19,7 +19,7 @@ from rules_service.facts.view import LineView
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
-from rules_service.reference.lookups import Lookups
+from rules_service.reference.lookups import Lookups, not_in_extract
 from rules_service.reference.pair_table import PairRow, PairTable
 from rules_service.rules.kinds.base import (
     Adoption,
@@ -54,7 +54,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
 
     name = "code_pair"
-    semantics = 2  # findings name an earlier line by its place in the history, no longer by its control number
+    semantics = 3  # a misplaced modifier is told on lines outside of a pair too
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
     judges_void = False
@@ -189,6 +189,9 @@ class CodePairKind(RuleKind[CodePairParameters]):
         # Both members of a pair are looked up among all lines; the denied line's date picks the version, so each pair is judged once.
         everything = [line for line in judged.view.lines if line.code and line.date_from]
         mine = {line.index for line in judged.lines}
+        for line in judged.lines:
+            if line.modifiers:
+                yield from self._misplaced(parameters, judged, line)
         yield from self._in_claim(parameters, judged, table, everything, mine)
         yield from self._history(parameters, judged, table, [line for line in everything if line.index in mine])
 
@@ -209,6 +212,9 @@ class CodePairKind(RuleKind[CodePairParameters]):
             if isinstance(edition, Unknown):
                 yield _unjudged(two_lines, edition)
                 continue
+            unknown = [line for line in two_lines if edition.says_nothing_of(line.code or "")]
+            if unknown:
+                yield _unjudged(unknown, not_in_extract(table))
             rows: list[PairRow] = judged.view.once(("pairs", table, day, left_out), partial(edition.pairs_among, by_code))
             for row in rows:
                 if row.indicator == 9:
@@ -227,25 +233,23 @@ class CodePairKind(RuleKind[CodePairParameters]):
                         kept = chosen.get((two.index, row.column_one))
                         if kept is None or _severity(candidate) > _severity(kept):
                             chosen[two.index, row.column_one] = candidate
-        modifiers: set[tuple[int, str]] = set()
-        for key in sorted(chosen):
-            candidate = chosen[key]
-            yield candidate
-            for line in (*candidate.lines, *candidate.related):
-                for modifier in associated(parameters, line):
-                    if not valid_on(parameters, judged.lookups, modifier, line) and (line.index, modifier) not in modifiers:
-                        modifiers.add((line.index, modifier))
-                        yield Candidate(
-                            lines=(line,),
-                            facts={**_NO_PAIR, "pair.question": "modifier"},
-                            place=Place("line.modifiers", line.index, line.number),
-                            key=modifier,
-                            tell=partial(
-                                Telling,
-                                params={"line_number": str(line.number), "modifier": modifier, "code": line.code or ""},
-                                actual={"modifiers": list(map(shown_code, line.modifiers))},
-                            ),
-                        )
+        yield from (chosen[key] for key in sorted(chosen))
+
+    def _misplaced(self, parameters: CodePairParameters, judged: Judged, line: LineView) -> Iterator[Candidate]:
+        """PTP-associated modifiers on a kind of code they are not for, in a pair or not."""
+        for modifier in dict.fromkeys(associated(parameters, line)):
+            if not valid_on(parameters, judged.lookups, modifier, line):
+                yield Candidate(
+                    lines=(line,),
+                    facts={**_NO_PAIR, "pair.question": "modifier"},
+                    place=Place("line.modifiers", line.index, line.number),
+                    key=modifier,
+                    tell=partial(
+                        Telling,
+                        params={"line_number": str(line.number), "modifier": modifier, "code": line.code or ""},
+                        actual={"modifiers": list(map(shown_code, line.modifiers))},
+                    ),
+                )
 
     def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
         bypassing = bypassing_modifiers(parameters, lookups, one, two)
@@ -303,6 +307,8 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 if not isinstance(history, Unknown) and history:
                     yield _unjudged([line], edition)
                 continue
+            if edition.says_nothing_of(line.code or "") and by_code:
+                yield _unjudged([line], not_in_extract(table))
             if not edition.knows(line.code or ""):
                 continue
             if isinstance(history, Unknown):

@@ -215,7 +215,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             return Unknown("service_date_missing", "service_lines.service_from")
         if not diagnosis_shape_is_valid(code):
             return "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
-        table = judged.lookups.codes(parameters.table or "", day)
+        table = judged.lookups.codes(parameters.table or "", day, of=code.replace(".", ""))
         return table if isinstance(table, Unknown) else _state(table, code.replace(".", ""), day)
 
     def _diagnosis(
@@ -256,7 +256,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         if line.date_from is None:
             state = Unknown("service_date_missing", "service_lines.service_from")
         else:
-            table = judged.lookups.codes(parameters.table or "", line.date_from)
+            table = judged.lookups.codes(parameters.table or "", line.date_from, of=code)
             state = table if isinstance(table, Unknown) else _state(table, code, line.date_from)
             if state == "valid":
                 return None

@@ -22,6 +22,7 @@ from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
+from rules_service.reference.lookups import not_in_extract
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 Check = Literal["first_listed", "manifestation", "duplicate", "excludes1", "laterality", "present_on_admission"]
@@ -99,20 +100,46 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
         if isinstance(found, Unknown):
             yield Candidate(lines=view.lines, facts={"diagnosis.fault": found}, place=Place("claim.diagnoses"))
             return
-        table = found
-        number = day.toordinal()
+        lists = _Lists(parameters.table, found, day.toordinal())
         finders = {
-            "first_listed": lambda: _first_listed(view, table, number),
-            "manifestation": lambda: _manifestations(view, table, number),
+            "first_listed": lambda: _first_listed(view, lists),
+            "manifestation": lambda: _manifestations(view, lists),
             "duplicate": lambda: _duplicates(view),
-            "excludes1": lambda: _excludes(view, table, number),
-            "laterality": lambda: _sides(view, table, number),
-            "present_on_admission": lambda: _not_present(view, table, number),
+            "excludes1": lambda: _excludes(view, lists),
+            "laterality": lambda: _sides(view, lists),
+            "present_on_admission": lambda: _not_present(view, lists),
         }
         faults = list(finders[parameters.check]())
         yield from (_candidate(view, parameters.check, *one) for one in faults)
-        if not faults:
-            yield Candidate(lines=view.lines, facts={"diagnosis.fault": None}, place=Place("claim.diagnoses"))
+        if not faults or lists.unknown is not None:
+            yield Candidate(lines=view.lines, facts={"diagnosis.fault": lists.unknown}, place=Place("claim.diagnoses"))
+
+
+class _Lists:
+    """The rule's table on a day, and whether it was asked about a diagnosis it says nothing of."""
+
+    def __init__(self, name: str | None, table: CodeTable | None, day: int) -> None:
+        self._name, self._table, self._day = name or "", table, day
+        self.unknown: Unknown | None = None
+
+    def holds(self, code: str, name: str) -> bool | None:
+        """Whether a list names the code; None when that is not known."""
+        key = code.replace(".", "")
+        if self._table is None:
+            return False
+        if self._table.says_nothing_of(key):
+            self.unknown = not_in_extract(self._name)
+            return None
+        return name in self._table.texts_on(key, "list", self._day)
+
+    def excluded(self, code: str) -> list[str]:
+        """The Excludes1 notes of a code and of the categories above it."""
+        if self._table is None:
+            return []
+        keys = [code[:length] for length in range(3, len(code) + 1)]
+        if all(map(self._table.says_nothing_of, keys)):
+            self.unknown = not_in_extract(self._name)
+        return [note for key in keys for note in sorted(self._table.texts_on(key, "excluded", self._day))]
 
 
 Fault = tuple[int, int | None, LineView | None, str]
@@ -153,23 +180,17 @@ def _first(view: ClaimView) -> tuple[int, Diagnosis] | None:
     return principal or next((one for one in listed if one[1].sequence == 1), None)
 
 
-def _first_listed(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+def _first_listed(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     first = _first(view)
-    if first is not None and (first[1].code[:1] in "VWXY" or _in_list(table, first[1].code, day, "unacceptable_principal")):
+    if first is not None and (first[1].code[:1] in "VWXY" or lists.holds(first[1].code, "unacceptable_principal")):
         yield first[0], None, None, ""
 
 
-def _manifestations(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+def _manifestations(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     """A manifestation listed first; one later on follows whatever is before it, which the record must bear out."""
     first = _first(view)
-    if first is not None and _in_list(table, first[1].code, day, "manifestation"):
+    if first is not None and lists.holds(first[1].code, "manifestation"):
         yield first[0], None, None, ""
-
-
-def _in_list(table: CodeTable | None, code: str, day: int, name: str) -> bool:
-    if table is None:
-        return False
-    return any(row.values[table.column("list")] == name for row in table.rows_on(code.replace(".", ""), day))
 
 
 def _duplicates(view: ClaimView) -> Iterator[Fault]:
@@ -183,10 +204,8 @@ def _duplicates(view: ClaimView) -> Iterator[Fault]:
         seen.setdefault(key, position)
 
 
-def _excludes(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+def _excludes(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     """Pairs of which one's Excludes1 note, at its own level or one above, names the other."""
-    if table is None:
-        return
     listed = [
         (position, one.code.replace(".", ""))
         for position, one in enumerate(view.claim.diagnoses)
@@ -194,9 +213,7 @@ def _excludes(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fa
     ]
     told: set[tuple[int, int]] = set()
     for position, code in listed:
-        notes = [
-            str(row.values[table.column("excluded")]) for length in range(3, len(code) + 1) for row in table.rows_on(code[:length], day)
-        ]
+        notes = lists.excluded(code)
         for other, other_code in listed:
             pair = (min(position, other), max(position, other))
             if other != position and other_code != code and pair not in told and any(_named(note, other_code) for note in notes):
@@ -212,26 +229,24 @@ def _named(note: str, code: str) -> bool:
     return first <= code[: len(first)] and code[: len(last)] <= last
 
 
-def _sides(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+def _sides(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     for line in view.lines:
         modifiers = [one for one in line.modifiers if one in _OPPOSITE]
         if len(modifiers) != 1:
             continue
         used = set(line.line.diagnosis_pointers)
         pointed = [(position, one) for position, one in enumerate(view.claim.diagnoses) if one.sequence in used]
-        sides = {
-            position: side for position, one in pointed for side in ("right", "left", "bilateral") if _in_list(table, one.code, day, side)
-        }
+        sides = {position: side for position, one in pointed for side in ("right", "left", "bilateral") if lists.holds(one.code, side)}
         # One diagnosis of the right side, or of both, is enough: the others are for something else.
         if sides and all(side == _OPPOSITE[modifiers[0]] for side in sides.values()):
             yield min(sides), None, line, modifiers[0]
 
 
-def _not_present(view: ClaimView, table: CodeTable | None, day: int) -> Iterator[Fault]:
+def _not_present(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     if view.bill[:2] not in POA_BILLS:
         return
     for position, diagnosis in enumerate(view.claim.diagnoses):
         if diagnosis.type in ("admitting", "reason_for_visit") or diagnosis.present_on_admission in ("Y", "N", "U", "W", "1"):
             continue
-        if not _in_list(table, diagnosis.code, day, "poa_exempt"):
+        if lists.holds(diagnosis.code, "poa_exempt") is False:
             yield position, None, None, ""

@@ -41,6 +41,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
     """One candidate a line and check; one a claim for the age of the answer."""
 
     name = "eligibility"
+    semantics = 2  # each day of a professional line counts
     title = "Coverage on the date of service"
     levels = ("line",)
     judges_void = False
@@ -151,12 +152,13 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                 if line.date_from is None:
                     continue
                 if check == "coverage":
-                    yield _candidate(line, check, parameters, state=_state(answer, line.date_from))
+                    states = [_state(answer, day) for day in _days(line)]
+                    yield _candidate(line, check, parameters, state=next((one for one in states if one != "covered"), "covered"))
                     continue
                 concerned = True if check == "hospice" else self._is_consolidated(parameters, judged, line)
                 if concerned:
                     spans = getattr(answer, check) if answer is not None else None
-                    inside = _inside(spans, line.date_from, check)
+                    inside = _inside(spans, _days(line), check)
                     yield _candidate(line, check, parameters, inside=concerned if isinstance(concerned, Unknown) and inside else inside)
 
     def _of_claim(self, parameters: EligibilityParameters, judged: Judged, check: str, answer: Eligibility | None) -> Candidate:
@@ -192,6 +194,12 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         )
 
 
+def _days(line: LineView) -> list[date]:
+    """The days on which the patient must be eligible: each day of a professional line; the first of an institutional one, whose stay
+    goes by the day of admission."""
+    return line.days[:1] if line.claim.claim_type == "institutional" else line.days
+
+
 def _state(answer: Eligibility | None, day: date) -> str | Unknown:
     """Where the day lies among the spans of coverage. A span whose status is not active is no coverage."""
     if answer is None or answer.spans is None:
@@ -209,10 +217,10 @@ def _state(answer: Eligibility | None, day: date) -> str | Unknown:
     return "after" if all(span.through is not None and span.through < day for span in active) else "between"
 
 
-def _inside(spans: tuple[CoverageSpan, ...] | None, day: date, check: str) -> bool | Unknown:
+def _inside(spans: tuple[CoverageSpan, ...] | None, days: list[date], check: str) -> bool | Unknown:
     if spans is None:
         return Unknown("context_not_supplied", f"context.eligibility.{check}")
-    return any(_holds(span, day) for span in spans)
+    return any(_holds(span, day) for span in spans for day in days)
 
 
 def _holds(span: CoverageSpan, day: date) -> bool:

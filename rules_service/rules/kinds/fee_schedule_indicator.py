@@ -13,6 +13,7 @@ the place in `surgical_center_places`) bills RT and LT on two lines, never 50; t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from typing import Literal
 
@@ -22,6 +23,7 @@ from rules_service.facts.view import LineView
 from rules_service.findings.finding import Fix, Severity
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 Check = Literal["bilateral", "assistant", "co_surgeon", "team", "components", "status"]
@@ -217,19 +219,19 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
-            table = judged.lookups.codes(parameters.table, line.date_from)
-            if isinstance(table, Unknown):
-                yield _candidate(line, "status", table, None, parameters)
-                return
-            entry = table.on(line.code, line.date_from.toordinal())
-            if entry is None:
-                continue
+            table = judged.lookups.codes(parameters.table, line.date_from, of=line.code)
             for check in dict.fromkeys(parameters.checks):
                 carried = next((one for one in line.modifiers if one in _MODIFIERS.get(check, ())), None)
                 if carried is None and check not in ("components", "status"):
                     continue
-                value = str(entry.values[table.column(check)])
-                yield _candidate(line, check, value, carried, parameters)
+                value = table if isinstance(table, Unknown) else _indicator(table, line.code, line.date_from, check)
+                if value is not None:
+                    yield _candidate(line, check, value, carried, parameters)
+
+
+def _indicator(table: CodeTable, code: str, day: date, check: str) -> str | None:
+    entry = table.on(code, day.toordinal())
+    return None if entry is None else str(entry.values[table.column(check)])
 
 
 def _surgeons(question: str, modifier: str, who: str, line: str, document: Fix, remove: Fix) -> tuple[Branch, ...]:

@@ -52,6 +52,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     """One candidate a visit or procedure and operation whose period holds its day."""
 
     name = "global_period"
+    semantics = 2  # a visit of a new patient is a visit
     title = "Services inside a global surgical period"
     levels = ("line",)
     judges_void = False
@@ -174,14 +175,13 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         classes = judged.lookups.codes(parameters.code_classes, line.date_from)
         if isinstance(classes, Unknown):
             return classes
-        entry = classes.on(line.code, line.date_from.toordinal())
-        if entry is not None and entry.values[classes.column("class")] == "evaluation":
+        if "evaluation" in classes.texts_on(line.code, "class", line.date_from.toordinal()):
             return "visit"
         days = self._days(parameters, judged, line.code, line.date_from)
         return days if isinstance(days, Unknown) else "procedure" if days in AFTER else None
 
     def _days(self, parameters: GlobalPeriodParameters, judged: Judged, code: str, day: date) -> str | Unknown | None:
-        table = judged.lookups.codes(parameters.table, day)
+        table = judged.lookups.codes(parameters.table, day, of=code)
         if isinstance(table, Unknown):
             return table
         entry = table.on(code, day.toordinal())

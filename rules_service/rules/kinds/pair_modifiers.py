@@ -51,6 +51,10 @@ ASSOCIATED = ANATOMIC | DISTINCT_SERVICE | frozenset(["24", "25", "57", "58", "7
 """PTP-associated modifiers, exactly (NCCI Policy Manual ch. I). 22, 76, 77, 50, 51, 26 and TC are not among them."""
 
 
+KINDS = frozenset({"evaluation", "procedure", "laboratory"})
+"""Of the classes a code may have, those that say which modifiers it takes."""
+
+
 class BypassParameters(Protocol):
     """What of a pair rule's parameters says which modifiers separate a pair."""
 
@@ -81,6 +85,13 @@ def bypassing_modifiers(parameters: BypassParameters, lookups: Lookups, one: Lin
     return list(dict.fromkeys(found))
 
 
+def _section(code: str) -> set[str]:
+    """What a CPT code is by its section, where the section says it: surgery and radiology hold no visit, pathology and laboratory tests only."""
+    if len(code) != 5 or not (code.isascii() and code.isdigit()) or not "10004" <= code <= "89398":
+        return set()
+    return {"laboratory" if code >= "80047" else "procedure"}
+
+
 def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
     """24, 25, 57 on evaluation and management; 27 there on facility claims; 58, 59, 78, 79 not there; 91 on laboratory (NCCI manual ch. I)."""
     if parameters.code_classes is None or line.date_from is None or line.code is None:
@@ -88,14 +99,13 @@ def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line
     table = lookups.codes(parameters.code_classes, line.date_from)
     if isinstance(table, Unknown):
         return True
-    entry = table.on(line.code, line.date_from.toordinal())
-    if entry is None:
+    kinds = KINDS & table.texts_on(line.code, "class", line.date_from.toordinal()) or _section(line.code)
+    if not kinds:
         return True  # nothing is known of the code, and a false alarm costs more than a missed one
-    kind = entry.values[table.column("class")]
     if modifier in ("24", "25", "57"):
-        return kind == "evaluation"
+        return "evaluation" in kinds
     if modifier == "27":
-        return kind == "evaluation" and line.claim.claim_type == "institutional"
+        return "evaluation" in kinds and line.claim.claim_type == "institutional"
     if modifier == "91":
-        return kind == "laboratory"
-    return kind != "evaluation" if modifier in ("58", "59", "78", "79") else True
+        return "laboratory" in kinds
+    return "evaluation" not in kinds if modifier in ("58", "59", "78", "79") else True

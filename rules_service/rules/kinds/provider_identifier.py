@@ -40,6 +40,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
     """One candidate a provider or line in question."""
 
     name = "provider_identifier"
+    semantics = 2  # a faulty NDC no longer hides a faulty quantity
     title = "Taxonomy, tax id, CLIA and NDC"
     levels = ("line",)
     parameters = ProviderIdentifierParameters
@@ -129,11 +130,11 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
     def _taxonomies(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
         view = judged.view
         providers: dict[str, Provider | None] = {"billing": view.claim.providers.billing, "rendering": view.claim.providers.rendering}
-        table = judged.lookups.codes(parameters.taxonomy_table, view.received_date) if parameters.taxonomy_table else None
         for role, provider in providers.items():
             if provider is None:
                 continue
             code = provider.taxonomy_code
+            table = judged.lookups.codes(parameters.taxonomy_table, view.received_date, of=code) if parameters.taxonomy_table else None
             state: FactValue = "valid"
             if code is None:
                 state = "missing" if role in parameters.requires_taxonomy else None
@@ -164,8 +165,8 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 return
             classes = table.texts_on(line.code, "class", line.date_from.toordinal())
             if parameters.subject == "ndc":
-                state = _ndc_state(line, "ndc" in classes)
-                yield _of_line(line, state, None, _ndc_fixes(line) if state == "repairable" else ())
+                for fault in _ndc_states(line, "ndc" in classes):
+                    yield _of_line(line, fault, None, _ndc_fixes(line) if fault == "repairable" else ())
                 continue
             if not classes & {"clia", "clia_waived"}:
                 continue
@@ -204,15 +205,19 @@ def _tax_id(lines: list[LineView], tax_id: str | None) -> Candidate:
     )
 
 
-def _ndc_state(line: LineView, is_needed: bool) -> str | None:
+def _ndc_states(line: LineView, is_needed: bool) -> list[str | None]:
+    """What is wrong with the code, and what with its quantity; valid when neither is."""
     drug = line.line.drug
     if drug is None or not drug.ndc:
-        return "missing" if is_needed else None
+        return ["missing" if is_needed else None]
+    found: list[str | None] = []
     if not (len(drug.ndc) == 11 and drug.ndc.isascii() and drug.ndc.isdigit()):
-        return "repairable" if eleven_digits(drug.ndc) is not None else "malformed"
+        found.append("repairable" if eleven_digits(drug.ndc) is not None else "malformed")
     if drug.quantity is None or drug.quantity.thousandths <= 0:
-        return "quantity"
-    return "valid" if drug.unit in NDC_UNITS else "unit"
+        found.append("quantity")
+    elif drug.unit not in NDC_UNITS:
+        found.append("unit")
+    return found or ["valid"]
 
 
 def eleven_digits(ndc: str) -> str | None:

@@ -8,7 +8,7 @@ Units of a line that spans days are divided by the days and rounded half up (a d
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Literal
 
 from rules_service.claim.locations import Place
@@ -30,9 +30,6 @@ from rules_service.rules.kinds.base import (
     unadopted,
 )
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
-
-MAX_SPAN_DAYS = 400
-"""Days of one line that are looked at one by one."""
 
 
 class UnitLimitParameters(Parameters, frozen=True):
@@ -164,7 +161,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         for line in counted:
             if line.index not in mine or line.date_from is None or line.code is None:
                 continue
-            table = judged.lookups.codes(table_name, line.date_from, left_out)
+            table = judged.lookups.codes(table_name, line.date_from, left_out, of=line.code)
             if isinstance(table, Unknown):
                 yield self._candidate(line, (line,), None, table, parameters)
                 continue
@@ -199,10 +196,8 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         mai: int,
     ) -> Candidate:
         """The day of the line's span on which most units are billed, counting earlier claims."""
-        first = line.date_from or date.min
-        days = [first + timedelta(days=n) for n in range(min(line.days_in_span, MAX_SPAN_DAYS))]
         found: list[tuple[int, int, Candidate]] = []
-        for day in days:
+        for day in line.days:
             same_day = [other for other in group if _on(other, day)]
             billed = sum(_per_day(parameters, other) for other in same_day)
             earlier = self._earlier(scope, parameters, judged, line, day)

@@ -1,0 +1,104 @@
+"""`Claim.item` as service lines."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from rules_service.claim.claim import ClaimType
+from rules_service.claim.parties import LineProviders, Provider
+from rules_service.claim.service_lines import Drug, PriorAdjudication, ServiceLine, Tooth, UnitBasis
+from rules_service.formats.fhir import resources as r
+from rules_service.formats.fhir.information import Information
+from rules_service.formats.fhir.values import NDC, PROCEDURES, Faults, code_in, code_of
+from rules_service.primitives.money import Money
+
+BASES: dict[str, UnitBasis] = {"min": "MJ", "mj": "MJ", "da": "DA", "d": "DA", "f2": "F2"}
+"""Units of measure (UCUM or X12) that are not plain units."""
+
+
+class Items:
+    """Reads lines; knows what of the claim belongs to them."""
+
+    def __init__(
+        self,
+        place: str,
+        claim: r.Claim,
+        information: Information,
+        team: dict[int, tuple[str, Provider]],
+        claim_type: ClaimType,
+        faults: Faults,
+    ) -> None:
+        self._place, self._claim, self._information, self._team, self._faults = place, claim, information, team, faults
+        self._is_dental, self._is_institutional = claim_type == "dental", claim_type == "institutional"
+
+    def lines(self, adjudicated: dict[int, list[PriorAdjudication]], claim_place: str | None) -> tuple[ServiceLine, ...]:
+        """Every line; the place of service only where it differs from the claim's."""
+        return tuple(
+            self._line(f"{self._place}.item[{number}]", item, tuple(adjudicated.get(item.sequence, ())), claim_place)
+            for number, item in enumerate(self._claim.item)
+        )
+
+    def _line(self, where: str, item: r.Item, adjudicated: tuple[PriorAdjudication, ...], claim_place: str | None) -> ServiceLine:
+        first, last = self._days(where, item)
+        place = code_of(item.location_codeable_concept)
+        providers = {
+            role: provider for number in item.care_team_sequence if number in self._team for role, provider in (self._team[number],)
+        }
+        more: dict[str, Any] = {}
+        for number in item.information_sequence:
+            more |= self._information.lines.get(number, {})
+        return ServiceLine(
+            line_number=item.sequence, charge_amount=self._charge(where, item), procedure_code=code_of(item.product_or_service, PROCEDURES),
+            description=item.product_or_service.text, modifiers=tuple(code for one in item.modifier if (code := code_of(one))), revenue_code=code_of(item.revenue),
+            unit_basis=self._basis(item), unit_count=self._faults.quantity(f"{where}.quantity.value", item.quantity.value if item.quantity else None),
+            service_from=first, service_through=last, place_of_service_code=None if place == claim_place else place,
+            diagnosis_pointers=item.diagnosis_sequence, providers=LineProviders(**providers) if providers else None, drug=self._drug(where, item),
+            tooth=self._teeth(item), prior_adjudication=adjudicated, **more,
+        )  # fmt: skip
+
+    def _charge(self, where: str, item: r.Item) -> Money:
+        """`net`, else `unitPrice` times quantity and factor."""
+        charge = self._faults.money(f"{where}.net", item.net)
+        if charge is None and item.net is None and item.unit_price is not None and item.unit_price.value is not None:
+            units = item.quantity.value if item.quantity is not None and item.quantity.value is not None else 1
+            total = item.unit_price.value * units * (item.factor if item.factor is not None else 1)
+            charge = self._faults.money(f"{where}.unitPrice", r.Money(value=total, currency=item.unit_price.currency))
+        if charge is None:
+            self._faults.add("required", f"{where}.net", "The item has no charge.", "Send net, or unitPrice and quantity.")
+        return charge or Money(0)
+
+    def _days(self, where: str, item: r.Item) -> tuple[date | None, date | None]:
+        """The day or period of the service; of a professional or dental item without one, the claim's billable period."""
+        if item.serviced_date is not None:
+            day = self._faults.day(f"{where}.servicedDate", item.serviced_date)
+            return day, day
+        period, at = item.serviced_period, f"{where}.servicedPeriod"
+        if period is None and not self._is_institutional:
+            period, at = self._claim.billable_period, f"{self._place}.billablePeriod"
+        if period is None:
+            return None, None
+        first, last = self._faults.day(f"{at}.start", period.start), self._faults.day(f"{at}.end", period.end)
+        return first, last or first
+
+    def _basis(self, item: r.Item) -> UnitBasis | None:
+        if item.quantity is None or item.quantity.value is None:
+            return None
+        return BASES.get((item.quantity.code or item.quantity.unit or "").lower(), "UN")
+
+    def _drug(self, where: str, item: r.Item) -> Drug | None:
+        """The detail whose product is an NDC."""
+        for number, detail in enumerate(item.detail):
+            ndc = code_in(detail.product_or_service, NDC)
+            if ndc is not None:
+                at, quantity = f"{where}.detail[{number}].quantity.value", detail.quantity
+                return Drug(
+                    ndc=ndc,
+                    quantity=self._faults.quantity(at, quantity.value if quantity is not None else None),
+                    unit=(quantity.code or quantity.unit) if quantity is not None else None,
+                )
+        return None
+
+    def _teeth(self, item: r.Item) -> tuple[Tooth, ...]:
+        number = code_of(item.body_site) if self._is_dental else None
+        return (Tooth(number=number, surfaces=tuple(code for one in item.sub_site if (code := code_of(one)))),) if number else ()

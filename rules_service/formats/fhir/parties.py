@@ -1,0 +1,137 @@
+"""People, providers and policies of a FHIR claim as those of a canonical one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rules_service.claim.parties import Payer, Person, Provider
+from rules_service.formats.fhir import resources as r
+from rules_service.formats.fhir.references import Resources
+from rules_service.formats.fhir.values import (
+    NPI,
+    TAX_ID,
+    TAXONOMY,
+    Faults,
+    address_of,
+    code_in,
+    code_of,
+    codes_of,
+    value_in,
+)
+
+SEX = {"male": "M", "female": "F", "other": "U", "unknown": "U"}
+RELATIONSHIPS = {"self": "18", "spouse": "01", "child": "19", "common": "53", "parent": "G8", "injured": "G8", "other": "G8"}
+"""Subscriber relationship of HL7 to that of X12 (SBR02, PAT01)."""
+FILING_INDICATORS = ("https://x12.org/codes/claim-filing-indicator-codes",)
+MENDED = "Put the resource into the Bundle, or contain it in the Claim; nothing is fetched."
+
+
+class Parties:
+    """Reads what references lead to."""
+
+    def __init__(self, resources: Resources, faults: Faults) -> None:
+        self._resources, self._faults = resources, faults
+
+    def person(self, where: str, reference: r.Reference | None) -> dict[str, Any]:
+        """A Patient or RelatedPerson as the fields of a Person; a fault when it is not here."""
+        found = self._resources.find(reference, r.Named)
+        if found is None:
+            self._faults.add("reference", where, "The reference leads to no resource of the request.", MENDED)
+            return {}
+        name = found.name[0] if isinstance(found.name, tuple) and found.name else r.HumanName()
+        given = (*name.given, None, None)
+        return {
+            "last_name": name.family, "first_name": given[0], "middle_name": given[1], "suffix": name.suffix[0] if name.suffix else None,
+            "birth_date": self._faults.day(f"{where}.resolve().birthDate", found.birth_date),
+            "death_date": self._faults.day(f"{where}.resolve().deceasedDateTime", found.deceased_date_time),
+            "sex": SEX.get(found.gender or ""), "address": address_of(found.address),
+        }  # fmt: skip
+
+    def provider(self, where: str, reference: r.Reference, qualification: r.CodeableConcept | None = None) -> Provider | None:
+        """A Practitioner, PractitionerRole, Organization or Location as a provider, or a reference by NPI alone; a fault otherwise."""
+        found = self._resources.find(reference, r.Named)
+        if found is None:
+            npi = value_in((reference.identifier,), NPI, ("NPI",)) if reference.identifier is not None else None
+            if npi is None:
+                self._faults.add("reference", where, "The reference leads to no resource of the request and gives no NPI.", MENDED)
+                return None
+            return Provider(npi=npi, taxonomy_code=code_in(qualification, TAXONOMY))
+        person = found
+        if found.resource_type == "PractitionerRole":
+            person = self._resources.find(found.practitioner, r.Named) or self._resources.find(found.organization, r.Named) or found
+        held = (*person.identifier, *(found.identifier if found is not person else ()))
+        types = found.type if isinstance(found.type, tuple) else (found.type,)
+        taxonomies = (qualification, *found.specialty, *person.specialty, *types)
+        name = person.name[0] if isinstance(person.name, tuple) and person.name else None
+        return Provider(
+            entity_type="1" if person.resource_type in ("Practitioner", "PractitionerRole") else "2",
+            npi=value_in(held, NPI, ("NPI",)),
+            tax_id=value_in(held, TAX_ID, ("TAX", "EN")),
+            taxonomy_code=next((code for one in taxonomies if (code := code_in(one, TAXONOMY))), None),
+            last_or_organization_name=person.name if isinstance(person.name, str) else name.family if name else None,
+            first_name=name.given[0] if name and name.given else None,
+            address=address_of(person.address),
+        )
+
+    def coverage(self, where: str, reference: r.Reference) -> r.Coverage | None:
+        """A Coverage; a fault when it is not here."""
+        found = self._resources.find(reference, r.Coverage)
+        if found is None:
+            self._faults.add("reference", where, "The reference leads to no Coverage of the request.", MENDED)
+        return found
+
+    def insured(self, where: str, coverage: r.Coverage | None, patient: r.Reference) -> tuple[Person, str]:
+        """The subscriber of a policy and the patient's relationship to it (18: they are the same person)."""
+        if coverage is None:
+            return Person(), ""
+        member_id = coverage.subscriber_id or value_in(coverage.identifier, (), ("MB",))
+        member_id = member_id or next((one.value for one in coverage.identifier if one.value), None)
+        named = coverage.subscriber.reference if coverage.subscriber is not None else None
+        told = next((RELATIONSHIPS[code] for code in codes_of(coverage.relationship) if code in RELATIONSHIPS), None)
+        relationship = told or ("18" if named in (None, patient.reference) else "21")
+        if relationship == "18":
+            return Person(**self.person("Claim.patient", patient), member_id=member_id, relationship_code="18"), relationship
+        holder = self.person(f"{where}.resolve().subscriber", coverage.subscriber) if named else {}
+        return Person(**holder, member_id=member_id), relationship
+
+    def payer_id(self, where: str, reference: r.Reference | None) -> tuple[str | None, str | None]:
+        """(id, name) of a payer; a fault when the request does not say its id."""
+        found = self._resources.find(reference, r.Named)
+        held = found.identifier if found is not None else ()
+        if reference is not None and reference.identifier is not None:
+            held = (*held, reference.identifier)
+        name = found.name if found is not None and isinstance(found.name, str) else reference.display if reference is not None else None
+        value = next((one.value for one in held if one.value and one.system not in NPI), None)
+        if value is None:
+            self._faults.add(
+                "payer",
+                where,
+                "The payer has no identifier.",
+                "Give Organization.identifier, or Reference.identifier, with the payer's id.",
+            )
+        return value, name
+
+    def payer(self, coverage: r.Coverage | None, insurer: r.Reference | None, told: dict[str, Any]) -> Payer:
+        """The destination payer, with what the policy, and the claim besides, say of the plan."""
+        reference = insurer or (coverage.payor[0] if coverage is not None and coverage.payor else None)
+        value, name = self.payer_id("Claim.insurer", reference)
+        classes = {code: one.value for one in (coverage.class_ if coverage is not None else ()) for code in codes_of(one.type)}
+        filing = code_in(coverage.type, FILING_INDICATORS) if coverage is not None else None
+        return Payer(
+            payer_id=value or "", name=name, claim_filing_indicator_code=filing, group_number=classes.get("group"), plan_id=classes.get("plan"),
+            **told,
+        )  # fmt: skip
+
+
+def role_of(role: r.CodeableConcept | None) -> str | None:
+    """The role of a member of the care team, by HL7's codes and those of the US claim profiles; rendering when it has none."""
+    if role is None:
+        return "rendering"
+    return ROLES.get((code_of(role) or "").lower().replace("-", ""))
+
+
+ROLES = {
+    "primary": "rendering", "performing": "rendering", "rendering": "rendering", "referring": "referring", "ordering": "ordering", "supervisor": "supervising",
+    "supervising": "supervising", "attending": "attending", "operating": "operating", "otheroperating": "other_operating", "assist": "assistant_surgeon",
+    "purchasedservice": "purchased_service",
+}  # fmt: skip

@@ -1,0 +1,46 @@
+"""837 files (professional, institutional, dental) to canonical claims. The readers know loops and elements, no rule.
+
+A claim that cannot be read fails alone, with the segment it failed at; a broken envelope or another version refuses the file.
+"""
+
+from __future__ import annotations
+
+from rules_service.formats.x12.guides import GUIDES
+from rules_service.formats.x12.parties import ReadClaim
+from rules_service.formats.x12.segments import Transaction, fault, transactions
+
+
+def read_837(data: bytes) -> list[ReadClaim]:
+    """Every claim of every transaction, in file order; X12Error refuses the file."""
+    found: list[ReadClaim] = []
+    for transaction in transactions(data):
+        found.extend(_read_transaction(transaction))
+    if not found:
+        raise fault("x12.no_claims", "file", "The file holds no claim (CLM).", "Send an 837 with at least one claim.")
+    return found
+
+
+def _read_transaction(transaction: Transaction) -> list[ReadClaim]:
+    where = transaction.segments[0].where()
+    if transaction.kind != "837":
+        raise fault("x12.not_837", where, "The transaction is not an 837.", "Send claims (837) here.")
+    if transaction.version.startswith("004010"):
+        raise fault(
+            "x12.version_4010", where, "The transaction is version 4010, which was replaced by 5010 on 2012-01-01.", "Send version 005010."
+        )
+    guide = GUIDES.get(transaction.version[:10])
+    if guide is None:
+        raise fault(
+            "x12.version",
+            where,
+            "The transaction is of none of the guides read here.",
+            "Send 005010X222A1 (professional), 005010X223A2 (institutional) or 005010X224A2 (dental).",
+        )
+    kind, handlers = guide
+    reader = kind()
+    for segment in transaction.segments:
+        handler = handlers.get(segment.name)
+        if handler is not None:
+            handler(reader, segment)
+    reader.finish()
+    return reader.found

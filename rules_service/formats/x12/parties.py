@@ -1,0 +1,199 @@
+"""Loops 2000 and 2010 of an 837: the hierarchy, and the parties of its levels. A new HL forgets what belonged to the one before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import ClassVar, TypeVar
+
+from rules_service.claim.claim import Claim
+from rules_service.formats.x12.drafts import Draft, day_of, span_of
+from rules_service.formats.x12.segments import Segment
+from rules_service.primitives.errors import Issue, RulesServiceError
+
+T = TypeVar("T")
+
+MAX_ISSUES = 20
+"""Of one claim; the rest would say the same."""
+RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadClaim:
+    """A claim, or why it could not be read, with the number of its CLM segment."""
+
+    outcome: Claim | RulesServiceError
+    segment: int
+
+
+@dataclass
+class PartyLoops:
+    """Loop state of one transaction."""
+
+    CLAIM_ROLES: ClassVar[Mapping[str, str]] = {}
+    LINE_ROLES: ClassVar[Mapping[str, str]] = {}
+    """NM101 of loops 2310 and 2420, and the roles they stand for here."""
+
+    found: list[ReadClaim] = field(default_factory=list)
+    billing: Draft = field(default_factory=dict)
+    subscriber: Draft = field(default_factory=dict)
+    payer: Draft = field(default_factory=dict)
+    patient: Draft | None = None
+    claim: Draft | None = None
+    line: Draft | None = None
+    other: Draft | None = None
+    adjudication: Draft | None = None
+    entity: Draft | None = None
+    loop: str = "header"
+    issues: list[Issue] = field(default_factory=list)
+    party_issues: list[Issue] = field(default_factory=list)
+    """Faults of the subscriber and patient, which are faults of each of their claims."""
+    start: int = 0
+
+    def fail(self, segment: Segment, code: str, message: str, mend: str) -> None:
+        """Note a fault of the claim being read."""
+        issues = self.party_issues if self.claim is None else self.issues
+        if len(issues) < MAX_ISSUES:
+            issues.append(Issue(code, segment.where(), message, mend))
+
+    def value(self, segment: Segment, index: int, read: Callable[[str], T], what: str) -> T | None:
+        """An element in its type; a fault and None when it does not have its form."""
+        return self.read(segment, segment.get(index), read, what, f"Element {index:02d}")
+
+    def read(self, segment: Segment, text: str | None, read: Callable[[str], T], what: str, subject: str) -> T | None:
+        """The same of any part of a segment, by its name."""
+        if text is None:
+            return None
+        try:
+            return read(text)
+        except ValueError:
+            article = "an" if what[0] in "aeiou" else "a"
+            mend = "Check it against the implementation guide."
+            self.fail(segment, f"x12.{what}", f"{subject} is not {article} {what}.", mend)
+            return None
+
+    def days(self, segment: Segment) -> tuple[date | None, date | None]:
+        """DTP: a day (D8) or a range (RD8)."""
+        if segment.get(2) == "RD8":
+            return self.value(segment, 3, span_of, "date") or (None, None)
+        day = self.value(segment, 3, day_of, "date")
+        return day, day
+
+    def hierarchy(self, segment: Segment) -> None:
+        self.finish()
+        level = segment.get(3)
+        if level == "20":
+            self.billing, self.subscriber, self.payer, self.patient = {}, {}, {}, None
+            self.party_issues, self.loop = [], "billing"
+        elif level == "22":
+            self.subscriber, self.payer, self.patient = {}, {}, None
+            self.party_issues, self.loop = [], "subscriber"
+        elif level == "23":
+            self.patient = {}
+            self.loop = "patient"
+        self.entity = None
+
+    def subscriber_information(self, segment: Segment) -> None:
+        """SBR of 2000B, or of 2320 once a claim is open."""
+        responsibility = RESPONSIBILITY.get(segment.get(1) or "", "other")
+        if self.claim is not None:
+            self.other = {
+                "responsibility": responsibility,
+                "claim_filing_indicator_code": segment.get(9),
+                "msp_type_code": segment.get(5),
+                "subscriber": {"relationship_code": segment.get(2)},
+            }
+            self.claim.setdefault("other_payers", []).append(self.other)
+            self.loop, self.line = "other", None
+            return
+        self.payer["responsibility"] = responsibility
+        self.subscriber["relationship_code"] = segment.get(2)
+        self.payer |= {"group_number": segment.get(3), "msp_type_code": segment.get(5), "claim_filing_indicator_code": segment.get(9)}
+
+    def name(self, segment: Segment) -> None:
+        """NM1: opens the entity that N3, N4, DMG, PRV and REF after it belong to."""
+        code = segment.get(1) or ""
+        entity: Draft = {}
+        self.entity = entity
+        if self.loop in ("claim", "line") and self.claim is not None:
+            roles = self.LINE_ROLES if self.line is not None else self.CLAIM_ROLES
+            role = roles.get(code)
+            if role is not None:
+                holder = self.line if self.line is not None else self.claim
+                holder.setdefault("providers", {})[role] = entity
+                self._provider(entity, segment)
+            elif code in ("PW", "45"):
+                self.claim.setdefault("ambulance", {})["pickup" if code == "PW" else "dropoff"] = entity
+            return
+        if self.loop == "other" and self.other is not None:
+            if code == "IL":
+                self.other["subscriber"] |= self._person(segment)
+                self.entity = self.other["subscriber"]
+            elif code == "PR":
+                self.other["payer_id"] = segment.get(9)
+            return
+        if code == "85":
+            self.billing |= entity
+            self.entity = self.billing
+            self._provider(self.billing, segment)
+        elif code == "IL":
+            self.subscriber |= self._person(segment)
+            self.entity = self.subscriber
+        elif code == "QC" and self.patient is not None:
+            self.patient |= self._person(segment)
+            self.entity = self.patient
+        elif code == "PR":
+            self.payer |= {"payer_id": segment.get(9), "name": segment.get(3)}
+
+    @staticmethod
+    def _person(segment: Segment) -> Draft:
+        return {
+            "last_name": segment.get(3),
+            "first_name": segment.get(4),
+            "middle_name": segment.get(5),
+            "suffix": segment.get(7),
+            "member_id": segment.get(9),
+        }
+
+    @staticmethod
+    def _provider(entity: Draft, segment: Segment) -> None:
+        entity |= {"entity_type": segment.get(2), "last_or_organization_name": segment.get(3), "first_name": segment.get(4)}
+        if segment.get(8) == "XX":
+            entity["npi"] = segment.get(9)
+        elif segment.get(8) in ("24", "34"):
+            entity["tax_id"] = segment.get(9)
+
+    def place(self, segment: Segment) -> None:
+        """N3 and N4."""
+        if self.entity is None:
+            return
+        address = self.entity.setdefault("address", {})
+        if segment.name == "N3":
+            address |= {"line1": segment.get(1), "line2": segment.get(2)}
+        else:
+            address |= {"city": segment.get(1), "state": segment.get(2), "zip": segment.get(3), "country": segment.get(4)}
+
+    def demographics(self, segment: Segment) -> None:
+        """DMG."""
+        if self.entity is not None:
+            self.entity["birth_date"] = self.value(segment, 2, day_of, "date")
+            self.entity["sex"] = segment.get(3)
+
+    def specialty(self, segment: Segment) -> None:
+        """PRV: of 2000A it is billing's, else of the entity before it."""
+        holder = self.entity if self.entity is not None else self.billing if self.loop == "billing" else None
+        if holder is not None:
+            holder["taxonomy_code"] = segment.get(3)
+
+    def patient_information(self, segment: Segment) -> None:
+        """PAT."""
+        if self.loop == "patient" and self.patient is not None:
+            self.patient["relationship_code"] = segment.get(1)
+        if segment.get(5) == "D8":
+            holder = self.patient if self.patient is not None else self.subscriber
+            holder["death_date"] = self.value(segment, 6, day_of, "date")
+
+    def finish(self) -> None:
+        """Close the open claim; the loops of the claim say how."""
+        raise NotImplementedError
