@@ -133,10 +133,11 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
         if loser.how == SWITCHED_OFF:  # not checked is not passed, also when a person said so
             told = NotEvaluated(rule_id=loser.rule_id, code="", line_numbers=(), reason="rule_switched_off", required=False)
             draft.not_evaluated[loser.rule_id, "rule_switched_off", ""] = told
+    covered = any(index.covers_payer for index in gathered.indexes)
     concerned = policy.identities(tuple(gathered.indexes))
     count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
     return Answer(
-        _judgement(policy, view, count, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
+        _judgement(covered, view, count, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
     ), deadlines
 
 
@@ -323,17 +324,17 @@ def _numbered(findings: list[Told], prefix: str) -> list[Told]:
     return [(msgspec.structs.replace(one, finding_id=f"{prefix}{number}"), causes) for number, (one, causes) in enumerate(ordered, 1)]
 
 
-def _judgement(policy: Policy, view: ClaimView, concerned: int, draft: _Draft) -> Judgement:
+def _judgement(covered: bool, view: ClaimView, concerned: int, draft: _Draft) -> Judgement:
     findings = collapse(_numbered(draft.findings, "f"))
     not_evaluated = sorted(draft.not_evaluated.values(), key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
     outcome: Outcome = "clean"
     if any(SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["warn"] for finding in findings):
         outcome = "findings"
-    elif not policy.covers_payer:
+    elif not covered:
         outcome = "not_covered"
     elif any(one.required for one in not_evaluated):
         outcome = "incomplete"
-    if not policy.covers_payer:
+    if not covered:
         not_evaluated.append(
             NotEvaluated(
                 rule_id="",
@@ -341,7 +342,7 @@ def _judgement(policy: Policy, view: ClaimView, concerned: int, draft: _Draft) -
                 line_numbers=(),
                 reason="payer_rules_missing",
                 required=False,
-                supply="a rule set for this payer",
+                supply="rules of this payer for these dates",
             )
         )
     serious = [

@@ -147,13 +147,15 @@ class RuleIndex:
     """Some rules of a slice by how they are asked.
 
     `kinds` derive their own candidates; `always` holds the panel of conditions of each level that concern every claim, `by_code`
-    those that pin a procedure code; `identities` names (rule id, version) of the rules that concern every claim.
+    those that pin a procedure code; `identities` names (rule id, version) of the rules that concern every claim. `covers_payer`: a rule of the
+    payer's own is among them, in force and not in preview.
     """
 
-    __slots__ = ("always", "by_code", "identities", "kinds")
+    __slots__ = ("always", "by_code", "covers_payer", "identities", "kinds")
 
     def __init__(self, rules: Sequence[CompiledRule], shards: Mapping[Program, Sequence[ProgramShard]]) -> None:
         self.kinds: list[CompiledRule] = []
+        self.covers_payer = any(one.rule.layer != "national" and one.rule.content.stage == "stable" for one in rules)
         conditions: dict[tuple[str | None, str], list[CompiledRule]] = {}
         for rule in rules:
             if rule.kind.name != "condition":
@@ -281,7 +283,6 @@ class Policy:
 
     def __init__(self, publications: Sequence[Publication], claim_type: str, cache: SliceCache) -> None:
         self.publications = tuple(sorted(publications, key=lambda publication: publication.rule_set_id))
-        self.covers_payer = any(publication.manifest.scope.layer != "national" for publication in publications)
         self._cache = cache
         self._windows = []
         self._off: list[tuple[int, int, Loser]] = []

@@ -9,7 +9,7 @@ REASONS: dict[str, str] = {
     "code_not_in_partial_edition": "The loaded edition of the reference table is an extract, and the code is not in it.",
     "context_not_supplied": "The rule needs something in `context` that was not supplied.",
     "history_not_supplied": "The rule looks at earlier claims and `context.history` was not supplied.",
-    "payer_rules_missing": "No rule set of this payer is published; only the national baseline was judged.",
+    "payer_rules_missing": "No rule of this payer is in force for the claim; only the national baseline was judged.",
     "provider_not_on_roster": "The provider is not on the payer's roster, which is not said to be complete.",
     "reference_edition_out_of_range": "No loaded edition of the reference table covers the date.",
     "reference_table_missing": "The reference table the rule needs has not been loaded.",

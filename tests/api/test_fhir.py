@@ -13,7 +13,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from tests.support.builders import THREE_FINDINGS, claim
 from tests.support.fhir_writer import write_fhir
 from tests.support.one_claim import carried, claims
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 from tests.support.x12_writer import write_837
 
 PATH = "/fhir/Claim/$validate-policy"
@@ -96,6 +96,11 @@ def test_findings_are_issues_with_their_place_and_the_predicted_reason(client: h
     assert codes(pair) == ["ncci.ptp", "97"]
     assert pair["diagnostics"].startswith("EX1-NCCI-001 version 1. ")
     assert {issue["severity"] for issue in issues} <= {"error", "warning", "information"}
+
+
+def test_the_example_of_the_docs_has_its_findings(client: httpx.Client) -> None:
+    issues = outcome(post(client, (ROOT / "openapi/examples/fhir-claim-bundle.json").read_bytes()))
+    assert {"ncci.ptp", "auth.missing"} <= {code for issue in issues for code in codes(issue)}
 
 
 def test_a_claim_response_says_what_the_payer_would_and_that_it_is_simulated(client: httpx.Client) -> None:

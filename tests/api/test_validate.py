@@ -62,6 +62,13 @@ def test_an_unknown_payer_is_not_covered_and_only_the_baseline_runs(client: http
     assert [pin["rule_set_id"] for pin in evaluation["pins"]["publications"]] == ["national_baseline"]
 
 
+def test_a_payer_none_of_whose_rules_is_in_force_on_the_day_is_not_covered(client: httpx.Client) -> None:
+    old = claim_bytes(lines=[{"service_from": "2014-08-16", "service_through": "2014-08-16"}], received_at="2014-08-20T10:00:00-05:00")
+    evaluation = post(client, old).json()
+    assert evaluation["outcome"] == "not_covered"
+    assert "payer_rules_missing" in {one["reason"] for one in evaluation["not_evaluated"]}
+
+
 @pytest.mark.parametrize("payer", [{"payer_id": "EX001"}, {"payer_id": "example health"}, {"payer_id": "?", "name": "Example  Health"}])
 def test_a_payer_is_found_by_its_ids_and_aliases(client: httpx.Client, payer: dict) -> None:
     evaluation = post(client, claim_bytes(payer=payer, lines=THREE_FINDINGS)).json()

@@ -1,15 +1,20 @@
 """Thousands of damaged bodies against the readers: read or refused, never anything else."""
 
+import json
 import random
 
 import pytest
 
+from rules_service.formats.fhir.claims import read_fhir
 from rules_service.formats.native.json_claims import claim_of
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.primitives.errors import InputError
-from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER, file
-from tests.support.builders import THREE_FINDINGS, claim_bytes
+from tests.formats.test_837 import BILLING, CLAIM, STAY, SUBSCRIBER, file, hospital
+from tests.support.builders import THREE_FINDINGS, claim, claim_bytes
+from tests.support.fhir_writer import write_fhir
+from tests.support.one_claim import carried
 
+FHIR = json.dumps(write_fhir(carried(claim(lines=THREE_FINDINGS)))).encode()
 PIECES = [
     b"~",
     b"*",
@@ -45,8 +50,13 @@ def damaged(body: bytes, draw: random.Random) -> bytes:
 @pytest.mark.deep
 @pytest.mark.parametrize(
     ("reader", "body"),
-    [(claim_of, claim_bytes(lines=THREE_FINDINGS)), (read_837, file(BILLING, SUBSCRIBER, CLAIM * 3))],
-    ids=["json", "837p"],
+    [
+        (claim_of, claim_bytes(lines=THREE_FINDINGS)),
+        (read_837, file(BILLING, SUBSCRIBER, CLAIM * 3)),
+        (read_837, hospital(BILLING, SUBSCRIBER, STAY * 2)),
+        (read_fhir, FHIR),
+    ],
+    ids=["json", "837p", "837i", "fhir"],
 )
 def test_damaged_bodies(reader, body: bytes) -> None:  # type: ignore[no-untyped-def]
     draw = random.Random(11)

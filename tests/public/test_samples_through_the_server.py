@@ -1,4 +1,5 @@
-"""Public 837P samples and the project's JSON samples through a running server with the public NCCI, MUE and code tables.
+"""Every public 837, 277CA, 999, 835 and FHIR sample, and the project's JSON samples, through a running server with the public NCCI, MUE and code
+tables. A FHIR example claim that leaves out what it refers to is refused as it is, and judged once more with made-up resources in their places.
 
 The outcome of every file is checked in (samples_summary.json). `WRITE_SUMMARY=1 pytest` of this file writes it again.
 """
@@ -6,6 +7,7 @@ The outcome of every file is checked in (samples_summary.json). `WRITE_SUMMARY=1
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -29,10 +31,12 @@ from rules_service.reference.source_files import SourceFile
 from rules_service.services.load_packs import publish_packs
 from rules_service.services.load_reference import ICD10_TABLES, Upload, icd10_upload, load_parsed
 from rules_service.storage.database import Database
+from tests.support.fhir_writer import EIN, NPI, NUCC, concept
 from tests.support.public_data import DIRECTORY, needs_public_data, public
 from tests.support.server import PACKS, ROOT, Server, new_key, running
 
 pytestmark = needs_public_data
+X12_FOLDERS = ("837P", "837I", "837D", "277CA", "999", "835")
 SUMMARY = Path(__file__).with_name("samples_summary.json")
 REVIEW = Path(__file__).with_name("samples_review.yaml")
 FROM_2024Q3 = EffectivePeriod(date(2024, 7, 1), date(2026, 12, 31))
@@ -101,28 +105,67 @@ def _told(result: dict[str, Any]) -> str:
 def summarise(client: httpx.Client) -> dict[str, Any]:
     """Outcome and finding codes of every sample; a kind of outcome is counted where a file has many claims."""
     found: dict[str, Any] = {}
-    for path in sorted(public("x12/837P").iterdir()):
+    for path in [path for folder in X12_FOLDERS for path in sorted(public(f"x12/{folder}").iterdir())]:
+        name = f"{path.parent.name}/{path.name}"
         answer = client.post("/v1/x12/837/validate", content=path.read_bytes(), headers={"Content-Type": "application/edi-x12"})
         assert answer.status_code in (200, 422), path.name
         if answer.status_code == 422:
-            found[f"837P/{path.name}"] = {"file refused": ", ".join(error["code"] for error in answer.json()["errors"])}
+            found[name] = {"file refused": ", ".join(error["code"] for error in answer.json()["errors"])}
             continue
         counted: dict[str, int] = {}
         for result in answer.json()["evaluations"]:
             told = _told(result)
             counted[told] = counted.get(told, 0) + 1
-        found[f"837P/{path.name}"] = dict(sorted(counted.items()))
+        found[name] = dict(sorted(counted.items()))
     for path in sorted((ROOT / "openapi/examples").glob("claim-*.json")):
         answer = client.post("/v1/claims/validate", content=path.read_bytes(), headers={"Content-Type": "application/json"})
         assert answer.status_code == 200, path.name
         found[f"json/{path.name}"] = {_told({"evaluation": answer.json()}): 1}
+    for path in sorted(DIRECTORY.glob("fhir/*/*.json")):
+        document = json.loads(path.read_bytes())
+        name = f"fhir/{path.parent.name}/{path.name}"
+        found[name] = _fhir(client, document)
+        if document.get("resourceType") == "Claim" and ("fhir.reference" in str(found[name]) or "fhir.payer" in str(found[name])):
+            found[f"{name} with what it refers to"] = _fhir(client, completed(document))
     return found
+
+
+def _fhir(client: httpx.Client, document: dict[str, Any]) -> dict[str, Any]:
+    answer = client.post("/fhir/Claim/$validate-policy", json=document, headers={"Content-Type": "application/fhir+json"})
+    assert answer.status_code in (200, 400, 422), answer.text
+    if answer.status_code != 200:
+        codes = {coding["code"] for issue in answer.json()["issue"] for coding in issue["details"].get("coding", [])}
+        return {"refused": ", ".join(sorted(codes))}
+    return {_told({"evaluation": client.get(answer.headers["content-location"]).json()}): 1}
+
+
+MADE_UP: dict[str, dict[str, Any]] = {
+    "Patient": {"name": [{"family": "SAMPLE", "given": ["JANE"]}], "birthDate": "1980-05-17", "gender": "female"},
+    "Practitioner": {"name": [{"family": "DOE", "given": ["JANE"]}], "identifier": [{"system": NPI, "value": "1467560003"}]},
+    "Organization": {
+        "name": "Made up", "address": [{"line": ["1 MAIN ST"], "city": "AUSTIN", "state": "TX", "postalCode": "787010001"}],
+        "identifier": [{"system": "urn:payer", "value": "EXAMPLE01"}, {"system": NPI, "value": "1234567893"}, {"system": EIN, "value": "123456789"}],
+        "type": [concept("207Q00000X", NUCC)],
+    },
+    "Location": {"name": "Made up", "identifier": [{"system": NPI, "value": "1234567893"}]},
+    "Coverage": {"subscriberId": "W123456789", "relationship": concept("self"), "beneficiary": {"reference": "Patient/1"}},
+    "ClaimResponse": {"status": "active", "created": "2026-01-01"},
+}  # fmt: skip
+
+
+def completed(claim: dict[str, Any]) -> dict[str, Any]:
+    """The claim in a Bundle with a made-up resource for every reference."""
+    references = set(re.findall(r'"reference": "([A-Za-z]+)/([^"]+)"', json.dumps(claim)))
+    made = [MADE_UP[kind] | {"resourceType": kind, "id": number} for kind, number in sorted(references) if kind in MADE_UP]
+    policies = [one | {"payor": [{"identifier": {"value": "EXAMPLE01"}}]} if one["resourceType"] == "Coverage" else one for one in made]
+    entries = [{"fullUrl": f"https://ehr.example.org/{one['resourceType']}/{one['id']}", "resource": one} for one in policies]
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": claim}, *entries]}
 
 
 def test_every_sample_has_the_outcome_that_is_checked_in(public_server: Server) -> None:
     with public_server.client() as client:
         found = summarise(client)
-    assert len(found) >= 59
+    assert len(found) >= 140
     if os.environ.get("WRITE_SUMMARY"):
         SUMMARY.write_text(json.dumps(found, indent=1) + "\n")
     assert found == json.loads(SUMMARY.read_text())
@@ -149,45 +192,51 @@ def test_4010_files_are_refused_as_such_and_icd_9_codes_are_never_called_clean(p
             assert not any(told.startswith("clean") for told in checked[f"837P/{path.name}"]), path.name
 
 
-def test_facts_read_from_837p_equal_those_of_an_independent_parser() -> None:
-    """pyx12 splits segments by its own reader; claim ids, amounts, codes, pointers and dates are compared."""
+def _theirs(text: str) -> list[dict[str, Any]]:
+    """Claims as pyx12 splits them: id, total, and of each line its code, first modifier, charge, first pointer or revenue code, and dates."""
+    found: list[dict[str, Any]] = []
+    for segment in X12Reader(io.StringIO(text)):
+        name, value = segment.get_seg_id(), segment.get_value
+        if name == "CLM":
+            found.append({"id": value("CLM01"), "total": float(value("CLM02") or 0), "lines": [], "diagnoses": []})
+        elif name == "SV1":
+            found[-1]["lines"].append([value("SV101-2") or "", value("SV101-3") or "", float(value("SV102")), value("SV107-1") or "", ""])
+        elif name == "SV2":
+            found[-1]["lines"].append([value("SV202-2") or "", value("SV202-3") or "", float(value("SV203")), value("SV201") or "", ""])
+        elif name == "HI" and found and (value("HI01-1") or "").endswith("BK") and value("HI01-2"):
+            found[-1]["diagnoses"].append(value("HI01-2").replace(".", ""))
+        elif name == "DTP" and value("DTP01") == "472" and found and found[-1]["lines"]:
+            found[-1]["lines"][-1][4] = (value("DTP03") or "")[:8]
+    return found
+
+
+@pytest.mark.parametrize(("folder", "least"), [("837P", 1_000), ("837I", 4)])
+def test_facts_read_from_837_equal_those_of_an_independent_parser(folder: str, least: int) -> None:
+    """pyx12 splits segments by its own reader; claim ids, amounts, codes, modifiers, pointers, diagnoses and dates are compared."""
     compared = 0
-    for path in sorted(public("x12/837P").iterdir()):
+    for path in sorted(public(f"x12/{folder}").iterdir()):
         try:
             mine = [item.outcome for item in read_837(path.read_bytes())]
         except X12Error:  # refused whole, as the summary says
             continue
         if not all(isinstance(one, Claim) for one in mine):
             continue
-        theirs: list[dict[str, Any]] = []
-        for segment in X12Reader(io.StringIO(path.read_text())):
-            name = segment.get_seg_id()
-            if name == "CLM":
-                theirs.append({"id": segment.get_value("CLM01"), "total": float(segment.get_value("CLM02") or 0), "lines": []})
-            elif name == "SV1":
-                theirs[-1]["lines"].append(
-                    (
-                        segment.get_value("SV101-2"),
-                        segment.get_value("SV101-3") or "",
-                        float(segment.get_value("SV102")),
-                        segment.get_value("SV107-1") or "",
-                    )
-                )
+        theirs = _theirs(path.read_text())
         assert [one["id"] for one in theirs] == [one.patient_control_number for one in mine if isinstance(one, Claim)], path.name
         for one, other in zip(theirs, mine, strict=True):
             assert isinstance(other, Claim)
             assert one["total"] == other.total_charge_amount.cents / 100
+            assert one["diagnoses"][:1] == [found.code.replace(".", "") for found in other.diagnoses if found.type == "principal"][:1]
             read = [
-                (
-                    line.procedure_code,
+                [
+                    line.procedure_code or "",
                     line.modifiers[0] if line.modifiers else "",
                     line.charge_amount.cents / 100,
-                    str(line.diagnosis_pointers[0]) if line.diagnosis_pointers else "",
-                )
+                    line.revenue_code or (str(line.diagnosis_pointers[0]) if line.diagnosis_pointers else ""),
+                    line.service_from.strftime("%Y%m%d") if line.service_from else "",
+                ]
                 for line in other.service_lines
             ]
-            assert read == [(code.upper(), modifier.upper(), charge, pointer) for code, modifier, charge, pointer in one["lines"]], (
-                path.name
-            )
+            assert read == [[code.upper(), modifier.upper(), *rest] for code, modifier, *rest in one["lines"]], path.name
             compared += 1
-    assert compared > 1_000
+    assert compared >= least

@@ -144,7 +144,7 @@ class _Reading:
         roles: dict[str, Provider] = {}
         team: dict[int, tuple[str, Provider]] = {}
         for number, member in enumerate(found.care_team):
-            role = role_of(member.role)
+            role = role_of(member.role, self._type == "institutional")
             provider = self._parties.provider(f"{place}.careTeam[{number}].provider", member.provider, member.qualification)
             naming = sum(member.sequence in item.care_team_sequence for item in found.item)
             if role is None or provider is None:

@@ -28,7 +28,7 @@ PAYER_FIELDS = frozenset({"line_of_business", "product", "state", "network_statu
 MONEY_FIELDS = frozenset({"patient_paid_amount"})
 LINE_MONEY_FIELDS = frozenset({"noncovered_amount", "expected_amount"})
 INSTITUTIONAL = {
-    "typeofbill": "type_of_bill", "admtype": "admission_type", "pointoforigin": "admission_source", "discharge-status": "patient_status", "drg": "drg",
+    "typeofbill": "type_of_bill", "admtype": "admission_type", "pointoforigin": "admission_source", "discharge-status": "patient_status", "discharge": "patient_status", "drg": "drg",
 }  # fmt: skip
 Draft = dict[str, Any]
 

@@ -11,7 +11,7 @@ from rules_service.claim.service_lines import Drug, PriorAdjudication, ServiceLi
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.information import Information
 from rules_service.formats.fhir.values import NDC, PROCEDURES, Faults, code_in, code_of
-from rules_service.primitives.money import Money
+from rules_service.primitives.money import Money, Quantity
 
 BASES: dict[str, UnitBasis] = {"min": "MJ", "mj": "MJ", "da": "DA", "d": "DA", "f2": "F2"}
 """Units of measure (UCUM or X12) that are not plain units."""
@@ -51,7 +51,8 @@ class Items:
         return ServiceLine(
             line_number=item.sequence, charge_amount=self._charge(where, item), procedure_code=code_of(item.product_or_service, PROCEDURES),
             description=item.product_or_service.text, modifiers=tuple(code for one in item.modifier if (code := code_of(one))), revenue_code=code_of(item.revenue),
-            unit_basis=self._basis(item), unit_count=self._faults.quantity(f"{where}.quantity.value", item.quantity.value if item.quantity else None),
+            unit_basis=self._basis(item),
+            unit_count=self._units(where, item),
             service_from=first, service_through=last, place_of_service_code=None if place == claim_place else place,
             diagnosis_pointers=item.diagnosis_sequence, providers=LineProviders(**providers) if providers else None, drug=self._drug(where, item),
             tooth=self._teeth(item), prior_adjudication=adjudicated, **more,
@@ -82,9 +83,15 @@ class Items:
         return first, last or first
 
     def _basis(self, item: r.Item) -> UnitBasis | None:
-        if item.quantity is None or item.quantity.value is None:
-            return None
-        return BASES.get((item.quantity.code or item.quantity.unit or "").lower(), "UN")
+        if item.quantity is None:
+            return "UN" if _is_one(item) else None
+        return BASES.get((item.quantity.code or item.quantity.unit or "").lower(), "UN") if item.quantity.value is not None else None
+
+    def _units(self, where: str, item: r.Item) -> Quantity | None:
+        """The quantity; one where the price is the charge, so that FHIR may leave it out."""
+        if item.quantity is None:
+            return Quantity(1000) if _is_one(item) else None
+        return self._faults.quantity(f"{where}.quantity.value", item.quantity.value)
 
     def _drug(self, where: str, item: r.Item) -> Drug | None:
         """The detail whose product is an NDC."""
@@ -102,3 +109,12 @@ class Items:
     def _teeth(self, item: r.Item) -> tuple[Tooth, ...]:
         number = code_of(item.body_site) if self._is_dental else None
         return (Tooth(number=number, surfaces=tuple(code for one in item.sub_site if (code := code_of(one)))),) if number else ()
+
+
+def _is_one(item: r.Item) -> bool:
+    return (
+        item.unit_price is not None
+        and item.net is not None
+        and item.unit_price.value is not None
+        and item.unit_price.value == item.net.value
+    )

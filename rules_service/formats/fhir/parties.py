@@ -48,14 +48,14 @@ class Parties:
         }  # fmt: skip
 
     def provider(self, where: str, reference: r.Reference, qualification: r.CodeableConcept | None = None) -> Provider | None:
-        """A Practitioner, PractitionerRole, Organization or Location as a provider, or a reference by NPI alone; a fault otherwise."""
+        """A Practitioner, PractitionerRole, Organization or Location as a provider, or a reference by identifier alone; a fault otherwise."""
         found = self._resources.find(reference, r.Named)
         if found is None:
-            npi = value_in((reference.identifier,), NPI, ("NPI",)) if reference.identifier is not None else None
-            if npi is None:
-                self._faults.add("reference", where, "The reference leads to no resource of the request and gives no NPI.", MENDED)
+            if reference.identifier is None:
+                self._faults.add("reference", where, "The reference leads to no resource of the request and gives no identifier.", MENDED)
                 return None
-            return Provider(npi=npi, taxonomy_code=code_in(qualification, TAXONOMY))
+            npi = value_in((reference.identifier,), NPI, ("NPI",))
+            return Provider(npi=npi, taxonomy_code=code_in(qualification, TAXONOMY), last_or_organization_name=reference.display)
         person = found
         if found.resource_type == "PractitionerRole":
             person = self._resources.find(found.practitioner, r.Named) or self._resources.find(found.organization, r.Named) or found
@@ -123,11 +123,11 @@ class Parties:
         )  # fmt: skip
 
 
-def role_of(role: r.CodeableConcept | None) -> str | None:
-    """The role of a member of the care team, by HL7's codes and those of the US claim profiles; rendering when it has none."""
-    if role is None:
-        return "rendering"
-    return ROLES.get((code_of(role) or "").lower().replace("-", ""))
+def role_of(role: r.CodeableConcept | None, is_institutional: bool) -> str | None:
+    """The role of a member of the care team, by HL7's codes and those of the US claim profiles. Without one, and for HL7's `primary`, it is who
+    is responsible: the attending provider of an institutional claim, the rendering one of any other."""
+    told = "primary" if role is None else (code_of(role) or "").lower().replace("-", "")
+    return "attending" if told == "primary" and is_institutional else ROLES.get(told)
 
 
 ROLES = {
