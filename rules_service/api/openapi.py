@@ -48,7 +48,7 @@ def core_schemas() -> dict[str, Any]:
     _, components = msgspec.json.schema_components(
         [Claim, Evaluation, CleanChange, RuleVersionContent, Manifest, *BODIES], schema_hook=schema_value, ref_template=_REF
     )
-    result = {
+    result: dict[str, Any] = {
         "type": "object",
         "required": ["index", "status"],
         "properties": {
@@ -57,6 +57,11 @@ def core_schemas() -> dict[str, Any]:
             "evaluation": {"$ref": _REF.format(name="Evaluation")},
             "problem": {"$ref": _REF.format(name="Problem")},
         },
+    }
+    position = {
+        "type": "object",
+        "required": ["segment", "byte"],
+        "properties": {"segment": {"type": "integer"}, "byte": {"type": "integer"}},
     }
     condition = {
         "type": "object",
@@ -108,10 +113,20 @@ def core_schemas() -> dict[str, Any]:
             "required": ["results"],
             "properties": {"results": {"type": "array", "items": {"$ref": _REF.format(name="ClaimResult")}}},
         },
+        "X12ClaimResult": {
+            **result,
+            "description": "With the number of the claim's CLM segment, and by finding the segment it points to and the byte that starts at.",
+            "required": [*result["required"], "segment", "places"],
+            "properties": {
+                **result["properties"],
+                "segment": {"type": "integer"},
+                "places": {"type": "object", "additionalProperties": position},
+            },
+        },
         "X12Result": {
             "type": "object",
             "required": ["evaluations"],
-            "properties": {"evaluations": {"type": "array", "items": {"$ref": _REF.format(name="ClaimResult")}}},
+            "properties": {"evaluations": {"type": "array", "items": {"$ref": _REF.format(name="X12ClaimResult")}}},
         },
         "FhirResource": {
             "type": "object",
@@ -190,8 +205,12 @@ def fhir_body(scope: str, accept: str) -> dict[str, Any]:
     """An operation whose body is a FHIR resource."""
     resource = {"schema": {"$ref": _REF.format(name="FhirResource")}}
     content = {"application/fhir+json": resource, "application/json": resource}
-    told = {"name": "Accept", "in": "header", "required": False, "schema": {"type": "string"}, "description": accept}
-    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[told])
+    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[accepts(accept)])
+
+
+def accepts(description: str) -> dict[str, Any]:
+    """The Accept header, where the caller chooses the form of the answer."""
+    return {"name": "Accept", "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
 
 
 def fhir_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -206,6 +225,13 @@ def json_answer(schema: str, description: str, status: int = 200, or_schema: str
     either = [{"$ref": _REF.format(name=name)} for name in (schema, or_schema) if name is not None]
     told = either[0] if len(either) == 1 else {"anyOf": either}
     return {status: {"description": description, "content": {"application/json": {"schema": told}}}}
+
+
+def x12_answer(schema: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """JSON, or an interchange for who asks for one."""
+    answer = json_answer(schema, description)
+    answer[200]["content"]["application/edi-x12"] = {"schema": {"type": "string"}}
+    return answer
 
 
 def ndjson_answer(description: str) -> dict[int | str, dict[str, Any]]:

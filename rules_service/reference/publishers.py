@@ -56,6 +56,7 @@ TABLES: dict[str, TableKind] = {
         ),
         TableKind("diagnosis_sides", "Diagnoses whose title names a side", "periodic", read_diagnosis_lists),
         TableKind("icd10cm_excludes1", "ICD-10-CM Excludes1 notes", "periodic", read_excludes1),
+        TableKind("cpt_codes", "CPT codes and their dates, from a licensee's list", "cumulative", read_code_list),
         TableKind("modifiers", "Modifiers", "cumulative", read_code_list),
         TableKind("revenue_codes", "Revenue codes", "cumulative", read_code_list),
         TableKind("nucc_taxonomy", "NUCC provider taxonomy codes", "cumulative", read_code_list),

@@ -190,7 +190,7 @@ def test_an_override_counts_only_from_the_day_its_rule_applies() -> None:
 def test_a_preview_rule_is_recorded_and_not_returned() -> None:
     policy = Policy([publication("p", PAYER, content("P-1", stage="preview"))], "professional", SliceCache())
     answer = judge(policy, ClaimView(claim(), "EXAMPLE01"), Lookups(EditionCatalog([])), HOLD)
-    assert answer.judgement.outcome == "clean"
+    assert answer.judgement.outcome == "not_covered", "none of the payer's rules is in force"
     assert [finding.rule_id for finding in answer.preview] == ["P-1"]
 
 

@@ -29,6 +29,9 @@ def carried(claim: Claim) -> dict[str, Any]:
         found.setdefault("entity_type", "2")
     document["providers"].pop("ordering", None)  # an order stands on the line
     for line in document["service_lines"]:
+        line.pop("expected_amount", None)
+        if document["claim_type"] == "professional":
+            line.pop("revenue_code", None)
         if "unit_count" not in line:
             line.pop("unit_basis", None)
         if "quantity" not in line.get("drug", {"quantity": ""}):

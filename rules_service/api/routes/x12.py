@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from datetime import UTC, datetime
 
+import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import only_query, read_body
-from rules_service.api.openapi import json_answer, problems, raw_body
+from rules_service.api.bodies import header, only_query, read_body
+from rules_service.api.openapi import accepts, problems, raw_body, x12_answer
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
+from rules_service.claim.claim import Claim
+from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.formats.x12.claims_837 import read_837
+from rules_service.formats.x12.parties import ReadClaim
+from rules_service.formats.x12.places import position_of
 
 router = APIRouter(tags=["x12"])
+MEDIA = "application/edi-x12"
 
 
 @router.post(
@@ -21,11 +29,17 @@ router = APIRouter(tags=["x12"])
     operation_id="validateX12Claims",
     summary="Judge every claim of an 837 file (professional, institutional or dental)",
     response_class=Response,
-    responses=json_answer("X12Result", "One result a claim, with its place in the file") | problems(400, 401, 403, 413, 415, 422, 503),
-    openapi_extra=raw_body("application/edi-x12", "claims:validate", "Interchanges of 005010X222A1 (837P), X223A2 (837I) or X224A2 (837D)"),
+    responses=x12_answer("X12Result", "One result a claim, with its place in the file; or a simulated 277CA")
+    | problems(400, 401, 403, 413, 415, 422, 503),
+    openapi_extra=raw_body(
+        "application/edi-x12",
+        "claims:validate",
+        "Interchanges of 005010X222A1 (837P), X223A2 (837I) or X224A2 (837D)",
+        [accepts("`application/edi-x12`: answer a simulated 277CA")],
+    ),
 )
 async def validate_837(request: Request) -> Response:
-    """Many claims in; one bad claim fails alone with its position, a bad envelope refuses the file."""
+    """Many claims in; one bad claim fails alone with its position, a bad envelope refuses the file. A 277CA of ours is no proof of filing."""
     principal = allowed(request, "claims:validate")
     state = state_of(request)
     only_query(request)
@@ -36,4 +50,47 @@ async def validate_837(request: Request) -> Response:
         chunk = read[start : start + CHUNK]
         parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start))
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
-    return Response(b'{"evaluations":[' + b",".join(parts) + b"]}", 200, media_type="application/json")
+    if MEDIA in (header(request, b"accept") or ""):
+        now = datetime.now(UTC)
+        told = [
+            Answered(_claim(item), msgspec.json.decode(part).get("evaluation"), item.segment)
+            for item, part in zip(read, parts, strict=True)
+        ]
+        return Response(acknowledgment(told, now, time.time_ns() // 1_000), 200, media_type=MEDIA)
+    placed = [_placed(item, part) for item, part in zip(read, parts, strict=True)]
+    return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, media_type="application/json")
+
+
+def _claim(item: ReadClaim) -> Claim | None:
+    return item.outcome if isinstance(item.outcome, Claim) else None
+
+
+class _Place(msgspec.Struct):
+    json_pointer: str
+
+
+class _Finding(msgspec.Struct):
+    finding_id: str
+    location: _Place
+
+
+class _Evaluation(msgspec.Struct):
+    findings: list[_Finding]
+
+
+class _Result(msgspec.Struct):
+    evaluation: _Evaluation | None = None
+
+
+_results = msgspec.json.Decoder(_Result)
+
+
+def _placed(item: ReadClaim, result: bytes) -> bytes:
+    """The result with the segment its claim starts at and, of each finding, the segment it points to."""
+    evaluation = _results.decode(result).evaluation
+    places = {
+        one.finding_id: {"segment": at[0], "byte": at[1]}
+        for one in (evaluation.findings if evaluation is not None else ())
+        if (at := position_of(item.places, one.location.json_pointer)) is not None
+    }
+    return result[:-1] + b',"segment":%d,"places":' % item.segment + msgspec.json.encode(places) + b"}"

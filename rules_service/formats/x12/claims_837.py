@@ -41,6 +41,6 @@ def _read_transaction(transaction: Transaction) -> list[ReadClaim]:
     for segment in transaction.segments:
         handler = handlers.get(segment.name)
         if handler is not None:
-            handler(reader, segment)
+            reader.take(segment, handler)
     reader.finish()
     return reader.found

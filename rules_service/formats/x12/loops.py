@@ -70,7 +70,7 @@ class ClaimLoops(PartyLoops):
             outcome: Claim | RulesServiceError = self._build()
         except RulesServiceError as error:
             outcome = error
-        self.found.append(ReadClaim(outcome, self.start))
+        self.found.append(ReadClaim(outcome, self.start, {**self.places.party, **self.places.claim}))
         self.claim, self.line, self.other, self.adjudication, self.entity, self.issues = None, None, None, None, None, []
         if len(self.found) > MAX_CLAIMS:
             raise fault("x12.too_many_claims", "file", f"A file has at most {MAX_CLAIMS} claims here.", "Split the file.")

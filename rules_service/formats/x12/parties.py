@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rules_service.claim.claim import Claim
 from rules_service.formats.x12.drafts import Draft, day_of, span_of
+from rules_service.formats.x12.places import Places, Position
 from rules_service.formats.x12.segments import Segment
 from rules_service.primitives.errors import Issue, RulesServiceError
 
@@ -21,10 +22,11 @@ RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 
 @dataclass(frozen=True, slots=True)
 class ReadClaim:
-    """A claim, or why it could not be read, with the number of its CLM segment."""
+    """A claim, or why it could not be read, with the number of its CLM segment and where its parts stand."""
 
     outcome: Claim | RulesServiceError
     segment: int
+    places: Mapping[str, Position] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,6 +52,23 @@ class PartyLoops:
     party_issues: list[Issue] = field(default_factory=list)
     """Faults of the subscriber and patient, which are faults of each of their claims."""
     start: int = 0
+    places: Places = field(default_factory=Places)
+
+    def take(self, segment: Segment, handler: Callable[[Any, Segment], None]) -> None:
+        """Handle a segment and note where it stands."""
+        listed = len((self.claim or {}).get("diagnoses", ()))
+        handler(self, segment)
+        code = segment.get(1) or ""
+        if segment.name == "HL":
+            self.places.level(segment.get(3))
+        elif self.claim is None:
+            self.places.of_party(segment)
+        elif self.line is not None:
+            self.places.of_line(segment, len(self.claim["service_lines"]) - 1, self.LINE_ROLES.get(code))
+        else:
+            added = range(listed, len(self.claim.get("diagnoses", ())))
+            role = self.CLAIM_ROLES.get(code) if self.loop == "claim" else None
+            self.places.of_claim(segment, added, len(self.claim.get("other_payers", ())), role)
 
     def fail(self, segment: Segment, code: str, message: str, mend: str) -> None:
         """Note a fault of the claim being read."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 from rules_service.claim.locations import Place
+from rules_service.facts.derived import HIPPS_LINES
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
@@ -289,7 +290,7 @@ def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str
     elif parameters.subject == "revenue":
         found = (line.line.revenue_code,) if line.line.revenue_code else ()
     else:
-        found = (line.code,) if line.code else ()
+        found = (line.code,) if line.code and line.line.revenue_code not in HIPPS_LINES else ()
     return tuple([code for code in found if code.startswith(parameters.starts_with)]) if parameters.starts_with else found
 
 

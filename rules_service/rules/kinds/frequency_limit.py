@@ -2,7 +2,8 @@
 
 Per day, calendar year, benefit year, rolling days or months, or once in a lifetime; or a least interval, where Medicare's "eleven full
 months" means eligible from the first day of the twelfth month after that of the last service. Codes of one `bucket` count together.
-Units of this claim and of earlier ones are counted. Where history was not supplied, what the payer reported as remaining
+Units of this claim and of earlier ones are counted, or, with `measure: charges`, dollars (the expected amount where it is given, else the charge):
+Medicare's therapy threshold, above which KX attests medical necessity (Pub 100-04 ch. 5 s. 10.3). Where history was not supplied, what the payer reported as remaining
 (`context.eligibility.benefits_remaining`) is used; without either the limit is not judged.
 
 `table` lists codes with `bucket`, `limit`, `period` (day, calendar_year, benefit_year, rolling, lifetime, full_months), `length` (days of a
@@ -31,11 +32,15 @@ PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_
 
 
 class FrequencyParameters(Parameters, frozen=True):
-    """`benefit_year_month`: the month in which the benefit year begins. `exempt_modifiers` say that the service does not count."""
+    """`benefit_year_month`: the month in which the benefit year begins. `exempt_modifiers` say that the service does not count;
+    `attesting_modifiers` that it is covered beyond the limit, and it counts; of `counted_modifiers` a line has one, or it is not looked at."""
 
     table: str
     benefit_year_month: int = 1
     exempt_modifiers: tuple[str, ...] = ()
+    attesting_modifiers: tuple[str, ...] = ()
+    counted_modifiers: tuple[str, ...] = ()
+    measure: Literal["units", "charges"] = "units"
     liability: Literal["provider", "patient"] = "provider"
 
 
@@ -60,7 +65,12 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     parameters = FrequencyParameters
     specs = fact_specs(
         ("frequency.period", "text", "day, calendar_year, benefit_year, rolling, lifetime or full_months."),
-        ("frequency.over", "quantity", "Units beyond the limit with this line; unknown without history or a reported remainder."),
+        (
+            "frequency.over",
+            "quantity",
+            "Units, or dollars, beyond the limit with this line; unknown without history or a reported remainder.",
+        ),
+        ("frequency.measure", "text", "units or charges."),
         ("frequency.interval_met", "flag", "The least interval since the last service has passed; absent for other periods."),
     )
 
@@ -69,6 +79,8 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
 
     def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
         over = {"fact": "frequency.over", "more_than": "0"}
+        units = {"fact": "frequency.measure", "is": "units"}
+        attest = ", ".join(parameters.attesting_modifiers) or "the modifier the payer asks for"
         line = "Line {line_number} {code}: "
         ask = fix("Ask the payer for an exception, or tell the patient before the service", "needs_payer_contact")
         return (
@@ -102,18 +114,32 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                 at="line.unit_count",
                 severity="deny_soft",
                 category="clinical",
-                when={"all": [{"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
+                when={"all": [units, {"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
                 message=line + "{counted} counted in the period, covered are {limit}; the next is covered from {next} on.",
                 fixes=(ask,),
                 owner_role="front_office",
                 next_action="contact_payer",
                 override_reasons=("payer_confirmed",),
             ),
+            Branch(
+                code="freq.amount",
+                title="Charges above the period's threshold without the modifier that attests them",
+                at="line.modifiers",
+                severity="warn",
+                confidence="possible",
+                category="clinical",
+                when={"all": [{"fact": "frequency.measure", "is": "charges"}, over]},
+                message=line
+                + "with it the period's charges are above the threshold of {limit} dollars; allowed amounts, which count, may be lower.",
+                fixes=(fix(f"Append {attest} if the record shows that the service is medically necessary", "needs_documentation"),),
+                override_reasons=("documentation_supports_necessity",),
+            ),
         )
 
     def derive(self, parameters: FrequencyParameters, judged: Judged) -> Iterator[Candidate]:
         for line in judged.lines:
-            if line.code is None or line.date_from is None or set(parameters.exempt_modifiers) & set(line.modifiers):
+            passing = {*parameters.exempt_modifiers, *parameters.attesting_modifiers}
+            if line.code is None or line.date_from is None or passing & set(line.modifiers) or not _counts(parameters, line.modifiers):
                 continue
             table = judged.lookups.codes(parameters.table, line.date_from)
             if isinstance(table, Unknown):
@@ -127,7 +153,12 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         day = line.date_from or date.min
         first, following = _span(parameters, limit, day)
         counted = _counted(parameters, judged, line, table, limit, first, following)
-        facts: dict[str, FactValue] = {"frequency.period": limit.period, "frequency.over": None, "frequency.interval_met": None}
+        facts: dict[str, FactValue] = {
+            "frequency.period": limit.period,
+            "frequency.over": None,
+            "frequency.interval_met": None,
+            "frequency.measure": parameters.measure,
+        }
         last: date | None = None
         total = 0
         if isinstance(counted, Unknown):
@@ -139,7 +170,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
             facts["frequency.interval_met"] = day >= following
         else:
             total = sum(units for _, units in counted)
-            mine = _units(line)
+            mine = _amount(parameters, line)
             over = total + mine - 1000 * limit.limit
             facts["frequency.over"] = over
             total += mine
@@ -198,18 +229,19 @@ def _counted(
     exempt = frozenset(parameters.exempt_modifiers)
     last = day if limit.period in ("rolling", "full_months") else date.max if following is None else following - timedelta(days=1)
     same = [
-        (other.date_from, _units(other))
+        (other.date_from, _amount(parameters, other))
         for other in judged.view.lines
         if other.date_from is not None
         and (other.date_from, other.number) < (day, line.number)
         and other.date_from >= first
         and not exempt & set(other.modifiers)
+        and _counts(parameters, other.modifiers)
         and (limit.per != "provider" or same_provider("billing_npi_and_specialty", line, other))
         and _in_bucket(table, other.code, other.date_from, limit)
     ]
     history = relevant_history(judged.view)
     if isinstance(history, Unknown):
-        remaining = _remaining(line, limit)
+        remaining = _remaining(line, limit) if parameters.measure == "units" else None
         return history if remaining is None else [*same, (first, 1000 * limit.limit - remaining)]
     for entry in history:
         earlier = entry.line
@@ -218,6 +250,7 @@ def _counted(
             on is None
             or not first <= on <= last
             or exempt & set(earlier.modifiers)
+            or not _counts(parameters, earlier.modifiers)
             or not _in_bucket(table, earlier.procedure_code, on, limit)
         ):
             continue
@@ -227,8 +260,16 @@ def _counted(
                 return Unknown("context_not_supplied", "context.history.line.rendering_npi")
             if not is_same:
                 continue
-        same.append((on, earlier.unit_count.thousandths if earlier.unit_count is not None else 1000))
+        if parameters.measure == "charges" and earlier.charge_amount is None:
+            return Unknown("context_not_supplied", "context.history.line.charge_amount")
+        charge = 10 * earlier.charge_amount.cents if earlier.charge_amount is not None else 0
+        units = earlier.unit_count.thousandths if earlier.unit_count is not None else 1000
+        same.append((on, charge if parameters.measure == "charges" else units))
     return same
+
+
+def _counts(parameters: FrequencyParameters, modifiers: tuple[str, ...]) -> bool:
+    return not parameters.counted_modifiers or bool(set(parameters.counted_modifiers) & set(modifiers))
 
 
 def _in_bucket(table: CodeTable, code: str | None, day: date, limit: _Limit) -> bool:
@@ -249,7 +290,10 @@ def _remaining(line: LineView, limit: _Limit) -> int | None:
     return min(found, default=None)
 
 
-def _units(line: LineView) -> int:
+def _amount(parameters: FrequencyParameters, line: LineView) -> int:
+    """Thousandths of units, or of dollars."""
+    if parameters.measure == "charges":
+        return 10 * line.charge_at_risk
     return line.line.unit_count.thousandths if line.line.unit_count is not None else 1000
 
 

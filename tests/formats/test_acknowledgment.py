@@ -1,0 +1,120 @@
+"""The simulated 277CA: read by an independent validator against the guide's map, marked as what it is, and counting right."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import pyx12.params
+from pyx12 import x12n_document
+
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import encode_json
+from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
+from rules_service.formats.x12.segments import Segment, segments
+from tests.acceptance.test_rows import ROWS, judged, row_claim
+from tests.support.builders import claim
+
+NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+
+
+def answered(found: Claim, segment: int = 13) -> Answered:
+    told = {"outcome": "clean", "findings": []} | json.loads(encode_json(judged(found)))
+    return Answered(found, told, segment)
+
+
+def validated(text: bytes) -> None:
+    """pyx12 finds nothing against the map of 005010X214."""
+    report = io.StringIO()
+    known = text.decode().replace(":772*", ":255*")  # status 772 is younger than the validator's list of codes
+    is_sound = x12n_document.x12n_document(param=pyx12.params.params(), src_file=io.StringIO(known), fd_997=report, fd_html=None)
+    assert is_sound, report.getvalue() + text.decode().replace("~", "~\n")
+
+
+def found(text: bytes, name: str) -> list[Segment]:
+    return [one for one in segments(text) if one.name == name]
+
+
+def statuses(text: bytes) -> list[tuple[str | None, str | None]]:
+    """STC01 and STC03 of every status, the receiver's first."""
+    return [(one.get(1), one.get(3)) for one in found(text, "STC")]
+
+
+def test_every_row_of_the_acceptance_list_gives_a_sound_277ca() -> None:
+    rows = [answered(row_claim(row), number) for number, row in enumerate(ROWS, 1)]
+    text = acknowledgment(rows, NOW, 1)
+    validated(text)
+    assert len(found(text, "TRN")) >= len(rows)
+    rejected = [one for one in rows if any(finding["blocking"] for finding in (one.evaluation or {})["findings"])]
+    assert sum(int(one.get(2) or 0) for one in found(text, "QTY") if one.get(1) == "QC") == len(rejected)
+    assert sum(int(one.get(2) or 0) for one in found(text, "QTY") if one.get(1) == "QA") == len(rows) - len(rejected)
+    actions = [action for status, action in statuses(text)[1:]]
+    assert set(actions) == {"WQ", "U"}
+
+
+def test_it_says_that_it_is_simulated() -> None:
+    text = acknowledgment([answered(claim())], NOW, 7)
+    (isa,), (gs,), (source, *_) = found(text, "ISA"), found(text, "GS"), found(text, "NM1")
+    assert (isa.get(15), (isa.get(6) or "").strip(), gs.get(2), gs.get(8), source.get(3)) == (
+        "T",
+        "SIMULATED",
+        "SIMULATED",
+        "005010X214",
+        "SIMULATED NOT A PAYER",
+    )
+    assert not [one for one in found(text, "REF") if one.get(1) == "1K"], "no payer gave a claim number"
+
+
+def test_a_rejected_claim_has_the_status_of_the_crosswalk_and_a_clean_one_is_accepted() -> None:
+    sick = answered(
+        claim(
+            subscriber={"member_id": "W123456789", "relationship_code": "18", "last_name": "SAMPLE", "birth_date": "2030-01-01", "sex": "F"}
+        )
+    )
+    blocking = [one for one in (sick.evaluation or {})["findings"] if one["blocking"]]
+    assert blocking
+    text = acknowledgment([sick, answered(claim())], NOW, 1)
+    validated(text)
+    told = statuses(text)
+    assert told[0] == ("A1:19", "WQ")
+    assert (blocking[0]["predicted_denial"]["claim_status"], "U") in told
+    assert ("A2:20", "WQ") in told
+
+
+def test_line_statuses_stand_at_the_lines_that_reject() -> None:
+    sick = answered(claim(lines=[{}, {"procedure_code": "P1002", "place_of_service_code": "98"}]))
+    lines = {number for one in (sick.evaluation or {})["findings"] if one["blocking"] for number in one["line_numbers"]}
+    text = acknowledgment([sick], NOW, 1)
+    validated(text)
+    assert len(found(text, "SVC")) == len(lines) > 0
+    assert {one.get(2) for one in found(text, "REF") if one.get(1) == "FJ"} == {str(number) for number in lines}
+
+
+@pytest.mark.parametrize(("outcome", "status"), [("not_covered", "A1:19"), ("incomplete", "A1:19"), ("clean", "A2:20")])
+def test_a_claim_that_could_not_be_judged_is_received_and_not_accepted(outcome: str, status: str) -> None:
+    text = acknowledgment([Answered(claim(), {"outcome": outcome, "findings": []}, 1)], NOW, 1)
+    assert statuses(text)[-1] == (status, "WQ")
+
+
+def test_a_claim_that_could_not_be_read_is_returned_by_its_segment() -> None:
+    text = acknowledgment([Answered(None, None, 27)], NOW, 1)
+    validated(text)
+    assert statuses(text)[-1] == ("A3:21", "U")
+    assert "SEGMENT 27" in [one.get(2) for one in found(text, "TRN")]
+
+
+def test_no_value_of_a_claim_breaks_the_interchange() -> None:
+    person: dict[str, Any] = {
+        "member_id": "W*1~2:3^4",
+        "relationship_code": "18",
+        "first_name": "É~*",
+        "last_name": "O'BRIEN*:~\n",
+        "birth_date": "1980-05-17",
+        "sex": "F",
+    }
+    text = acknowledgment([answered(claim(subscriber=person, patient_control_number="A*B~C:D"))], NOW, 1)
+    validated(text)
+    assert text.count(b"IEA*") == 1
