@@ -28,6 +28,7 @@ from rules_service.api.routes import (
     oauth,
     operations,
     reference,
+    services,
     stored_claims,
     waivers,
     x12,
@@ -37,6 +38,7 @@ from rules_service.services.settings import Settings, load_settings
 
 SUBJECTS = (
     claims,
+    services,
     x12,
     fhir,
     evaluations,

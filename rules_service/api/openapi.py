@@ -14,8 +14,10 @@ from rules_service.api.problems import TITLES
 from rules_service.api.requests import BODIES
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import schema_value
+from rules_service.claim.service_check import ServiceCheck
 from rules_service.engine.clean_change import CleanChange
 from rules_service.findings.evaluation import Evaluation
+from rules_service.findings.service_answer import ServiceCheckAnswer
 from rules_service.primitives.scopes import SCOPES
 from rules_service.rules.rule import Manifest, RuleVersionContent
 
@@ -46,7 +48,9 @@ PROBLEM: dict[str, Any] = {
 def core_schemas() -> dict[str, Any]:
     """JSON Schemas of the claim, the evaluation, rule version and manifest, and of the answers built from them."""
     _, components = msgspec.json.schema_components(
-        [Claim, Evaluation, CleanChange, RuleVersionContent, Manifest, *BODIES], schema_hook=schema_value, ref_template=_REF
+        [Claim, Evaluation, ServiceCheck, ServiceCheckAnswer, CleanChange, RuleVersionContent, Manifest, *BODIES],
+        schema_hook=schema_value,
+        ref_template=_REF,
     )
     result: dict[str, Any] = {
         "type": "object",

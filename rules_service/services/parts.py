@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rules_service.services.audit import AuditTrail, signing_key
 from rules_service.services.change_control import ChangeControl
+from rules_service.services.check_services import ServiceChecks
 from rules_service.services.drafts import Drafts
 from rules_service.services.edition_review import EditionReview
 from rules_service.services.emergencies import Emergencies
@@ -42,6 +43,7 @@ class Parts:
     snapshots: SnapshotRegistry
     writer: EvaluationWriter
     validator: ClaimValidator
+    service_checks: ServiceChecks
     jobs: Jobs
     drafts: Drafts
     change_control: ChangeControl
@@ -93,6 +95,7 @@ def build_parts(settings: Settings) -> Parts:
         registry,
         writer,
         validator,
+        ServiceChecks(registry, hold, settings.time_zone),
         work,
         drafts,
         control,
