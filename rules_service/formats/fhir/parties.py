@@ -6,7 +6,7 @@ from typing import Any
 
 from rules_service.claim.parties import Payer, Person, Provider
 from rules_service.formats.fhir import resources as r
-from rules_service.formats.fhir.references import Resources
+from rules_service.formats.fhir.references import Pool
 from rules_service.formats.fhir.values import (
     NPI,
     TAX_ID,
@@ -29,7 +29,7 @@ MENDED = "Put the resource into the Bundle, or contain it in the Claim; nothing 
 class Parties:
     """Reads what references lead to."""
 
-    def __init__(self, resources: Resources, faults: Faults) -> None:
+    def __init__(self, resources: Pool, faults: Faults) -> None:
         self._resources, self._faults = resources, faults
 
     def person(self, where: str, reference: r.Reference | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rules_service.primitives.errors import InvalidClaim, Issue
 
 T = TypeVar("T", bound=r.Resource)
 MAX_ENTRIES = 1_000
+ORDERS = ("ServiceRequest", "DeviceRequest", "Appointment")
 
 
 class _Kind(msgspec.Struct, frozen=True, rename="camel"):
@@ -26,50 +27,46 @@ _decoders = {
     "Coverage": StrictDecoder(r.Coverage, "FHIR resource"),
     "ClaimResponse": StrictDecoder(r.ClaimResponse, "FHIR resource"),
     "Condition": StrictDecoder(r.Condition, "FHIR resource"),
+    **{kind: StrictDecoder(r.Order, "FHIR resource") for kind in ORDERS},
 }
 _named = StrictDecoder(r.Named, "FHIR resource")
 NAMED = frozenset({"Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location"})
 
 
-class Resources:
-    """The claim of a body, where it stands, and what its references lead to."""
+class Pool:
+    """Resources of a request, found by every name a reference may use."""
 
-    def __init__(self, body: bytes) -> None:
-        kind = _kind.decode(body)
+    def __init__(self) -> None:
         self._raw: dict[str, tuple[str, bytes]] = {}
-        """By every name a reference may use: its place in the body, and its text."""
-        if kind.resource_type == "Bundle":
-            self.place, text = self._of_bundle(_bundle.decode(body))
-        elif kind.resource_type == "Claim":
-            self.place, text = "Claim", body
-        else:
-            issue = Issue("fhir.resource_type", "resourceType", "The resource is neither a Claim nor a Bundle with one.", "Send a Claim.")
-            raise InvalidClaim("The body is not a claim", [issue])
-        self.claim: r.Claim = _decoded(self.place, text, _decoders["Claim"])
-        for number, raw in enumerate(self.claim.contained):
-            contained = _decoded(f"{self.place}.contained[{number}]", bytes(raw), _kind)
-            if contained.id:
-                self._raw[f"#{contained.id}"] = (f"{self.place}.contained[{number}]", bytes(raw))
+        """By name: the resource's place in the body, and its text."""
 
-    def _of_bundle(self, bundle: r.Bundle) -> tuple[str, bytes]:
+    def add(self, place: str, raw: bytes, full_url: str | None = None) -> str:
+        """Take a resource in; its type."""
+        kind: _Kind = _decoded(place, raw, _kind)
+        for name in (full_url, f"{kind.resource_type}/{kind.id}" if kind.id else None):
+            if name:
+                self._raw.setdefault(name, (place, raw))
+        return kind.resource_type
+
+    def add_bundle(self, place: str, bundle: r.Bundle) -> list[tuple[str, str, bytes]]:
+        """Take every entry in; (type, place, text) of each. InvalidClaim for more than MAX_ENTRIES."""
         if len(bundle.entry) > MAX_ENTRIES:
-            issue = Issue("fhir.too_many_entries", "Bundle.entry", f"A Bundle has at most {MAX_ENTRIES} entries here.", "Send one claim.")
+            issue = Issue("fhir.too_many_entries", f"{place}.entry", f"A Bundle has at most {MAX_ENTRIES} entries here.", "Send fewer.")
             raise InvalidClaim("The Bundle is too large", [issue])
-        claims: list[tuple[str, bytes]] = []
+        found = []
         for number, entry in enumerate(bundle.entry):
-            raw, place = bytes(entry.resource), f"Bundle.entry[{number}].resource"
-            if not raw:
-                continue
-            kind = _decoded(place, raw, _kind)
-            if kind.resource_type == "Claim":
-                claims.append((place, raw))
-            for name in (entry.full_url, f"{kind.resource_type}/{kind.id}" if kind.id else None):
-                if name:
-                    self._raw.setdefault(name, (place, raw))
-        if len(claims) != 1:
-            issue = Issue("fhir.one_claim", "Bundle.entry", "The Bundle holds no Claim, or several.", "Send one Claim a request.")
-            raise InvalidClaim("The body is not a claim", [issue])
-        return claims[0]
+            raw, at = bytes(entry.resource), f"{place}.entry[{number}].resource"
+            if raw:
+                found.append((self.add(at, raw, entry.full_url), at, raw))
+        return found
+
+    def add_contained(self, place: str, contained: tuple[msgspec.Raw, ...]) -> None:
+        """Take contained resources in, each by its local name."""
+        for number, raw in enumerate(contained):
+            at = f"{place}.contained[{number}]"
+            kind = _decoded(at, bytes(raw), _kind)
+            if kind.id:
+                self._raw[f"#{kind.id}"] = (at, bytes(raw))
 
     def find(self, reference: r.Reference | None, kind: type[T]) -> T | None:
         """The resource of a reference, when it is here and of that kind; None otherwise."""
@@ -83,6 +80,27 @@ class Resources:
         decoder = _named if found in NAMED else _decoders.get(found)
         resource = _decoded(place, raw, decoder) if decoder is not None else None
         return resource if isinstance(resource, kind) else None
+
+
+class Resources(Pool):
+    """The claim of a body, where it stands, and what its references lead to."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__()
+        kind = _kind.decode(body)
+        if kind.resource_type == "Bundle":
+            claims = [(at, raw) for kind_, at, raw in self.add_bundle("Bundle", _bundle.decode(body)) if kind_ == "Claim"]
+            if len(claims) != 1:
+                issue = Issue("fhir.one_claim", "Bundle.entry", "The Bundle holds no Claim, or several.", "Send one Claim a request.")
+                raise InvalidClaim("The body is not a claim", [issue])
+            self.place, text = claims[0]
+        elif kind.resource_type == "Claim":
+            self.place, text = "Claim", body
+        else:
+            issue = Issue("fhir.resource_type", "resourceType", "The resource is neither a Claim nor a Bundle with one.", "Send a Claim.")
+            raise InvalidClaim("The body is not a claim", [issue])
+        self.claim: r.Claim = _decoded(self.place, text, _decoders["Claim"])
+        self.add_contained(self.place, self.claim.contained)
 
 
 def _decoded(place: str, text: bytes, decoder: StrictDecoder) -> Any:

@@ -307,6 +307,25 @@ class Claim(Resource, frozen=True, kw_only=True):
     total: Money | None = None
 
 
+class Order(Resource, frozen=True, kw_only=True):
+    """ServiceRequest, DeviceRequest or Appointment: what is ordered or booked. Each uses the members it has."""
+
+    status: str | None = None
+    code: CodeableConcept | None = None
+    code_codeable_concept: CodeableConcept | None = None
+    service_type: tuple[CodeableConcept, ...] = ()
+    quantity_quantity: Quantity | None = None
+    occurrence_date_time: str | None = None
+    occurrence_period: Period | None = None
+    start: str | None = None
+    requester: Reference | None = None
+    performer: tuple[Reference, ...] | Reference = ()
+    location_code: tuple[CodeableConcept, ...] = ()
+    reason_code: tuple[CodeableConcept, ...] = ()
+    reason_reference: tuple[Reference, ...] = ()
+    insurance: tuple[Reference, ...] = ()
+
+
 class Entry(Part, frozen=True):
     """One resource of a Bundle."""
 

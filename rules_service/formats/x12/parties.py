@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -30,7 +31,7 @@ class ReadClaim:
 
 
 @dataclass
-class PartyLoops:
+class PartyLoops(ABC):
     """Loop state of one transaction."""
 
     CLAIM_ROLES: ClassVar[Mapping[str, str]] = {}
@@ -213,6 +214,6 @@ class PartyLoops:
             holder = self.patient if self.patient is not None else self.subscriber
             holder["death_date"] = self.value(segment, 6, day_of, "date")
 
+    @abstractmethod
     def finish(self) -> None:
         """Close the open claim; the loops of the claim say how."""
-        raise NotImplementedError

@@ -1,0 +1,170 @@
+"""A CDS Hooks 2.0 call as a check of planned services: draft orders or appointments of the context, patient and policy of the prefetch.
+
+What is not there is not guessed: an order without a CPT or HCPCS code is passed over, and a call without a policy or payer makes no check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import msgspec
+
+from rules_service.claim.codec import StrictDecoder
+from rules_service.claim.parties import ClaimProviders, Payer, Person, Provider
+from rules_service.claim.service_check import PlannedService, ServiceCheck
+from rules_service.formats.fhir import resources as r
+from rules_service.formats.fhir.parties import Parties
+from rules_service.formats.fhir.references import ORDERS, Pool, expression
+from rules_service.formats.fhir.values import DIAGNOSES, PROCEDURES, Faults, code_in, codes_of
+from rules_service.primitives.errors import InvalidClaim, Issue
+from rules_service.primitives.money import Quantity
+
+PLACES = (
+    "https://www.cms.gov/Medicare/Coding/place-of-service-codes/Place_of_Service_Code_Set",
+    "https://www.cms.gov/Medicare/Coding/place-of-service-codes",
+)
+HOOKS = ("order-sign", "order-select", "appointment-book")
+MAX_ORDERS = 50
+
+
+class HookContext(msgspec.Struct, frozen=True, rename="camel"):
+    """What of a hook's context is read."""
+
+    patient_id: str
+    draft_orders: r.Bundle | None = None
+    selections: tuple[str, ...] | None = None
+    appointments: r.Bundle | None = None
+
+
+class HookCall(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of a call (CDS Hooks 2.0); what else it holds is passed over."""
+
+    hook: str
+    hook_instance: str
+    context: HookContext
+    prefetch: dict[str, msgspec.Raw] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HookCheck:
+    """A check, and of each of its services the order it is of."""
+
+    check: ServiceCheck
+    orders: tuple[str, ...]
+
+
+_call = StrictDecoder(HookCall, "CDS Hooks call")
+_resource = msgspec.json.Decoder(r.Resource)
+_bundle = msgspec.json.Decoder(r.Bundle)
+_order = StrictDecoder(r.Order, "FHIR resource")
+_coverage = StrictDecoder(r.Coverage, "FHIR resource")
+
+
+def read_call(body: bytes, hook: str) -> HookCall:
+    """The call of a hook; InvalidClaim when it is one of another."""
+    call: HookCall = _call.decode(body)
+    if call.hook != hook:
+        raise InvalidClaim(
+            "The call is of another hook", [Issue("cds.hook", "/hook", "This service answers another hook.", f"Send {hook}.")]
+        )
+    return call
+
+
+def hook_check(call: HookCall, today: date) -> HookCheck | None:
+    """The check a call asks for; None when it does not say enough. InvalidClaim for a resource that cannot be read."""
+    pool = Pool()
+    ordered = call.context.draft_orders or call.context.appointments or r.Bundle(resource_type="Bundle")
+    listed = [one for one in pool.add_bundle("context", ordered) if one[0] in ORDERS][:MAX_ORDERS]
+    policies = [raw for kind, raw in _prefetched(pool, call.prefetch or {}) if kind == "Coverage"]
+    orders: list[r.Order] = [_read(_order, at, raw) for _, at, raw in listed]
+    if call.context.selections is not None:
+        chosen = {name.rpartition("/")[2] for name in call.context.selections}
+        orders = [one for one in orders if one.id in chosen]
+    named = [found for one in orders for reference in one.insurance if (found := pool.find(reference, r.Coverage)) is not None]
+    coverage = next(iter(named), None) or next((_read(_coverage, "prefetch", raw) for raw in policies), None)
+    payer = _payer(pool, coverage)
+    services = [(one.resource_type + "/" + (one.id or ""), _service(pool, one, today)) for one in orders]
+    planned = [(name, service) for name, service in services if service is not None]
+    if payer is None or not planned:
+        return None
+    reference = r.Reference(reference=f"Patient/{call.context.patient_id.rpartition('/')[2]}")
+    faults = Faults()
+    parties = Parties(pool, faults)
+    who = parties.person("context.patientId", reference) if pool.find(reference, r.Named) is not None else {}
+    check = ServiceCheck(
+        payer=payer, services=tuple(service for _, service in planned), service_date=today,
+        subscriber=Person(**who, member_id=coverage.subscriber_id if coverage is not None else None), providers=_providers(parties, pool, orders),
+    )  # fmt: skip
+    return HookCheck(check, tuple(name for name, _ in planned))
+
+
+def _read(decoder: StrictDecoder, place: str, raw: bytes) -> Any:
+    try:
+        return decoder.decode(raw)
+    except InvalidClaim as error:
+        issues = [Issue(one.code, expression(place, one.where), one.message, one.mend) for one in error.issues]
+        raise InvalidClaim(error.title, issues) from None
+
+
+def _prefetched(pool: Pool, prefetch: dict[str, msgspec.Raw]) -> list[tuple[str, bytes]]:
+    """Every resource of the prefetch, also those inside Bundles."""
+    found: list[tuple[str, bytes]] = []
+    for name, value in prefetch.items():
+        raw = bytes(value)
+        try:
+            kind = _resource.decode(raw).resource_type
+            if kind == "Bundle":
+                found += [(inner, text) for inner, _, text in pool.add_bundle(f"prefetch.{name}", _bundle.decode(raw))]
+                continue
+        except msgspec.DecodeError:
+            continue  # null, or no resource: the EHR had nothing for this key
+        found.append((pool.add(f"prefetch.{name}", raw), raw))
+    return found
+
+
+def _payer(pool: Pool, coverage: r.Coverage | None) -> Payer | None:
+    """The policy's payer by identifier, or by its name; None when it says neither."""
+    reference = coverage.payor[0] if coverage is not None and coverage.payor else None
+    if coverage is None or reference is None:
+        return None
+    found = pool.find(reference, r.Named)
+    held = (*(found.identifier if found is not None else ()), *((reference.identifier,) if reference.identifier is not None else ()))
+    value = next((one.value for one in held if one.value), None)
+    name = found.name if found is not None and isinstance(found.name, str) else reference.display
+    plans = [one.value for one in coverage.class_ if "plan" in codes_of(one.type)]
+    return Payer(payer_id=value or "", name=name, plan_id=next(iter(plans), None)) if value or name else None
+
+
+def _service(pool: Pool, order: r.Order, today: date) -> PlannedService | None:
+    concepts = (order.code, order.code_codeable_concept, *order.service_type)
+    code = next((found for one in concepts if (found := code_in(one, PROCEDURES))), None)
+    if code is None or order.status in ("revoked", "entered-in-error", "completed", "cancelled"):
+        return None
+    faults = Faults()
+    period = order.occurrence_period.start if order.occurrence_period is not None else None
+    day = faults.day("occurrence", order.occurrence_date_time or period or order.start)
+    reasons = [found for one in order.reason_code if (found := code_in(one, DIAGNOSES))]
+    conditions = [condition.code for one in order.reason_reference if (condition := pool.find(one, r.Condition)) is not None]
+    reasons += [found for one in conditions if (found := code_in(one, DIAGNOSES))]
+    units = faults.quantity("quantity", order.quantity_quantity.value if order.quantity_quantity is not None else None)
+    return PlannedService(
+        procedure_code=code, unit_count=units or Quantity(1000), service_date=day or today, diagnosis_codes=tuple(dict.fromkeys(reasons)),
+        place_of_service_code=next((found for one in order.location_code if (found := code_in(one, PLACES))), None),
+    )  # fmt: skip
+
+
+def _providers(parties: Parties, pool: Pool, orders: list[r.Order]) -> ClaimProviders | None:
+    """Who would render the service and who ordered it, when they are here."""
+    told: dict[str, Provider] = {}
+    for order in orders:
+        performers = order.performer if isinstance(order.performer, tuple) else (order.performer,)
+        for role, reference in (("rendering", next(iter(performers), None)), ("referring", order.requester)):
+            if reference is not None and pool.find(reference, r.Named) is not None and role not in told:
+                provider = parties.provider(role, reference)
+                if provider is not None:
+                    told[role] = provider
+    if not told:
+        return None
+    return ClaimProviders(billing=told.get("rendering") or Provider(), **told)
