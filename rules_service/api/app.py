@@ -16,6 +16,7 @@ from rules_service.api.openapi import openapi_document
 from rules_service.api.routes import (
     audit,
     catalog,
+    cds_hooks,
     change_requests,
     claims,
     drafts,
@@ -41,6 +42,7 @@ SUBJECTS = (
     services,
     x12,
     fhir,
+    cds_hooks,
     evaluations,
     waivers,
     stored_claims,

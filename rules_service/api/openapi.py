@@ -132,6 +132,28 @@ def core_schemas() -> dict[str, Any]:
             "required": ["evaluations"],
             "properties": {"evaluations": {"type": "array", "items": {"$ref": _REF.format(name="X12ClaimResult")}}},
         },
+        "CdsServices": {
+            "type": "object",
+            "required": ["services"],
+            "properties": {"services": {"type": "array", "items": {"type": "object"}}},
+        },
+        "CdsCards": {
+            "type": "object",
+            "description": "CDS Hooks 2.0: cards, and by order Da Vinci CRD's coverage-information.",
+            "required": ["cards"],
+            "properties": {"cards": {"type": "array", "items": {"type": "object"}}, "extension": {"type": "object"}},
+        },
+        "CdsCall": {
+            "type": "object",
+            "description": "CDS Hooks 2.0: hook, hookInstance, context, prefetch.",
+            "required": ["hook", "hookInstance", "context"],
+            "properties": {
+                "hook": {"type": "string"},
+                "hookInstance": {"type": "string"},
+                "context": {"type": "object"},
+                "prefetch": {"type": "object"},
+            },
+        },
         "FhirResource": {
             "type": "object",
             "description": "A FHIR R4 resource (hl7.org/fhir/R4).",
@@ -258,7 +280,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "fhir", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "fhir", "cds hooks", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})

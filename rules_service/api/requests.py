@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from fastapi import Request
@@ -155,6 +155,29 @@ class VerifyBody(Body, frozen=True):
     checkpoints: tuple[CheckpointBody, ...] = ()
 
 
+class OverrideReason(msgspec.Struct, frozen=True, rename="camel"):
+    """Why a card was passed over: its code is kept, words are not, since they may say something of the patient."""
+
+    reason: dict[str, Any] | None = None
+    user_comment: str | None = None
+
+
+class CardFeedback(msgspec.Struct, frozen=True, rename="camel"):
+    """What became of one card."""
+
+    card: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    outcome: Literal["accepted", "overridden"]
+    override_reason: OverrideReason | None = None
+    outcome_timestamp: datetime | None = None
+    accepted_suggestions: list[dict[str, Any]] | None = None
+
+
+class FeedbackBody(Body, frozen=True):
+    """What became of cards (CDS Hooks 2.0)."""
+
+    feedback: Annotated[tuple[CardFeedback, ...], msgspec.Meta(max_length=100)]
+
+
 B = TypeVar("B", bound="Body")
 BODIES: tuple[type[Body], ...] = (
     DraftBody,
@@ -172,6 +195,7 @@ BODIES: tuple[type[Body], ...] = (
     LegalHoldBody,
     SearchBody,
     VerifyEvaluationsBody,
+    FeedbackBody,
 )
 _decoders = {kind: StrictDecoder(kind, "request") for kind in BODIES}
 

@@ -12,6 +12,7 @@ from rules_service.services.edition_review import EditionReview
 from rules_service.services.emergencies import Emergencies
 from rules_service.services.evidence import Evidence
 from rules_service.services.history import History
+from rules_service.services.hook_advice import HookAdvice
 from rules_service.services.impact import Impact
 from rules_service.services.jobs import Jobs
 from rules_service.services.outlook import Outlook
@@ -44,6 +45,7 @@ class Parts:
     writer: EvaluationWriter
     validator: ClaimValidator
     service_checks: ServiceChecks
+    advice: HookAdvice
     jobs: Jobs
     drafts: Drafts
     change_control: ChangeControl
@@ -82,6 +84,7 @@ def build_parts(settings: Settings) -> Parts:
     database = Database(settings.database_url)
     registry, writer, validator = open_validator(settings, database)
     hold = frozenset(settings.hold_severities)
+    checks = ServiceChecks(registry, hold, settings.time_zone)
     work = Jobs(database, open_queue(database, settings.job_seconds), settings.job_lease_seconds)
     drafts = Drafts(database, registry, settings.reference_samples)
     control = ChangeControl(database, drafts, work, settings.time_zone)
@@ -95,7 +98,8 @@ def build_parts(settings: Settings) -> Parts:
         registry,
         writer,
         validator,
-        ServiceChecks(registry, hold, settings.time_zone),
+        checks,
+        HookAdvice(database, checks, settings.time_zone),
         work,
         drafts,
         control,
@@ -110,7 +114,7 @@ def build_parts(settings: Settings) -> Parts:
         Waivers(database, validator.cipher),
         sealing,
         Evidence(database),
-        Tokens(database, f"{base_url(settings)}/v1/oauth/token"),
+        Tokens(database, base_url(settings)),
         retention,
         (
             Recurring(settings.seal_seconds, sealing.seal_all),

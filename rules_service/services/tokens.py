@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from rules_service.primitives.errors import InputError, Issue, NotFound, RulesServiceError
 from rules_service.services.acting import now_utc
 from rules_service.storage import audit_log, clients
-from rules_service.storage.clients import ClientRecord
+from rules_service.storage.clients import ClientRecord, Principal
 from rules_service.storage.database import Database
 from rules_service.workflow.audit_chain import Event
 
@@ -55,9 +55,9 @@ class IssuedToken:
 class Tokens:
     """Gives access tokens. Each one given or refused to a known client is an audit event."""
 
-    def __init__(self, database: Database, audience: str) -> None:
-        self._database = database
-        self.audience = audience
+    def __init__(self, database: Database, base: str) -> None:
+        self._database, self._base = database, base
+        self.audience = f"{base}/v1/oauth/token"
 
     def issue(self, assertion: str, scope: str | None, request_id: str | None) -> IssuedToken:
         """The token an assertion gives; TokenRefused says why it gives none."""
@@ -65,7 +65,7 @@ class Tokens:
             raise TokenRefused("invalid_client", "The assertion is too long.")
         try:
             with self._database.reading() as connection:
-                record = clients.find_client(connection, _subject(assertion))
+                record = clients.find_client(connection, _named(assertion, "sub"))
         except NotFound:
             raise TokenRefused("invalid_client", "The client is not known.") from None
         try:
@@ -76,9 +76,28 @@ class Tokens:
                 audit_log.append(connection, record.tenant_id, now_utc(), event)
             raise
 
+    def caller(self, token: str, path: str) -> Principal:
+        """Who calls with a JWT of their own (CDS Hooks 2.0): signed with a registered key, for this address, once. `iss` is the client's id."""
+        if len(token) > MAX_ASSERTION:
+            raise TokenRefused("invalid_client", "The token is too long.")
+        now = now_utc()
+        try:
+            with self._database.reading() as connection:
+                record = clients.find_client(connection, _named(token, "iss"))
+            claims = self._claims(record, token, now, self._base + path, {"iss": {"essential": True, "value": record.client_id}})
+            used_until = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=2 * LEEWAY_SECONDS)
+            with self._database.writing() as connection:
+                clients.use_assertion(connection, record, claims["jti"], used_until, now)
+        except NotFound:
+            raise TokenRefused("invalid_client", "The client is not known.") from None
+        except IntegrityError:
+            raise TokenRefused("invalid_client", "The token was used already: make one with a new jti.") from None
+        return Principal(record.tenant_id, record.client_id, frozenset(record.scopes))
+
     def _issue(self, record: ClientRecord, assertion: str, scope: str | None, request_id: str | None) -> IssuedToken:
         now = now_utc()
-        claims = self._claims(record, assertion, now)
+        own = {"essential": True, "value": record.client_id}
+        claims = self._claims(record, assertion, now, self.audience, {"iss": own, "sub": own})
         wanted = scope.split() if scope else list(record.scopes)
         if not wanted or not set(wanted) <= set(record.scopes):
             raise TokenRefused("invalid_scope", "The client does not have all of these scopes.")
@@ -96,14 +115,13 @@ class Tokens:
             raise TokenRefused("invalid_client", "The assertion was used already: make one with a new jti.") from None
         return IssuedToken(token, tuple(sorted(wanted)), TOKEN_SECONDS)
 
-    def _claims(self, record: ClientRecord, assertion: str, now: datetime) -> dict[str, Any]:
+    def _claims(self, record: ClientRecord, assertion: str, now: datetime, audience: str, who: dict[str, Any]) -> dict[str, Any]:
         """The assertion's claims, its signature and every rule of RFC 7523 section 3 checked."""
         if record.revoked_at is not None or record.jwks is None:
             raise TokenRefused("invalid_client", "The client has no registered keys, or was revoked.")
         seconds = int(now.timestamp())
         registry = JWTClaimsRegistry(
-            now=seconds, leeway=LEEWAY_SECONDS, iss={"essential": True, "value": record.client_id}, sub={"essential": True, "value": record.client_id}, aud={"essential": True, "value": self.audience},
-            exp={"essential": True}, jti={"essential": True},
+            now=seconds, leeway=LEEWAY_SECONDS, aud={"essential": True, "value": audience}, exp={"essential": True}, jti={"essential": True}, **who,
         )  # fmt: skip
         try:
             header = jws.extract_compact(assertion.encode()).headers()
@@ -125,15 +143,15 @@ def _said(error: Exception) -> str:
     return getattr(error, "error", None) or type(error).__name__
 
 
-def _subject(assertion: str) -> str:
+def _named(assertion: str, claim: str) -> str:
     """The client an assertion says it is of, nothing of it verified yet."""
     try:
         claims = msgspec.json.decode(jws.extract_compact(assertion.encode()).payload)
-        subject = claims["sub"]
+        subject = claims[claim]
     except (JoseError, msgspec.DecodeError, UnicodeEncodeError, ValueError, KeyError, TypeError):
-        raise TokenRefused("invalid_client", "The assertion is not a signed JWT with a sub.") from None
+        raise TokenRefused("invalid_client", f"The assertion is not a signed JWT with {claim}.") from None
     if not isinstance(subject, str):
-        raise TokenRefused("invalid_client", "sub is the client's id.")
+        raise TokenRefused("invalid_client", f"{claim} is the client's id.")
     return subject
 
 

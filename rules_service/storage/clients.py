@@ -115,15 +115,21 @@ def is_used(connection: Connection, record: ClientRecord, jti: str) -> bool:
     return connection.execute(select(_used.c.jti).where(*key)).first() is not None
 
 
+def use_assertion(connection: Connection, record: ClientRecord, jti: str, used_until: datetime, now: datetime) -> None:
+    """Note the use of a signed assertion, and forget those that have expired; IntegrityError when it was used before."""
+    connection.execute(
+        delete(_used).where(_used.c.tenant_id == record.tenant_id, _used.c.client_id == record.client_id, _used.c.expires_at < now)
+    )
+    connection.execute(insert(_used).values(tenant_id=record.tenant_id, client_id=record.client_id, jti=jti, expires_at=used_until))
+
+
 def add_token(
     connection: Connection, record: ClientRecord, jti: str, used_until: datetime, scopes: Iterable[str], now: datetime, expires_at: datetime
 ) -> str:
     """Store the use of an assertion and the token it gives, and forget those that have expired; the token, told once."""
-    for table in (_used, _token):
-        connection.execute(
-            delete(table).where(table.c.tenant_id == record.tenant_id, table.c.client_id == record.client_id, table.c.expires_at < now)
-        )
-    connection.execute(insert(_used).values(tenant_id=record.tenant_id, client_id=record.client_id, jti=jti, expires_at=used_until))
+    key = (_token.c.tenant_id == record.tenant_id, _token.c.client_id == record.client_id)
+    connection.execute(delete(_token).where(*key, _token.c.expires_at < now))
+    use_assertion(connection, record, jti, used_until, now)
     token = f"rst_{secrets.token_urlsafe(32)}"
     connection.execute(
         insert(_token).values(

@@ -1,0 +1,100 @@
+"""CDS Hooks 2.0: discovery, `order-sign`, `order-select`, `appointment-book`, and feedback. Callers send a credential of ours or a signed JWT of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from rules_service.api.bodies import header, only_query, read_body
+from rules_service.api.openapi import body_of, json_answer, json_body, problems
+from rules_service.api.problems import ProblemError
+from rules_service.api.requests import FeedbackBody, OverrideReason, read_struct
+from rules_service.api.state import allowed, state_of
+from rules_service.formats.fhir.orders import HOOKS, read_call
+from rules_service.services.tokens import TokenRefused
+from rules_service.storage.advice import Feedback
+from rules_service.storage.clients import Principal
+
+router = APIRouter(tags=["cds hooks"])
+SCOPE = "claims:validate"
+SECONDS = 4.0
+"""An EHR waits for advice, a clinician does not: then there are no cards."""
+
+
+@router.get(
+    "/cds-services",
+    operation_id="discoverCdsServices",
+    openapi_extra={"security": [], "x-scope": "none"},
+    response_class=Response,
+    responses=json_answer("CdsServices", "The services"),
+)
+def discover(request: Request) -> Response:
+    """The services, with what they ask the EHR to prefetch."""
+    return _json(state_of(request).advice.discovery())
+
+
+@router.post(
+    "/cds-services/{id}",
+    operation_id="callCdsService",
+    response_class=Response,
+    responses=json_answer("CdsCards", "Cards; none when the call says too little") | problems(400, 401, 403, 404, 413, 415, 422),
+    openapi_extra=json_body("CdsCall", SCOPE, []),
+)
+async def call(id: str, request: Request) -> Response:
+    """Authorization, coverage and frequency of draft orders or appointments as cards. Always in time: no cards rather than late ones."""
+    principal = await _caller(request, id)
+    state = state_of(request)
+    only_query(request)
+    body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
+    try:
+        read = await asyncio.to_thread(read_call, body, id)
+        document = await asyncio.wait_for(asyncio.to_thread(state.advice.advise, principal, read), SECONDS)
+    except TimeoutError:
+        document = {"cards": []}
+    return _json(document)
+
+
+@router.post(
+    "/cds-services/{id}/feedback",
+    operation_id="sendCdsFeedback",
+    response_class=Response,
+    responses=problems(400, 401, 403, 404, 413, 415, 422, 503),
+    openapi_extra=body_of(FeedbackBody, SCOPE),
+)
+async def feedback(id: str, request: Request) -> Response:
+    """What became of cards, for the quality of the rules that said them."""
+    principal = await _caller(request, f"{id}/feedback")
+    only_query(request)
+    body = await read_struct(request, FeedbackBody)
+    told = [Feedback(one.card, one.outcome, _reason(one.override_reason)) for one in body.feedback]
+    await asyncio.to_thread(state_of(request).advice.feedback, principal, told)
+    return Response(status_code=200)
+
+
+def _reason(override: OverrideReason | None) -> str | None:
+    code = override.reason.get("code") if override is not None and override.reason is not None else None
+    return code[:80] if isinstance(code, str) else None
+
+
+async def _caller(request: Request, path: str) -> Principal:
+    """The caller by a credential of ours, or by a JWT signed with a registered key for exactly this address."""
+    if path.removesuffix("/feedback") not in HOOKS:
+        raise ProblemError("not-found")
+    token = (header(request, b"authorization") or "").partition(" ")[2].strip()
+    if token.count(".") != 2:
+        return await asyncio.to_thread(allowed, request, SCOPE)
+    try:
+        principal = await asyncio.to_thread(state_of(request).tokens.caller, token, f"/cds-services/{path}")
+    except TokenRefused as refused:
+        raise ProblemError("unauthenticated", refused.description, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}) from None
+    if SCOPE not in principal.scopes:
+        raise ProblemError("insufficient-scope", f"This needs the scope {SCOPE}.")
+    return principal
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(msgspec.json.encode(document), 200, media_type="application/json")

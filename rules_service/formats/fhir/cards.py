@@ -1,0 +1,107 @@
+"""A check of planned services as CDS Hooks 2.0 cards: what needs a person before the service, and what is settled. What is not known gives no card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rules_service.findings.finding import Finding
+from rules_service.findings.service_answer import ServiceAnswer, ServiceCheckAnswer
+
+MAX_SUMMARY = 140
+OVERRIDE_REASONS = "urn:payer-rules:override-reason"
+COVERAGE_INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
+TOPIC = {"system": "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", "code": "coverage-info"}
+INDICATORS = {"reject": "critical", "deny_hard": "critical", "deny_soft": "warning", "pend": "warning", "warn": "info", "info": "info"}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card, with the rule that says it and its finding's code, or what is told without one."""
+
+    rule_id: str
+    rule_version: int
+    code: str
+    indicator: str
+    document: dict[str, Any]
+
+
+def cards_of(answer: ServiceCheckAnswer, orders: tuple[str, ...]) -> list[Card]:
+    """The cards of a check, worst first; `orders` names the order of each service."""
+    if not answer.covers_payer:
+        return []
+    cards = [_finding_card(one, answer.services) for one in answer.findings if one.suppressed_by is None]
+    for service, order in zip(answer.services, orders, strict=True):
+        settled = _settled(service)
+        if settled is not None:
+            cards.append(_settled_card(service, order, *settled))
+    worst = {"critical": 0, "warning": 1, "info": 2}
+    return sorted(cards, key=lambda card: worst[card.indicator])
+
+
+def coverage_information(service: ServiceAnswer, day: date) -> dict[str, Any]:
+    """Da Vinci CRD's coverage-information of a service."""
+    told = [
+        {"url": "billingCode", "valueCoding": {"code": service.procedure_code}},
+        {"url": "covered", "valueCode": service.covered},
+        {"url": "pa-needed", "valueCode": service.authorization},
+        {"url": "date", "valueDate": day.isoformat()},
+    ]
+    return {"url": COVERAGE_INFORMATION, "extension": told}
+
+
+def _summary(text: str) -> str:
+    return text if len(text) < MAX_SUMMARY else text[: MAX_SUMMARY - 2].rstrip() + "…"
+
+
+def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...]) -> Card:
+    indicator = INDICATORS[finding.severity]
+    codes = ", ".join(dict.fromkeys(one.procedure_code for one in services if one.line_number in finding.line_numbers))
+    ways = "".join(f"\n- {fix.label}" for fix in finding.fixes)
+    document = {
+        "summary": _summary(f"{finding.title}: {codes}" if codes else finding.title),
+        "detail": f"{finding.message}{ways}",
+        "indicator": indicator,
+        "overrideReasons": [
+            {"code": reason, "system": OVERRIDE_REASONS, "display": reason.replace("_", " ")} for reason in finding.override_reasons
+        ],
+        **_source(finding),
+    }
+    return Card(finding.rule_id, finding.rule_version, finding.code, indicator, document)
+
+
+def _source(finding: Finding) -> dict[str, Any]:
+    citation = finding.citation
+    if citation is None:
+        return {"source": {"label": "Payer policy", "topic": TOPIC}}
+    label = citation.title if citation.locator is None else f"{citation.title}, {citation.locator}"
+    if citation.url is None:
+        return {"source": {"label": label, "topic": TOPIC}}
+    return {
+        "source": {"label": label, "url": citation.url, "topic": TOPIC},
+        "links": [{"label": "The policy", "url": citation.url, "type": "absolute"}],
+    }
+
+
+def _settled(service: ServiceAnswer) -> tuple[str, str] | None:
+    """What may be told although nothing is wrong."""
+    if service.authorization == "no-auth":
+        return "authorization.not_needed", f"No prior authorization is needed for {service.procedure_code}"
+    if service.authorization == "satisfied":
+        return "authorization.satisfied", f"The authorization on file covers {service.procedure_code}"
+    if service.authorization == "conditional":
+        return "authorization.conditional", f"Whether {service.procedure_code} needs prior authorization depends on what was not sent"
+    return None
+
+
+def _settled_card(service: ServiceAnswer, order: str, code: str, text: str) -> Card:
+    supply = f" Send: {', '.join(service.supply)}." if service.supply else ""
+    document = {
+        "summary": _summary(text),
+        "detail": f"{text}.{supply}",
+        "indicator": "info",
+        "source": {"label": f"Rules {', '.join(service.rule_ids)}", "topic": TOPIC},
+        "extension": {"order": order},
+    }
+    return Card(service.rule_ids[0] if service.rule_ids else "", 0, code, "info", document)

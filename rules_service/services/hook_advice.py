@@ -1,0 +1,74 @@
+"""Advice through CDS Hooks 2.0: cards for planned services, kept with the rule that said them, and what clinicians did with the cards.
+
+Advice of the provider's side: it does not stand for the payer's own CRD server. A call that says too little gets no cards.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rules_service.formats.fhir.cards import cards_of, coverage_information
+from rules_service.formats.fhir.orders import HOOKS, HookCall, hook_check
+from rules_service.services.acting import now_utc
+from rules_service.services.check_services import ServiceChecks
+from rules_service.storage import advice
+from rules_service.storage.advice import Feedback, ShownCard
+from rules_service.storage.clients import Principal
+from rules_service.storage.database import Database
+
+TITLES = {
+    "order-sign": "Payer policy of the orders to be signed",
+    "order-select": "Payer policy of the orders selected",
+    "appointment-book": "Payer policy of the services booked",
+}
+PREFETCH = {
+    "patient": "Patient/{{context.patientId}}",
+    "coverage": "Coverage?patient={{context.patientId}}&status=active&_include=Coverage:payor",
+}
+
+
+class HookAdvice:
+    """Answers hooks, and keeps what became of the cards."""
+
+    def __init__(self, database: Database, checks: ServiceChecks, time_zone: str) -> None:
+        self._database, self._checks, self._zone = database, checks, ZoneInfo(time_zone)
+
+    def discovery(self) -> dict[str, Any]:
+        """The services, one a hook; a service's id is its hook's name."""
+        described = "Prior authorization, coverage and frequency by the payer's published rules."
+        return {
+            "services": [
+                {"hook": hook, "id": hook, "title": TITLES[hook], "description": described, "prefetch": PREFETCH} for hook in HOOKS
+            ]
+        }
+
+    def advise(self, principal: Principal, call: HookCall) -> dict[str, Any]:
+        """The cards of a call."""
+        now = now_utc()
+        asked = hook_check(call, datetime.now(self._zone).date())
+        if asked is None:
+            return {"cards": []}
+        answer = self._checks.check(principal.tenant_id, asked.check)
+        cards = [(str(uuid.uuid4()), card) for card in cards_of(answer, asked.orders)]
+        if cards:
+            shown = [ShownCard(number, call.hook, card.rule_id, card.rule_version, card.code, card.indicator) for number, card in cards]
+            with self._database.writing() as connection:
+                advice.add_cards(connection, principal.tenant_id, principal.client_id, shown, now)
+        documents = [{"uuid": number} | card.document for number, card in cards]
+        if not answer.covers_payer:
+            return {"cards": documents}
+        told = {
+            order: coverage_information(service, check.service_date or asked.check.service_date)
+            for service, check, order in zip(answer.services, asked.check.services, asked.orders, strict=True)
+        }
+        return {"cards": documents, "extension": {"coverage-information": told}}
+
+    def feedback(self, principal: Principal, told: Sequence[Feedback]) -> None:
+        """Keep what became of cards; NotFound for one this client was never shown."""
+        if told:
+            with self._database.writing() as connection:
+                advice.add_feedback(connection, principal.tenant_id, principal.client_id, told, now_utc())

@@ -1,0 +1,78 @@
+"""Repository of cards shown before a service and of what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select
+
+from rules_service.primitives.errors import NotFound
+from rules_service.storage import advice_tables as a
+from rules_service.storage import tables as t
+from rules_service.storage.ids import new_id
+
+_card = t.core(a.AdviceCard)
+_feedback = t.core(a.AdviceFeedback)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCard:
+    """A card with the rule that said it."""
+
+    card_id: str
+    hook: str
+    rule_id: str
+    rule_version: int
+    code: str
+    indicator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What became of a card."""
+
+    card_id: str
+    outcome: str
+    reason_code: str | None
+
+
+def add_cards(connection: Connection, tenant_id: str, client_id: str, cards: Sequence[ShownCard], now: datetime) -> None:
+    """Keep the cards that are about to be shown."""
+    rows = [
+        {name: getattr(card, name) for name in ShownCard.__slots__} | {"tenant_id": tenant_id, "client_id": client_id, "shown_at": now}
+        for card in cards
+    ]
+    connection.execute(insert(_card), rows)
+
+
+def add_feedback(connection: Connection, tenant_id: str, client_id: str, told: Sequence[Feedback], now: datetime) -> None:
+    """Keep what became of cards; NotFound, and nothing kept, when one was never shown to this client."""
+    wanted = {one.card_id for one in told}
+    query = select(_card.c.card_id).where(
+        _card.c.tenant_id == tenant_id, _card.c.client_id == client_id, _card.c.card_id.in_(sorted(wanted))
+    )
+    if wanted - set(connection.execute(query).scalars()):
+        raise NotFound("no such card")
+    rows = [
+        {name: getattr(one, name) for name in Feedback.__slots__}
+        | {"tenant_id": tenant_id, "feedback_id": new_id("fb"), "client_id": client_id, "received_at": now}
+        for one in told
+    ]
+    connection.execute(insert(_feedback), rows)
+
+
+def outcomes(connection: Connection, tenant_id: str, rule_id: str) -> dict[str, int]:
+    """How often a rule's cards were shown, accepted and overridden."""
+    shown = connection.execute(
+        select(func.count()).select_from(_card).where(_card.c.tenant_id == tenant_id, _card.c.rule_id == rule_id)
+    ).scalar_one()
+    joined = _feedback.join(_card, (_card.c.tenant_id == _feedback.c.tenant_id) & (_card.c.card_id == _feedback.c.card_id))
+    query = (
+        select(_feedback.c.outcome, func.count())
+        .select_from(joined)
+        .where(_card.c.tenant_id == tenant_id, _card.c.rule_id == rule_id)
+        .group_by(_feedback.c.outcome)
+    )
+    return {"shown": shown, "accepted": 0, "overridden": 0} | {str(outcome): int(count) for outcome, count in connection.execute(query)}

@@ -1,0 +1,221 @@
+"""CDS Hooks over real HTTP: discovery, cards for draft orders and appointments, feedback, and calls signed with the EHR's own key."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+from sqlalchemy import text
+
+from rules_service.services.manage_clients import add_client, register_keys
+from rules_service.storage import advice
+from rules_service.storage.database import Database
+from tests.support.public_data import DIRECTORY, needs_public_data
+from tests.support.server import ROOT, Server
+
+CPT = "http://www.ama-assn.org/go/cpt"
+
+
+@pytest.fixture
+def client(server: Server) -> httpx.Client:
+    return server.client()
+
+
+def order(procedure: str = "P7001", **changes: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "ServiceRequest", "id": f"o-{procedure}", "status": "draft", "subject": {"reference": "Patient/p1"}, "occurrenceDateTime": "2026-12-01",
+        "code": {"coding": [{"system": CPT, "code": procedure}]}, "insurance": [{"reference": "Coverage/c1"}],
+    } | changes  # fmt: skip
+
+
+def bundle(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": one} for one in resources]}
+
+
+COVERAGE = {
+    "resourceType": "Coverage",
+    "id": "c1",
+    "status": "active",
+    "subscriberId": "W123456789",
+    "payor": [{"reference": "Organization/o1"}],
+}
+PAYER = {"resourceType": "Organization", "id": "o1", "name": "Example Health PPO", "identifier": [{"value": "EXAMPLE01"}]}
+PATIENT = {"resourceType": "Patient", "id": "p1", "birthDate": "1980-05-17", "gender": "female", "name": [{"family": "CANARY"}]}
+
+
+def call(*orders: dict[str, Any], hook: str = "order-sign", **changes: Any) -> dict[str, Any]:
+    context: dict[str, Any] = {"userId": "Practitioner/d1", "patientId": "p1", "draftOrders": bundle(*orders)}
+    context |= changes.pop("context", {})
+    prefetch = changes.pop("prefetch", {"patient": PATIENT, "coverage": bundle(COVERAGE, PAYER), "other": None})
+    return {
+        "hook": hook,
+        "hookInstance": str(uuid.uuid4()),
+        "fhirServer": "https://ehr.example.org",
+        "context": context,
+        "prefetch": prefetch,
+    } | changes
+
+
+def cards(client: httpx.Client, body: dict[str, Any], hook: str = "order-sign") -> list[dict[str, Any]]:
+    answer = client.post(f"/cds-services/{hook}", json=body)
+    assert answer.status_code == 200, answer.text
+    assert "CANARY" not in answer.text
+    found: list[dict[str, Any]] = answer.json()["cards"]
+    for card in found:
+        assert {"uuid", "summary", "indicator", "source"} <= card.keys()
+        assert len(card["summary"]) < 140
+        assert card["indicator"] in ("info", "warning", "critical")
+        assert card["source"]["label"]
+    assert len({card["uuid"] for card in found}) == len(found)
+    return found
+
+
+def test_discovery_is_open_and_names_three_hooks(server: Server) -> None:
+    services = httpx.get(server.base_url + "/cds-services", trust_env=False).json()["services"]
+    assert [one["hook"] for one in services] == ["order-sign", "order-select", "appointment-book"]
+    assert all(one["id"] and one["title"] and one["description"] and one["prefetch"]["coverage"] for one in services)
+
+
+def test_an_order_that_needs_authorization_gets_a_card_with_source_ways_and_reasons(client: httpx.Client) -> None:
+    (card,) = cards(client, call(order()))
+    assert card["summary"] == "Required prior authorization is missing: P7001"
+    assert (card["indicator"], "Obtain the authorization" in card["detail"]) == ("warning", True)
+    assert {one["code"] for one in card["overrideReasons"]} == {"authorization_on_file", "payer_confirmed"}
+    answer = client.post("/cds-services/order-sign", json=call(order())).json()
+    (told,) = answer["extension"]["coverage-information"].values()
+    values = {one["url"]: next(value for name, value in one.items() if name != "url") for one in told["extension"]}
+    assert (values["pa-needed"], values["covered"], values["billingCode"]["code"]) == ("auth-needed", "indeterminate", "P7001")
+
+
+def test_the_example_of_the_docs_gets_its_card(client: httpx.Client) -> None:
+    body = json.loads((ROOT / "openapi/examples/cds-order-sign.json").read_text())
+    assert [card["summary"] for card in cards(client, body)] == ["Required prior authorization is missing: P7001"]
+
+
+def test_what_is_not_needed_is_said_and_what_is_not_known_gives_no_card(client: httpx.Client) -> None:
+    place = {"coding": [{"system": "https://www.cms.gov/Medicare/Coding/place-of-service-codes", "code": "23"}]}
+    (free,) = cards(client, call(order(locationCode=[place])))
+    assert (free["indicator"], free["summary"]) == ("info", "No prior authorization is needed for P7001")
+    assert cards(client, call(order("P9213"))) == []
+    unknown = copy.deepcopy(PAYER) | {"identifier": [{"value": "NOBODY"}], "name": "Nobody Health"}
+    assert cards(client, call(order(), prefetch={"coverage": bundle(COVERAGE, unknown)})) == []
+
+
+def test_a_call_that_says_too_little_gets_no_cards_instead_of_a_guess(client: httpx.Client) -> None:
+    for body in (
+        call(order(), prefetch={}), call(order(), prefetch={"coverage": None}), call(), call(order(code={"coding": [{"system": "http://snomed.info/sct", "code": "P7001"}]})),
+        call(order(status="revoked")),
+    ):  # fmt: skip
+        assert cards(client, body) == []
+
+
+def test_only_selected_orders_are_looked_at(client: httpx.Client) -> None:
+    both = call(order(), order("P9213"), hook="order-select", context={"selections": ["ServiceRequest/o-P9213"]})
+    assert cards(client, both, "order-select") == []
+    both["context"]["selections"] = ["ServiceRequest/o-P7001"]
+    assert len(cards(client, both, "order-select")) == 1
+
+
+def test_an_appointment_is_judged_on_its_day(client: httpx.Client) -> None:
+    booked = {
+        "resourceType": "Appointment",
+        "id": "a1",
+        "status": "proposed",
+        "start": "2026-12-01T10:00:00-05:00",
+        "serviceType": [{"coding": [{"system": CPT, "code": "P7001"}]}],
+    }
+    body = call(hook="appointment-book", context={"draftOrders": None, "appointments": bundle(booked)})
+    assert [card["summary"] for card in cards(client, body, "appointment-book")] == ["Required prior authorization is missing: P7001"]
+
+
+def test_the_payer_is_found_by_its_name_when_the_policy_has_no_id(client: httpx.Client) -> None:
+    named = {name: value for name, value in PAYER.items() if name != "identifier"} | {"name": "Example Health"}
+    assert len(cards(client, call(order(), prefetch={"coverage": bundle(COVERAGE, named)}))) == 1
+
+
+def test_feedback_is_kept_with_the_rule_and_without_words(server: Server, client: httpx.Client) -> None:
+    (card,) = cards(client, call(order()))
+    told = {
+        "card": card["uuid"], "outcome": "overridden", "outcomeTimestamp": "2026-12-01T10:05:31Z",
+        "overrideReason": {"reason": {"code": "payer_confirmed", "system": "urn:x"}, "userComment": "CANARY said so"},
+    }  # fmt: skip
+    assert client.post("/cds-services/order-sign/feedback", json={"feedback": [told]}).status_code == 200
+    database = Database(server.url)
+    with database.reading() as connection:
+        found = advice.outcomes(connection, "default", "EX1-PA-001")
+        rows = connection.execute(text("SELECT * FROM advice_feedback")).all()
+    database.close()
+    assert found["overridden"] >= 1
+    assert found["shown"] >= found["overridden"]
+    assert "CANARY" not in str(rows)
+    assert "payer_confirmed" in str(rows)
+
+
+def test_feedback_for_a_card_nobody_showed_keeps_nothing(client: httpx.Client) -> None:
+    (card,) = cards(client, call(order()))
+    told = [{"card": card["uuid"], "outcome": "accepted"}, {"card": "nobody", "outcome": "accepted"}]
+    assert client.post("/cds-services/order-sign/feedback", json={"feedback": told}).status_code == 404
+    assert client.post("/cds-services/order-sign/feedback", json={"feedback": [told[0] | {"outcome": "ignored"}]}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("order-sign", call(order(), hook="order-select"), 422), ("order-sign", {"hook": "order-sign"}, 422), ("patient-view", call(order()), 404),
+        ("order-sign", call(order(occurrenceDateTime=7)), 422),
+    ],
+)  # fmt: skip
+def test_a_call_that_is_none_is_refused(client: httpx.Client, path: str, body: dict[str, Any], status: int) -> None:
+    answer = client.post(f"/cds-services/{path}", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+
+
+@pytest.fixture
+def signed(server: Server) -> tuple[str, ECKey]:
+    """A client with a registered key and no need of ours."""
+    key = ECKey.generate_key("P-384", {"kid": "ehr-1"}, private=True)
+    database = Database(server.url)
+    client_id, _ = add_client(database, "default", "ehr", ["claims:validate"], "tests")
+    register_keys(database, "default", client_id, json.dumps({"keys": [key.as_dict(private=False) | {"kid": "ehr-1"}]}).encode(), "tests")
+    database.close()
+    return client_id, key
+
+
+def token(server: Server, client_id: str, key: ECKey, path: str = "/cds-services/order-sign", **claims: Any) -> str:
+    now = int(time.time())
+    body = {"iss": client_id, "aud": server.base_url + path, "iat": now, "exp": now + 120, "jti": str(uuid.uuid4())} | claims
+    return jwt.encode({"alg": "ES384", "kid": "ehr-1", "typ": "JWT"}, body, key, algorithms=["ES384"])
+
+
+def test_a_call_signed_with_the_ehr_s_key_is_taken_once_and_only_for_its_address(server: Server, signed: tuple[str, ECKey]) -> None:
+    good = token(server, *signed)
+    ask = server.client(good)
+    assert len(cards(ask, call(order()))) == 1
+    refusals = {
+        "again": good, "elsewhere": token(server, *signed, path="/cds-services/order-select"), "late": token(server, *signed, exp=int(time.time()) - 60),
+        "long": token(server, *signed, exp=int(time.time()) + 3_600), "nobody": token(server, "cl_nobody", signed[1]),
+        "forged": token(server, signed[0], ECKey.generate_key("P-384", {"kid": "ehr-1"}, private=True)), "none": "a.b.c",
+    }  # fmt: skip
+    for what, one in refusals.items():
+        answer = server.client(one).post("/cds-services/order-sign", json=call(order()))
+        assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json"), what
+
+
+@needs_public_data
+def test_public_calls_are_answered_with_cards_or_with_none(client: httpx.Client) -> None:
+    files = sorted((DIRECTORY / "fhir/cds-hooks-order-sign").iterdir())
+    assert len(files) == 8
+    for path in files:
+        answer = client.post("/cds-services/order-sign", content=path.read_bytes(), headers={"Content-Type": "application/json"})
+        if path.name.endswith("requestWithHydratedPrefetchBundle.json"):  # its ServiceRequest.insurance is no array
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "wrong_type")
+            continue
+        assert answer.status_code == 200, (path.name, answer.text)
+        assert answer.json()["cards"] == [], path.name  # Medicare by a name nobody registered, or no policy at all
