@@ -52,7 +52,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     """One candidate a visit or procedure and operation whose period holds its day."""
 
     name = "global_period"
-    semantics = 2  # a visit of a new patient is a visit
+    semantics = 2  # a visit of a new patient is a visit; each day of a line counts; 57 for a major operation
     title = "Services inside a global surgical period"
     levels = ("line",)
     judges_void = False
@@ -208,19 +208,23 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
 
 
 def _phase(line: LineView, operation: _Operation) -> str | None:
-    """Where the line's first day lies in the operation's period; None when outside it."""
-    if line.date_from is None:
-        return None
-    distance = (line.date_from - operation.day).days
-    if distance == 0:
-        return "same_day"
-    if distance == -1 and operation.days == "090":
-        return "before"
-    return "after" if 0 < distance <= AFTER[operation.days] else None
+    """Where the first of the line's days that lies in the operation's period lies in it; None when none does."""
+    for day in line.days:
+        distance = (day - operation.day).days
+        if distance == 0:
+            return "same_day"
+        if distance == -1 and operation.days == "090":
+            return "before"
+        if 0 < distance <= AFTER[operation.days]:
+            return "after"
+    return None
 
 
 def _nearest(line: LineView, operations: list[_Operation]) -> list[_Operation]:
-    """Operations of the day and the day after, and of those whose period the line lies in the latest only: one cause, told once."""
+    """Operations of the day and the day after, and of those whose period the line lies in the latest only: one cause, told once. Where
+    modifier 57 speaks of a major operation, a minor one of the same day asks for nothing more."""
+    if "57" in line.modifiers and any(one.days == "090" and _phase(line, one) in ("same_day", "before") for one in operations):
+        operations = [one for one in operations if one.days == "090" or _phase(line, one) != "same_day"]
     after = [one for one in operations if _phase(line, one) == "after"]
     latest = max(after, key=lambda one: (one.day, AFTER[one.days]), default=None)
     return [one for one in operations if _phase(line, one) in ("same_day", "before") or one is latest]
