@@ -246,6 +246,13 @@ def fhir_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": titles[status], "content": content} for status in (200, *statuses)}
 
 
+def claims_file(scope: str, description: str) -> dict[str, Any]:
+    """An operation whose body is a file of claims."""
+    text = {"schema": {"type": "string"}}
+    content = {"application/x-ndjson": text, "application/edi-x12": text}
+    return scoped(scope, requestBody={"required": True, "description": description, "content": content}, parameters=[])
+
+
 def json_answer(schema: str, description: str, status: int = 200, or_schema: str | None = None) -> dict[int | str, dict[str, Any]]:
     """A JSON answer by the name of its schema, or of the other one."""
     either = [{"$ref": _REF.format(name=name)} for name in (schema, or_schema) if name is not None]

@@ -19,12 +19,12 @@ SCOPES: dict[str, str] = {
     "rules:emergency": "Switch a rule off or lower its severity at once, for seven days",
     "audit:read": "Read the audit log and the history of rules",
     "audit:verify": "Verify the audit log and replay evaluations",
-    "jobs:read": "See jobs and what they came to",
+    "jobs:read": "See jobs and what they came to: one's own, or with rules:read all",
     "jobs:cancel": "Cancel jobs",
     "metrics:read": "Read metrics",
 }
 ROLES: dict[str, tuple[str, ...]] = {
-    "ehr_client": ("claims:validate", "evaluations:read", "waivers:write"),
+    "ehr_client": ("claims:validate", "evaluations:read", "waivers:write", "jobs:read", "jobs:cancel"),
     "rule_author": ("rules:read", "rules:write", "reference:read", "evaluations:read", "claims:validate", "jobs:read", "jobs:cancel"),
     "reviewer": ("rules:read", "rules:review", "reference:read", "evaluations:read", "jobs:read"),
     "publisher": (

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
+from rules_service.primitives.errors import NotFound, RulesServiceError, StorageUnavailable
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.storage import audit_log, jobs
 from rules_service.storage.database import Database
@@ -57,11 +57,14 @@ class JobRun:
         with self._database.reading() as connection:
             return frozenset(number for number, _ in jobs.items(connection, self.tenant_id, self.record.job_id))
 
-    def step(self, number: int, body: bytes, done: int, total: int) -> None:
-        """Store what a step came to, with the progress. JobStopped when the job is no longer this run's, or is to be cancelled."""
+    def step(self, number: int, body: bytes, done: int, total: int, store: Callable[[Connection], None] | None = None) -> None:
+        """Store what a step came to, with the progress, and in the same transaction what else it made. JobStopped when the job is no longer
+        this run's, or is to be cancelled."""
         try:
             with self._database.writing() as connection:
                 self._go_on(connection, done, total)
+                if store is not None:
+                    store(connection)
                 jobs.add_item(connection, self.tenant_id, self.record.job_id, number, body)
         except IntegrityError:
             raise JobStopped from None  # another run stored this step
@@ -88,6 +91,11 @@ class JobRun:
         """What every step came to, in order."""
         with self._database.reading() as connection:
             yield from jobs.items(connection, self.tenant_id, self.record.job_id)
+
+
+def _sees_all(actor: Actor) -> bool:
+    """Who sends claims sees the jobs it made; who works on rules sees all."""
+    return "rules:read" in actor.scopes
 
 
 Handler = Callable[[JobRun], Mapping[str, Any]]
@@ -135,14 +143,17 @@ class Jobs:
         return job_id
 
     def read(self, actor: Actor, job_id: str) -> JobRecord:
-        """One job."""
+        """One job; NotFound also for one the actor may not see."""
         with self._database.reading() as connection:
-            return jobs.find(connection, actor.tenant_id, job_id)
+            record = jobs.find(connection, actor.tenant_id, job_id)
+        if not _sees_all(actor) and record.created_by != actor.name:
+            raise NotFound("no such job")
+        return record
 
     def listed(self, actor: Actor, kind: str | None, limit: int) -> list[JobRecord]:
-        """Jobs newest first."""
+        """Jobs newest first: all of them, or the actor's own."""
         with self._database.reading() as connection:
-            return jobs.listed(connection, actor.tenant_id, kind, limit)
+            return jobs.listed(connection, actor.tenant_id, kind, limit, None if _sees_all(actor) else actor.name)
 
     def results(self, actor: Actor, job_id: str) -> Iterator[bytes]:
         """Lines of JSON, one a claim or finding of the job, as far as it got."""
@@ -153,6 +164,7 @@ class Jobs:
 
     def cancel(self, actor: Actor, job_id: str) -> JobRecord:
         """Stop a job: at once when it waits, after its step when it runs."""
+        self.read(actor, job_id)
         with audited_refusal(self._database, actor, "job.cancelled", "job", job_id), self._database.writing() as connection:
             now = now_utc()
             record = jobs.request_cancel(connection, actor.tenant_id, job_id, now)

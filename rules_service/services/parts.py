@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rules_service.services.audit import AuditTrail, signing_key
+from rules_service.services.bulk import BulkValidation
 from rules_service.services.change_control import ChangeControl
 from rules_service.services.check_services import ServiceChecks
 from rules_service.services.drafts import Drafts
@@ -47,6 +48,7 @@ class Parts:
     service_checks: ServiceChecks
     advice: HookAdvice
     jobs: Jobs
+    bulk: BulkValidation
     drafts: Drafts
     change_control: ChangeControl
     editions: EditionReview
@@ -101,6 +103,7 @@ def build_parts(settings: Settings) -> Parts:
         checks,
         HookAdvice(database, checks, settings.time_zone),
         work,
+        BulkValidation(database, registry, validator, work),
         drafts,
         control,
         editions,

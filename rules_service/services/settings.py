@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     max_reference_bytes: int = 256 << 20
     max_corpus_bytes: int = 64 << 20
     """Of claims sent for an impact analysis."""
+    max_bulk_bytes: int = 256 << 20
+    """Of claims sent to be judged by a job."""
 
 
 def base_url(settings: Settings) -> str:

@@ -124,6 +124,10 @@ class ClaimValidator:
             return [Answered(_answer(row, claim), row.catalog_epoch, row.evaluation_id) for row, claim in zip(rows, claims, strict=True)]
         raise StorageUnavailable("the catalog is being published faster than this claim can be judged")
 
+    def judged(self, claim: Claim, principal: Principal, snapshot: Snapshot) -> EvaluationRow:
+        """A claim's evaluation, for the caller to store in a transaction of its own; the snapshot's versions must stand there."""
+        return self._row(claim, principal, snapshot, None)
+
     def _rows(
         self, claims: list[Claim], principal: Principal, snapshot: Snapshot, idempotency: tuple[str, str] | None
     ) -> list[EvaluationRow]:

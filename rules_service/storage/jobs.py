@@ -76,9 +76,11 @@ def find(connection: Connection, tenant_id: str, job_id: str, lock: bool = False
     return _record(row)
 
 
-def listed(connection: Connection, tenant_id: str, kind: str | None, limit: int) -> list[JobRecord]:
-    """Jobs newest first."""
+def listed(connection: Connection, tenant_id: str, kind: str | None, limit: int, made_by: str | None = None) -> list[JobRecord]:
+    """Jobs newest first, of everybody or of one maker."""
     query = select(_job).where(_job.c.tenant_id == tenant_id)
+    if made_by is not None:
+        query = query.where(_job.c.created_by == made_by)
     if kind is not None:
         query = query.where(_job.c.kind == kind)
     return [_record(row) for row in connection.execute(query.order_by(_job.c.job_id.desc()).limit(limit))]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.bodies import only_query
-from rules_service.api.openapi import ndjson_answer, problems, query, scoped
-from rules_service.api.state import actor_of, needs, state_of
+from rules_service.api.bodies import media_type, only_query, read_body
+from rules_service.api.openapi import claims_file, ndjson_answer, problems, query, scoped
+from rules_service.api.state import actor_of, needs, permitted, state_of
+from rules_service.claim.claim import Claim
+from rules_service.formats.native.json_claims import lines_of, read_claims
+from rules_service.formats.x12.claims_837 import read_837
+from rules_service.primitives.errors import RulesServiceError
+from rules_service.services.bulk import KIND as VALIDATE_CLAIMS
+from rules_service.services.bulk import MAX_CLAIMS
 from rules_service.storage.clients import Principal
 from rules_service.storage.jobs import JobRecord
 
@@ -39,6 +46,31 @@ def list_jobs(request: Request, caller: Caller) -> g.JobList:
     return g.JobList(data=[job_answer(record) for record in found])
 
 
+@router.post(
+    "/v1/jobs",
+    operation_id="createJob",
+    status_code=202,
+    response_model=g.JobAnswer,
+    responses=problems(400, 413, 415, 422, 503),
+    openapi_extra=claims_file("claims:validate", "Up to 50,000 claims: NDJSON, or 837 interchanges"),
+)
+async def create_job(request: Request) -> Response:
+    """Judge a file of claims by a job: 202 with the job, whose results can be read while it runs. Each claim is evaluated once."""
+    principal = await asyncio.to_thread(permitted, request, "claims:validate")
+    state, actor = state_of(request), actor_of(request, principal)
+    only_query(request)
+    body = await read_body(request, ("application/x-ndjson", "application/edi-x12"), state.settings.max_bulk_bytes)
+    read = await asyncio.to_thread(_claims_sent, media_type(request), body)
+    job_id = await asyncio.to_thread(state.bulk.start, actor, read)
+    return await asyncio.to_thread(accepted, request, principal, job_id)
+
+
+def _claims_sent(media: str, body: bytes) -> list[tuple[Claim | RulesServiceError, int | None]]:
+    if media == "application/edi-x12":
+        return [(one.outcome, one.segment) for one in read_837(body, MAX_CLAIMS)]
+    return [(one, None) for one in read_claims(lines_of(body, MAX_CLAIMS))]
+
+
 @router.get("/v1/jobs/{job_id}", operation_id="getJob", openapi_extra=scoped("jobs:read"))
 def get_job(job_id: str, request: Request, caller: Caller) -> g.JobAnswer:
     """One job."""
@@ -49,8 +81,10 @@ def get_job(job_id: str, request: Request, caller: Caller) -> g.JobAnswer:
 def get_results(job_id: str, request: Request, caller: Caller) -> StreamingResponse:
     """What each claim of the job came to."""
     state, actor = state_of(request), actor_of(request, caller)
-    state.jobs.read(actor, job_id)
-    return StreamingResponse(state.jobs.results(actor, job_id), media_type="application/x-ndjson")
+    if state.jobs.read(actor, job_id).kind != VALIDATE_CLAIMS:
+        return StreamingResponse(state.jobs.results(actor, job_id), media_type="application/x-ndjson")
+    names_the_claim = bool(caller.scopes & {"claims:validate", "evaluations:read_input"})
+    return StreamingResponse(state.bulk.results(actor, job_id, names_the_claim), media_type="application/x-ndjson")
 
 
 @router.post("/v1/jobs/{job_id}/cancellation", operation_id="cancelJob", responses=problems(409), openapi_extra=scoped("jobs:cancel"))

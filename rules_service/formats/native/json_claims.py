@@ -51,10 +51,10 @@ def claims_in_batch(body: bytes) -> list[bytes]:
     return [bytes(raw) for raw in batch.claims]
 
 
-def lines_of(body: bytes) -> list[bytes]:
+def lines_of(body: bytes, limit: int = MAX_LINES_OF_NDJSON) -> list[bytes]:
     """The non-empty lines of NDJSON."""
     found = [line for line in body.split(b"\n") if line.strip()]
-    if len(found) > MAX_LINES_OF_NDJSON:
-        issue = Issue("too_many_claims", "", f"A body has at most {MAX_LINES_OF_NDJSON} lines.", "Send several.")
+    if len(found) > limit:
+        issue = Issue("too_many_claims", "", f"A body has at most {limit} lines.", "Send several.")
         raise InvalidClaim("The body has too many lines", [issue])
     return found

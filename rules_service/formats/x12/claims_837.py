@@ -9,12 +9,20 @@ from rules_service.formats.x12.guides import GUIDES
 from rules_service.formats.x12.parties import ReadClaim
 from rules_service.formats.x12.segments import Transaction, fault, transactions
 
+MAX_CLAIMS = 5_000
+SEGMENTS_A_CLAIM = 60
+"""More than a claim of ten lines has, on average."""
 
-def read_837(data: bytes) -> list[ReadClaim]:
-    """Every claim of every transaction, in file order; X12Error refuses the file."""
+
+def read_837(data: bytes, max_claims: int = MAX_CLAIMS) -> list[ReadClaim]:
+    """Every claim of every transaction, in file order; X12Error refuses the file, also one of more claims than are taken."""
     found: list[ReadClaim] = []
-    for transaction in transactions(data):
+    for transaction in transactions(data, SEGMENTS_A_CLAIM * max_claims):
         found.extend(_read_transaction(transaction))
+        if len(found) > max_claims:
+            raise fault(
+                "x12.too_many_claims", "file", f"A file has at most {max_claims} claims here.", "Split the file, or send it to /v1/jobs."
+            )
     if not found:
         raise fault("x12.no_claims", "file", "The file holds no claim (CLM).", "Send an 837 with at least one claim.")
     return found

@@ -10,11 +10,10 @@ from rules_service.claim.claim import Accident, Attachment, Claim, ClaimDates, D
 from rules_service.claim.parties import Adjustment, ClaimProviders, Payer
 from rules_service.formats.x12.drafts import Draft, ambulance_of, line_of, other_payer_of, part_of, person_of, provider_of, struct_of
 from rules_service.formats.x12.parties import PartyLoops, ReadClaim
-from rules_service.formats.x12.segments import Segment, fault
+from rules_service.formats.x12.segments import Segment
 from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
 from rules_service.primitives.money import Money, Quantity
 
-MAX_CLAIMS = 5_000
 UNIT_BASES = ("UN", "MJ", "DA", "F2")
 CLAIM_DATES = {"431": "onset", "454": "initial_treatment", "304": "last_seen", "455": "last_xray", "484": "last_menstrual_period", "435": "admission",
                "096": "discharge", "090": "assumed_care", "091": "relinquished_care"}  # fmt: skip
@@ -72,8 +71,6 @@ class ClaimLoops(PartyLoops):
             outcome = error
         self.found.append(ReadClaim(outcome, self.start, {**self.places.party, **self.places.claim}))
         self.claim, self.line, self.other, self.adjudication, self.entity, self.issues = None, None, None, None, None, []
-        if len(self.found) > MAX_CLAIMS:
-            raise fault("x12.too_many_claims", "file", f"A file has at most {MAX_CLAIMS} claims here.", "Split the file.")
 
     def _build(self) -> Claim:
         draft = self.claim or {}

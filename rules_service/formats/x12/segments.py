@@ -58,7 +58,7 @@ def fault(code: str, where: str, message: str, mend: str) -> X12Error:
     return X12Error("The X12 file cannot be read", [Issue(code, where, message, mend)])
 
 
-def segments(data: bytes) -> Iterator[Segment]:
+def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
     """Every segment of every interchange; delimiters are taken anew from each ISA."""
     try:
         text = data.decode("utf-8-sig")
@@ -106,9 +106,9 @@ def segments(data: bytes) -> Iterator[Segment]:
             stripped = raw.strip("\r\n\t ")
             if stripped:
                 number += 1
-                if number > MAX_SEGMENTS:
+                if number > limit:
                     raise fault(
-                        "x12.too_many_segments", f"segment {number}", f"A file has at most {MAX_SEGMENTS} segments.", "Split the file."
+                        "x12.too_many_segments", f"segment {number}", f"A file has at most {limit} segments here.", "Split the file."
                     )
                 start = position + raw.find(stripped)
                 elements = stripped.split(element)
@@ -123,10 +123,10 @@ def segments(data: bytes) -> Iterator[Segment]:
         raise fault("x12.empty", "byte 0", "The file holds no segment.", "Send an X12 interchange.")
 
 
-def transactions(data: bytes) -> Iterator[Transaction]:
+def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction]:
     """Every transaction set; X12Error when an envelope is broken."""
     version, group, current = "", False, list[Segment]()
-    for segment in segments(data):
+    for segment in segments(data, limit):
         name = segment.name
         if name == "GS":
             group, version = True, segment.get(8) or ""

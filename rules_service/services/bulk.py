@@ -1,0 +1,126 @@
+"""Many claims judged by a job: kept encrypted until they are, a hundred a step, each claim's evaluation stored with the step it is of, once.
+
+A process that is killed leaves its step undone or done whole; another takes the job up after the lease.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import decode_value, encode_json
+from rules_service.primitives.errors import InputError, Issue, RulesServiceError, StorageUnavailable
+from rules_service.rendering.text import error_document
+from rules_service.services.acting import Actor
+from rules_service.services.jobs import JobRun, Jobs
+from rules_service.services.snapshot import SnapshotRegistry
+from rules_service.services.validate_claim import ClaimValidator
+from rules_service.storage import jobs
+from rules_service.storage.clients import Principal
+from rules_service.storage.database import Database
+from rules_service.storage.evaluations import EvaluationRow, insert_rows, standing_versions
+from rules_service.storage.writer import StaleCatalog
+
+KIND = "validate_claims"
+MAX_CLAIMS = 50_000
+STEP = 100
+MAX_STALE_RETRIES = 20
+
+
+class _Entry(msgspec.Struct, array_like=True):
+    """A claim of the file by its position and, in an 837, its segment; or the problem that it could not be read."""
+
+    index: int
+    segment: int | None
+    claim: Claim | None
+    problem: dict[str, Any] | None
+
+
+class BulkValidation:
+    """Makes and runs these jobs."""
+
+    def __init__(self, database: Database, registry: SnapshotRegistry, validator: ClaimValidator, work: Jobs) -> None:
+        self._database, self._registry, self._validator, self._jobs = database, registry, validator, work
+        work.handle(KIND, self._run)
+
+    def start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]]) -> str:
+        """A job for the claims of a file, each with its segment where it has one; the job's id."""
+        if not read or len(read) > MAX_CLAIMS:
+            issue = Issue("claims", "", f"A job has 1 to {MAX_CLAIMS} claims.", "Send the claims in several jobs.")
+            raise InputError("The job cannot be made", [issue])
+        entries = [self._entry(index, segment, one) for index, (one, segment) in enumerate(read)]
+        unreadable = sum(one.claim is None for one in entries)
+        with self._database.writing() as connection:
+            parameters = {"claims": len(entries), "unreadable": unreadable}
+            job_id = self._jobs.make(connection, actor.tenant_id, actor.name, KIND, parameters)
+            for number, at in enumerate(range(0, len(entries), STEP)):
+                sealed = self._validator.cipher.seal(encode_json(entries[at : at + STEP]), actor.tenant_id, f"{job_id}/{number}")
+                jobs.add_upload(connection, actor.tenant_id, job_id, number, sealed)
+        return job_id
+
+    def _entry(self, index: int, segment: int | None, one: Claim | RulesServiceError) -> _Entry:
+        if isinstance(one, Claim):
+            return _Entry(index, segment, self._validator.received(one), None)
+        return _Entry(index, segment, None, error_document(one))
+
+    def _run(self, run: JobRun) -> Mapping[str, Any]:
+        total, finished, done = int(run.parameters["claims"]), run.finished_steps(), 0
+        with self._database.reading() as connection:
+            parts = jobs.uploads(connection, run.tenant_id, run.record.job_id)
+        principal = Principal(run.tenant_id, run.record.created_by, frozenset())
+        for number, sealed in parts:
+            done = min(done + STEP, total)
+            if number not in finished:
+                body = self._validator.cipher.open(sealed, run.tenant_id, f"{run.record.job_id}/{number}")
+                entries = msgspec.json.decode(body, type=list[_Entry], dec_hook=decode_value)
+                self._step(run, number, entries, principal, done, total)
+        told = Counter(str(msgspec.json.decode(line)["outcome"]) for _, body in run.steps() for line in body.split(b"\n") if line)
+        return {"claims": total, "outcomes": dict(sorted(told.items()))}
+
+    def _step(self, run: JobRun, number: int, entries: Sequence[_Entry], principal: Principal, done: int, total: int) -> None:
+        for _ in range(MAX_STALE_RETRIES):
+            snapshot = self._registry.refresh(run.tenant_id)
+            rows: list[EvaluationRow] = []
+            lines: list[dict[str, Any]] = []
+            for entry in entries:
+                told: dict[str, Any] = {"index": entry.index} | ({} if entry.segment is None else {"segment": entry.segment})
+                problem = entry.problem
+                if entry.claim is not None:
+                    try:
+                        rows.append(self._validator.judged(entry.claim, principal, snapshot))
+                        lines.append(told | {"evaluation_id": rows[-1].evaluation_id, "outcome": rows[-1].outcome})
+                        continue
+                    except RulesServiceError as error:
+                        problem = error_document(error)
+                lines.append(told | {"outcome": "refused", "problem": problem})
+
+            def store(connection: Connection, rows: list[EvaluationRow] = rows) -> None:
+                live = standing_versions(connection, {run.tenant_id}).get(run.tenant_id)
+                if any((row.catalog_epoch, row.waivers_version) != live for row in rows):
+                    raise StaleCatalog("the catalog moved on while the step was judged")
+                if rows:
+                    insert_rows(connection, rows, set())
+
+            try:
+                run.step(number, b"\n".join(map(msgspec.json.encode, lines)), done, total, store)
+            except StaleCatalog:
+                continue
+            return
+        raise StorageUnavailable("the catalog is being published faster than a step can be judged")
+
+    def results(self, actor: Actor, job_id: str, names_the_claim: bool) -> Iterator[bytes]:
+        """A line a claim, as far as the job got: its position and evaluation, or its problem."""
+        for body in self._jobs.results(actor, job_id):
+            for line in body.split(b"\n"):
+                told = msgspec.json.decode(line) if line else None
+                if told is not None and "evaluation_id" in told:
+                    answered = self._validator.read(actor.tenant_id, told.pop("evaluation_id"), names_the_claim)
+                    head = msgspec.json.encode({name: value for name, value in told.items() if name != "outcome"} | {"status": 200})
+                    yield head[:-1] + b',"evaluation":' + answered.body + b"}\n"
+                elif told is not None:
+                    yield msgspec.json.encode({name: value for name, value in told.items() if name != "outcome"} | {"status": 422}) + b"\n"
