@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from rules_service.cli import clients, demo, keys, packs, reference, validate
+from rules_service.cli import clients, demo, keys, packs, reference, validate, watch
 from rules_service.cli.common import opened
 from rules_service.services.parts import build_parts
 from rules_service.services.settings import load_settings
@@ -20,6 +20,7 @@ app.add_typer(reference.app, name="reference")
 app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
 app.command("validate")(validate.validate)
+app.command("watch")(watch.watch)
 app.command("demo", hidden=True)(demo.demo)
 
 

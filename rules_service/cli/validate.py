@@ -1,11 +1,12 @@
-"""`rules-service validate FILE...`: JSON, NDJSON or 837 files against the published rules, without storing."""
+"""`rules-service validate PATH...`: files or folders of claims against the published rules, without storing."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
@@ -13,47 +14,52 @@ from rich.progress import Progress
 
 from rules_service.claim.claim import Claim
 from rules_service.cli.common import opened
-from rules_service.formats.native.json_claims import lines_of, read_claims
-from rules_service.formats.x12.claims_837 import read_837
 from rules_service.primitives.errors import RulesServiceError
+from rules_service.rendering.reports import csv_report, sarif_report
 from rules_service.rendering.text import error_document, evaluation_text, problem_text
+from rules_service.services.claim_files import NAMES, read_claim_file
 from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.storage.clients import Principal
 
-
-def claims_of_file(path: Path) -> list[Claim | RulesServiceError]:
-    """The claims of a file, each read or refused alone; a file that cannot be read at all gives its one error."""
-    data = path.read_bytes()
-    try:
-        if data.lstrip()[:3] == b"ISA" or path.suffix.lower() in (".837", ".edi", ".x12"):
-            return [item.outcome for item in read_837(data)]
-        texts = lines_of(data) if path.suffix.lower() in (".ndjson", ".jsonl") else [data]
-    except RulesServiceError as error:
-        return [error]
-    return read_claims(texts)
+Format = Literal["text", "json", "csv", "sarif"]
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="JSON, NDJSON or 837 files")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a claim, a line each")] = False,
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="JSON, NDJSON, FHIR or 837 files, or folders of them")],
+    form: Annotated[Format, typer.Option("--format", help="text, json (a document a claim, a line each), csv or sarif")] = "text",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
 ) -> None:
     """Judge every claim of the files. Exit code 0 when all are clean, 1 when any is not, 2 when any could not be read."""
-    worst = 0
+    chosen: Format = "json" if as_json else form
+    files = [file for path in paths for file in (sorted(_claim_files(path)) if path.is_dir() else [path])]
+    worst, kept = 0, list[dict[str, Any]]()
     with opened() as (settings, database):
         _, writer, validator = open_validator(settings, database)
         try:
             principal = Principal(settings.tenant_id, "command line", frozenset())
-            with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as progress:
+            with Progress(transient=True, disable=chosen != "text" or not sys.stderr.isatty()) as progress:
                 task = progress.add_task("Validating", total=len(files))
                 for path in files:
-                    for index, item in enumerate(claims_of_file(path), 1):
-                        answer = _judge(validator, item, principal)
+                    for index, item in enumerate(read_claim_file(path.name, path.read_bytes()).claims, 1):
+                        answer = {"file": path.name, "claim": index} | _judge(validator, item.outcome, principal)
                         worst = max(worst, _exit_code(answer))
-                        progress.console.print(_shown(path, index, answer, as_json), markup=False, highlight=False, soft_wrap=True)
+                        if chosen in ("csv", "sarif"):
+                            kept.append(answer)
+                        else:
+                            progress.console.print(_shown(answer, chosen), markup=False, highlight=False, soft_wrap=True)
                     progress.advance(task)
         finally:
             writer.close()
+    if chosen == "csv":
+        print(csv_report(kept), end="")
+    elif chosen == "sarif":
+        print(msgspec.json.format(msgspec.json.encode(sarif_report(kept))).decode())
     raise typer.Exit(worst)
+
+
+def _claim_files(folder: Path) -> Iterator[Path]:
+    """The files of a folder whose names say that they may hold claims."""
+    return (path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in NAMES)
 
 
 def _judge(validator: ClaimValidator, item: Claim | RulesServiceError, principal: Principal) -> dict[str, Any]:
@@ -71,8 +77,8 @@ def _exit_code(answer: dict[str, Any]) -> int:
     return 0 if answer["evaluation"]["outcome"] == "clean" else 1
 
 
-def _shown(path: Path, index: int, answer: dict[str, Any], as_json: bool) -> str:
-    if as_json:
-        return msgspec.json.encode({"file": path.name, "claim": index, **answer}).decode()
+def _shown(answer: dict[str, Any], form: Format) -> str:
+    if form == "json":
+        return msgspec.json.encode(answer).decode()
     text = evaluation_text(answer["evaluation"]) if "evaluation" in answer else problem_text(answer["problem"])
-    return f"{path.name} claim {index}: {text}\n"
+    return f"{answer['file']} claim {answer['claim']}: {text}\n"

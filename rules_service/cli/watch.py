@@ -1,0 +1,51 @@
+"""`rules-service watch`: a folder files are dropped into; findings and simulated 277CAs out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rules_service.cli.common import opened
+from rules_service.primitives.errors import StorageUnavailable
+from rules_service.services.validate_claim import open_validator
+from rules_service.services.watched_folder import Folders, WatchedFolder
+from rules_service.storage.clients import Principal
+
+
+def watch(
+    incoming: Annotated[Path, typer.Argument(help="Folder files are dropped into")],
+    answers: Annotated[Path, typer.Argument(help="Folder for findings (NDJSON) and simulated 277CAs")],
+    archive: Annotated[Path, typer.Argument(help="Folder files are kept in")],
+    seconds: Annotated[float, typer.Option(help="How often to look, and how long a file must not have changed")] = 2.0,
+    once: Annotated[bool, typer.Option(help="Look once, and leave")] = False,
+) -> None:
+    """Judge, store and answer every file of claims that is dropped, until told to stop. Several watchers may share a folder."""
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with opened() as (settings, database):
+        _, writer, validator = open_validator(settings, database)
+        try:
+            folder = WatchedFolder(
+                Folders(incoming, answers, archive),
+                validator,
+                Principal(settings.tenant_id, "watched folder", frozenset()),
+                0.0 if once else seconds,
+            )
+            print(f"watching {incoming}", flush=True)
+            while not stopped.is_set():
+                try:
+                    for one in folder.look():
+                        print(f"{one.name}: {one.claims} claims, {one.refused} of them not read", flush=True)
+                except StorageUnavailable as error:
+                    print(f"the database is away, the file waits: {error}", file=sys.stderr, flush=True)
+                if once:
+                    break
+                stopped.wait(seconds)
+        finally:
+            writer.close()

@@ -1,0 +1,174 @@
+"""Files of claims on the command line and in a watched folder: every format, every report, each file answered once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from rules_service.rendering.reports import csv_report, sarif_report
+from rules_service.services.settings import Settings
+from rules_service.services.validate_claim import open_validator
+from rules_service.services.watched_folder import Folders, Handled, WatchedFolder
+from rules_service.storage.clients import Principal
+from rules_service.storage.database import Database
+from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER, file
+from tests.formats.test_acknowledgment import validated
+from tests.support.builders import THREE_FINDINGS, claim, claim_bytes
+from tests.support.fhir_writer import write_fhir
+from tests.support.one_claim import carried
+from tests.support.server import ROOT, prepare
+
+X12 = file(BILLING, SUBSCRIBER, CLAIM, CLAIM.replace("*150***", "*SECRET***"))
+FILES: dict[str, bytes] = {
+    "one.json": claim_bytes(lines=THREE_FINDINGS),
+    "two.ndjson": claim_bytes() + b"\n{\n",
+    "three.837": X12,
+    "four.json": json.dumps(write_fhir(carried(claim(payer={"payer_id": "EXAMPLE01"})))).encode(),
+}
+
+
+@pytest.fixture(scope="module")
+def url(new_url: Callable[[str], str]) -> str:
+    found = new_url("sqlite")
+    prepare(found)
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    target = tmp_path / "in"
+    target.mkdir()
+    for name, data in FILES.items():
+        (target / name).write_bytes(data)
+    (target / "notes.md").write_text("no claims")
+    return target
+
+
+def run(url: str, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DATABASE_URL": url, "DATA_DIR": str(data)}
+    return subprocess.run(
+        [sys.executable, "-m", "rules_service.cli.main", *arguments],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_folder_of_every_format_is_judged_and_its_exit_code_tells_the_worst(url: str, folder: Path, tmp_path: Path) -> None:
+    done = run(url, tmp_path, "validate", str(folder), "--format", "json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, [(one["file"], one["claim"]) for one in lines]) == (
+        2, [("four.json", 1), ("one.json", 1), ("three.837", 1), ("three.837", 2), ("two.ndjson", 1), ("two.ndjson", 2)],
+    )  # fmt: skip
+    assert ["problem" in one for one in lines] == [False, False, False, True, False, True]
+    assert "SECRET" not in done.stdout + done.stderr
+    text_report = run(url, tmp_path, "validate", str(folder / "one.json"))
+    assert (text_report.returncode, "one.json claim 1: FINDINGS" in text_report.stdout) == (1, True)
+    assert run(url, tmp_path, "validate", str(folder / "two.ndjson")).returncode == 2
+
+
+def test_reports_for_spreadsheets_and_for_tools_hold_every_finding(url: str, folder: Path, tmp_path: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run(url, tmp_path, "validate", str(folder), "--format", "csv").stdout)))
+    assert {row["finding_code"] for row in rows if row["file"] == "one.json"} == {"tf.at_risk", "ncci.ptp", "auth.missing"}
+    assert [row["outcome"] for row in rows if row["file"] == "three.837"][-1] == "refused"
+    sarif = json.loads(run(url, tmp_path, "validate", str(folder), "--format", "sarif").stdout)
+    (report,) = sarif["runs"]
+    places = [one["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] for one in report["results"] if one["ruleId"] == "ncci.ptp"]
+    assert places == ["claim 1 2400[2]/SV101-2"]
+    assert {one["ruleId"] for one in report["results"]} == {one["id"] for one in report["tool"]["driver"]["rules"]}
+
+
+def test_no_cell_of_a_spreadsheet_is_a_formula() -> None:
+    problem = {"title": "=x", "errors": [{"pointer": "+1", "code": "@c", "message": '=HYPERLINK("x")', "mend": ""}]}
+    text_of = csv_report([{"file": "-f", "claim": 1, "problem": problem}])
+    assert not [cell for row in list(csv.reader(io.StringIO(text_of)))[1:] for cell in row if cell.startswith(("=", "+", "-", "@"))]
+    assert sarif_report([])["runs"][0]["results"] == []
+
+
+@pytest.fixture
+def watched(database: Database, tmp_path: Path, folder: Path) -> Iterator[Callable[..., WatchedFolder]]:
+    prepare(database.url)
+    settings = Settings(database_url=database.url, data_dir=tmp_path / "data")
+    _, writer, validator = open_validator(settings, database)
+
+    def make(settled: float = 0.0, left: float = 300.0) -> WatchedFolder:
+        folders = Folders(folder, tmp_path / "out", tmp_path / "archive")
+        return WatchedFolder(folders, validator, Principal("default", "watched folder", frozenset()), settled, left)
+
+    yield make
+    writer.close()
+
+
+def evaluations(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM evaluation")).scalar_one())
+
+
+def test_every_file_dropped_is_answered_stored_and_archived(
+    watched: Callable[..., WatchedFolder], database: Database, tmp_path: Path
+) -> None:
+    handled = watched().look()
+    assert {(one.name, one.claims, one.refused) for one in handled} == {
+        ("four.json", 1, 0), ("notes.md", 1, 1), ("one.json", 1, 0), ("three.837", 2, 1), ("two.ndjson", 2, 1),
+    }  # fmt: skip
+    assert {path.name for path in (tmp_path / "archive").iterdir()} == {*FILES, "notes.md"}
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == [".taken"]
+    assert list((tmp_path / "in/.taken").iterdir()) == []
+    validated((tmp_path / "out/three.837.277ca").read_bytes())
+    first, second = [json.loads(line) for line in (tmp_path / "out/three.837.findings.ndjson").read_bytes().splitlines()]
+    assert (first["evaluation"]["patient_control_number"], second["problem"]["errors"][0]["code"]) == ("PCN-1001", "x12.amount")
+    assert evaluations(database) == 4
+    assert watched().look() == []
+
+
+def test_a_file_that_is_still_being_written_waits(watched: Callable[..., WatchedFolder]) -> None:
+    assert watched(settled=3_600).look() == []
+
+
+def test_several_watchers_answer_each_file_once(watched: Callable[..., WatchedFolder], database: Database, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"in/more-{number}.json").write_bytes(claim_bytes(patient_control_number=f"N-{number}"))
+    handled: list[Handled] = []
+    watchers = [watched() for _ in range(4)]
+    threads = [threading.Thread(target=lambda one=one: handled.extend(one.look())) for one in watchers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = [one.name for one in handled]
+    assert sorted(names) == sorted({*FILES, "notes.md", *(f"more-{number}.json" for number in range(20))})
+    assert evaluations(database) == 24
+
+
+def test_what_a_killed_watcher_left_is_taken_up_and_no_claim_is_judged_twice(
+    watched: Callable[..., WatchedFolder], database: Database, tmp_path: Path
+) -> None:
+    watched().look()
+    before = evaluations(database)
+    left = tmp_path / "in/.taken/999-1~three.837"
+    left.write_bytes(X12)  # as it lies there when the watcher was killed after storing, before archiving
+    (tmp_path / "out/three.837.findings.ndjson").unlink()
+    assert watched(left=3_600).look() == []
+    assert [one.name for one in watched(left=0.0).look()] == ["three.837"]
+    assert (tmp_path / "out/three.837.findings.ndjson").exists()
+    assert evaluations(database) == before
+    assert {path.name for path in (tmp_path / "archive").iterdir()} >= {"three.837", "2-three.837"}
+
+
+def test_watch_once_on_the_command_line(url: str, folder: Path, tmp_path: Path) -> None:
+    done = run(url, tmp_path / "data", "watch", str(folder), str(tmp_path / "out"), str(tmp_path / "archive"), "--once")
+    assert (done.returncode, "three.837: 2 claims, 1 of them not read" in done.stdout) == (0, True), done.stderr
+    assert (tmp_path / "out/three.837.277ca").exists()
