@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from rules_service.claim.canonical import canonical_claim
@@ -9,6 +10,7 @@ from rules_service.claim.claim import Claim, ClaimType, Diagnosis
 from rules_service.claim.context import ClaimContext
 from rules_service.claim.parties import ClaimProviders, ClaimStruct, Payer, Person, Provider
 from rules_service.claim.service_lines import ServiceLine
+from rules_service.primitives.errors import InvalidClaim
 from rules_service.primitives.money import Money, Quantity
 
 
@@ -56,11 +58,14 @@ def planned_claim(check: ServiceCheck) -> Claim:
                 diagnosis_pointers=tuple(sequence[code] for code in dict.fromkeys(used))[:4], prior_authorization_number=one.prior_authorization_number,
             )
         )  # fmt: skip
-    return canonical_claim(
-        Claim(
+    claim = Claim(
             claim_type=check.claim_type or "professional", patient_control_number="", claim_frequency_code="1", payer=check.payer,
             subscriber=check.subscriber or Person(), patient=check.patient, providers=check.providers or ClaimProviders(billing=Provider()), total_charge_amount=Money(0),
             service_lines=tuple(lines), place_of_service_code=check.place_of_service_code, referral_number=check.referral_number, context=check.context,
             diagnoses=tuple(Diagnosis(sequence=number, code=code, type="principal" if number == 1 else "secondary") for code, number in sequence.items()),
-        )
     )  # fmt: skip
+    try:
+        return canonical_claim(claim)
+    except InvalidClaim as error:
+        issues = [replace(one, where=one.where.replace("/service_lines", "/services", 1)) for one in error.issues]
+        raise InvalidClaim("The body is not a service check", issues) from None

@@ -12,7 +12,10 @@ AuthorizationNeed = Literal["auth-needed", "no-auth", "satisfied", "conditional"
 """CRD `pa-needed`: conditional when it depends on what was not said, indeterminate when no rule of the payer names the service."""
 Covered = Literal["covered", "not-covered", "conditional", "indeterminate"]
 """CRD `covered`. Covered only when a coverage rule of the payer names the service and is met."""
-Frequency = Literal["within", "exceeded", "unknown", "no-limit"]
+Frequency = Literal["within", "exceeded", "unknown", "indeterminate"]
+"""Unknown for want of history; indeterminate when no rule of the payer limits the service."""
+Basis = Literal["required", "not_required", "voluntary", "notification", "unknown", "not_named"]
+"""What the list that decides says of the service."""
 
 
 class ServiceAnswer(FindingStruct, frozen=True):
@@ -21,6 +24,9 @@ class ServiceAnswer(FindingStruct, frozen=True):
     line_number: int
     procedure_code: str
     authorization: AuthorizationNeed
+    authorization_basis: Basis
+    authorization_rule_id: str | None
+    authorization_rule_version: int | None
     covered: Covered
     frequency: Frequency
     rule_ids: tuple[str, ...]

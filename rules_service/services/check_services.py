@@ -15,7 +15,7 @@ from rules_service.engine.policy import CompiledRule
 from rules_service.engine.rulings import Question
 from rules_service.facts.view import ClaimView
 from rules_service.findings.finding import Finding, NotEvaluated
-from rules_service.findings.service_answer import AuthorizationNeed, Covered, Frequency, ServiceAnswer, ServiceCheckAnswer
+from rules_service.findings.service_answer import AuthorizationNeed, Basis, Covered, Frequency, ServiceAnswer, ServiceCheckAnswer
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
 from rules_service.services.snapshot import SnapshotRegistry
@@ -81,33 +81,40 @@ def _service(
     found = [one for one in findings if number in one.line_numbers or not one.line_numbers]
     silent = [one for one in unjudged if number in one.line_numbers or not one.line_numbers]
     rules = {rule.rule.content.rule_id for rule, _ in mine}
+    need, basis, decided = _authorization(
+        [one for one in mine if one[0].kind.name == AUTHORIZATION], [one for one in found if kinds[one.rule_id] == AUTHORIZATION]
+    )
     return ServiceAnswer(
-        line_number=number, procedure_code=code,
-        authorization=_authorization([question for rule, question in mine if rule.kind.name == AUTHORIZATION], [one for one in found if kinds[one.rule_id] == AUTHORIZATION]),
+        line_number=number, procedure_code=code, authorization=need, authorization_basis=basis,
+        authorization_rule_id=decided.rule.content.rule_id if decided is not None else None, authorization_rule_version=decided.rule.version if decided is not None else None,
         covered=_covered({rule.kind.name for rule, _ in mine}, [one for one in found if kinds[one.rule_id] in COVERAGE], [one for one in silent if kinds.get(one.rule_id) in COVERAGE]),
         frequency=_frequency([one for one in found if kinds[one.rule_id] == FREQUENCY], [one for one in silent if kinds.get(one.rule_id) == FREQUENCY], any(rule.kind.name == FREQUENCY for rule, _ in mine)),
         rule_ids=tuple(sorted(rules)), supply=tuple(sorted({one.supply for one in silent if one.supply is not None and one.rule_id in kinds})),
     )  # fmt: skip
 
 
-def _authorization(questions: Sequence[Question], found: Sequence[Finding]) -> AuthorizationNeed:
-    """What the lists that name the service say; the strictest of them counts."""
-    needs = [_need(question, found) for question in questions]
+def _authorization(spoken: Spoken, found: Sequence[Finding]) -> tuple[AuthorizationNeed, Basis, CompiledRule | None]:
+    """What the lists that name the service say, on what ground, and which rule said so: the strictest of them counts."""
+    needs = [(*_need(question, [one for one in found if one.rule_id == rule.rule.content.rule_id]), rule) for rule, question in spoken]
     order: tuple[AuthorizationNeed, ...] = ("auth-needed", "conditional", "satisfied", "no-auth")
-    return next((need for need in order if need in needs), "indeterminate")
+    return min(needs, key=lambda one: order.index(one[0]), default=("indeterminate", "not_named", None))
 
 
-def _need(question: Question, found: Sequence[Finding]) -> AuthorizationNeed:
+def _need(question: Question, found: Sequence[Finding]) -> tuple[AuthorizationNeed, Basis]:
     requirement = question.fact("authorization.requirement")
-    if isinstance(requirement, Unknown) or requirement in ("voluntary", "notification"):
-        return "conditional"
+    if isinstance(requirement, Unknown):
+        return "conditional", "unknown"
     if requirement in ("not_required", "suspended") or question.fact("authorization.exemption") is not None:
-        return "no-auth"
+        return "no-auth", "not_required"
+    if requirement == "voluntary":
+        return "conditional", "voluntary"
+    if requirement == "notification":
+        return "conditional", "notification"
     if question.fact("authorization.number_present") is not True:
-        return "auth-needed"
+        return "auth-needed", "required"
     if not found:
-        return "satisfied"
-    return "conditional" if all(one.severity == "warn" for one in found) else "auth-needed"
+        return "satisfied", "required"
+    return "conditional" if all(one.severity == "warn" for one in found) else "auth-needed", "required"
 
 
 def _covered(kinds: set[str], found: Sequence[Finding], silent: Sequence[NotEvaluated]) -> Covered:
@@ -121,4 +128,4 @@ def _covered(kinds: set[str], found: Sequence[Finding], silent: Sequence[NotEval
 def _frequency(found: Sequence[Finding], silent: Sequence[NotEvaluated], is_limited: bool) -> Frequency:
     if found:
         return "exceeded"
-    return "unknown" if silent else "within" if is_limited else "no-limit"
+    return "unknown" if silent else "within" if is_limited else "indeterminate"

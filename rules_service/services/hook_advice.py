@@ -5,14 +5,16 @@ Advice of the provider's side: it does not stand for the payer's own CRD server.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from rules_service.formats.fhir.cards import cards_of, coverage_information
-from rules_service.formats.fhir.orders import HOOKS, HookCall, hook_check
+from rules_service.formats.fhir.cards import Card, cards_of, coverage_information
+from rules_service.formats.fhir.orders import HOOKS, HookCall, hook_checks
+from rules_service.primitives.errors import StorageUnavailable
 from rules_service.services.acting import now_utc
 from rules_service.services.check_services import ServiceChecks
 from rules_service.storage import advice
@@ -46,29 +48,31 @@ class HookAdvice:
             ]
         }
 
-    def advise(self, principal: Principal, call: HookCall) -> dict[str, Any]:
-        """The cards of a call."""
-        now = now_utc()
-        asked = hook_check(call, datetime.now(self._zone).date())
-        if asked is None:
+    def advise(self, principal: Principal, call: HookCall, until: float) -> dict[str, Any]:
+        """The cards of a call, when there is time for them: `until` is an instant of the monotonic clock. Cards nobody sees are not kept."""
+        now, cards, told = now_utc(), list[tuple[str, Card]](), dict[str, Any]()
+        for asked in hook_checks(call, datetime.now(self._zone).date()):
+            answer = self._checks.check(principal.tenant_id, asked.check)
+            cards += [(str(uuid.uuid4()), card) for card in cards_of(answer, asked.orders)]
+            if answer.covers_payer:
+                told |= {
+                    order: coverage_information(service, planned.service_date or asked.check.service_date)
+                    for service, planned, order in zip(answer.services, asked.check.services, asked.orders, strict=True)
+                }
+        if time.monotonic() > until:
             return {"cards": []}
-        answer = self._checks.check(principal.tenant_id, asked.check)
-        cards = [(str(uuid.uuid4()), card) for card in cards_of(answer, asked.orders)]
         if cards:
             shown = [ShownCard(number, call.hook, card.rule_id, card.rule_version, card.code, card.indicator) for number, card in cards]
-            with self._database.writing() as connection:
-                advice.add_cards(connection, principal.tenant_id, principal.client_id, shown, now)
+            try:
+                with self._database.writing() as connection:
+                    advice.add_cards(connection, principal.tenant_id, principal.client_id, shown, now)
+            except StorageUnavailable:
+                return {"cards": []}  # a card whose feedback could not be kept is not shown
         documents = [{"uuid": number} | card.document for number, card in cards]
-        if not answer.covers_payer:
-            return {"cards": documents}
-        told = {
-            order: coverage_information(service, check.service_date or asked.check.service_date)
-            for service, check, order in zip(answer.services, asked.check.services, asked.orders, strict=True)
-        }
-        return {"cards": documents, "extension": {"coverage-information": told}}
+        return {"cards": documents} | ({"extension": {"coverage-information": told}} if told else {})
 
-    def feedback(self, principal: Principal, told: Sequence[Feedback]) -> None:
-        """Keep what became of cards; NotFound for one this client was never shown."""
+    def feedback(self, principal: Principal, hook: str, told: Sequence[Feedback]) -> None:
+        """Keep what became of cards of a hook; NotFound for one this client was never shown."""
         if told:
             with self._database.writing() as connection:
-                advice.add_feedback(connection, principal.tenant_id, principal.client_id, told, now_utc())
+                advice.add_feedback(connection, principal.tenant_id, principal.client_id, hook, told, now_utc())

@@ -130,10 +130,10 @@ class Tokens:
             keys = KeySet.import_key_set(msgspec.json.decode(record.jwks))
             claims = jwt.decode(assertion, keys.get_by_kid(header["kid"]), algorithms=list(ALGORITHMS)).claims
             registry.validate(claims)
-        except (JoseError, ValueError, TypeError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise TokenRefused("invalid_client", f"The assertion is not accepted: {_said(error)}.") from None
-        if not isinstance(claims["jti"], str) or not 0 < len(claims["jti"]) <= 255:
-            raise TokenRefused("invalid_client", "jti is a text of at most 255 characters.")
+        if not isinstance(claims["jti"], str) or not 0 < len(claims["jti"]) <= 255 or not _is_plain(claims["jti"]):
+            raise TokenRefused("invalid_client", "jti is a text of at most 255 printable ASCII characters.")
         if type(claims["exp"]) is not int or claims["exp"] > seconds + MAX_SECONDS + LEEWAY_SECONDS:
             raise TokenRefused("invalid_client", f"The assertion expires more than {MAX_SECONDS} seconds from now.")
         return claims
@@ -143,14 +143,18 @@ def _said(error: Exception) -> str:
     return getattr(error, "error", None) or type(error).__name__
 
 
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
 def _named(assertion: str, claim: str) -> str:
     """The client an assertion says it is of, nothing of it verified yet."""
     try:
         claims = msgspec.json.decode(jws.extract_compact(assertion.encode()).payload)
         subject = claims[claim]
-    except (JoseError, msgspec.DecodeError, UnicodeEncodeError, ValueError, KeyError, TypeError):
+    except (JoseError, msgspec.DecodeError, UnicodeEncodeError, ValueError, KeyError, TypeError, RecursionError):
         raise TokenRefused("invalid_client", f"The assertion is not a signed JWT with {claim}.") from None
-    if not isinstance(subject, str):
+    if not isinstance(subject, str) or not _is_plain(subject):
         raise TokenRefused("invalid_client", f"{claim} is the client's id.")
     return subject
 

@@ -47,11 +47,11 @@ def add_cards(connection: Connection, tenant_id: str, client_id: str, cards: Seq
     connection.execute(insert(_card), rows)
 
 
-def add_feedback(connection: Connection, tenant_id: str, client_id: str, told: Sequence[Feedback], now: datetime) -> None:
-    """Keep what became of cards; NotFound, and nothing kept, when one was never shown to this client."""
+def add_feedback(connection: Connection, tenant_id: str, client_id: str, hook: str, told: Sequence[Feedback], now: datetime) -> None:
+    """Keep what became of cards; NotFound, and nothing kept, when one was never shown to this client by that hook."""
     wanted = {one.card_id for one in told}
     query = select(_card.c.card_id).where(
-        _card.c.tenant_id == tenant_id, _card.c.client_id == client_id, _card.c.card_id.in_(sorted(wanted))
+        _card.c.tenant_id == tenant_id, _card.c.client_id == client_id, _card.c.hook == hook, _card.c.card_id.in_(sorted(wanted))
     )
     if wanted - set(connection.execute(query).scalars()):
         raise NotFound("no such card")
@@ -64,15 +64,10 @@ def add_feedback(connection: Connection, tenant_id: str, client_id: str, told: S
 
 
 def outcomes(connection: Connection, tenant_id: str, rule_id: str) -> dict[str, int]:
-    """How often a rule's cards were shown, accepted and overridden."""
-    shown = connection.execute(
-        select(func.count()).select_from(_card).where(_card.c.tenant_id == tenant_id, _card.c.rule_id == rule_id)
-    ).scalar_one()
+    """How many of a rule's cards were shown, accepted and overridden; of a card that was told of twice the last word counts."""
+    mine = (_card.c.tenant_id == tenant_id, _card.c.rule_id == rule_id)
+    shown = connection.execute(select(func.count()).select_from(_card).where(*mine)).scalar_one()
     joined = _feedback.join(_card, (_card.c.tenant_id == _feedback.c.tenant_id) & (_card.c.card_id == _feedback.c.card_id))
-    query = (
-        select(_feedback.c.outcome, func.count())
-        .select_from(joined)
-        .where(_card.c.tenant_id == tenant_id, _card.c.rule_id == rule_id)
-        .group_by(_feedback.c.outcome)
-    )
-    return {"shown": shown, "accepted": 0, "overridden": 0} | {str(outcome): int(count) for outcome, count in connection.execute(query)}
+    query = select(_feedback.c.card_id, _feedback.c.outcome).select_from(joined).where(*mine).order_by(_feedback.c.feedback_id)
+    last = {str(card_id): str(outcome) for card_id, outcome in connection.execute(query)}
+    return {"shown": shown} | {name: list(last.values()).count(name) for name in ("accepted", "overridden")}

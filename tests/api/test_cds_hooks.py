@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import time
@@ -90,8 +91,12 @@ def test_an_order_that_needs_authorization_gets_a_card_with_source_ways_and_reas
     assert {one["code"] for one in card["overrideReasons"]} == {"authorization_on_file", "payer_confirmed"}
     answer = client.post("/cds-services/order-sign", json=call(order())).json()
     (told,) = answer["extension"]["coverage-information"].values()
-    values = {one["url"]: next(value for name, value in one.items() if name != "url") for one in told["extension"]}
-    assert (values["pa-needed"], values["covered"], values["billingCode"]["code"]) == ("auth-needed", "indeterminate", "P7001")
+    assert (told["pa-needed"], told["covered"], told["billingCode"], told["date"]) == (
+        "auth-needed",
+        "indeterminate",
+        "P7001",
+        "2026-12-01",
+    )
 
 
 def test_the_example_of_the_docs_gets_its_card(client: httpx.Client) -> None:
@@ -114,6 +119,47 @@ def test_a_call_that_says_too_little_gets_no_cards_instead_of_a_guess(client: ht
         call(order(status="revoked")),
     ):  # fmt: skip
         assert cards(client, body) == []
+
+
+def test_what_cannot_be_read_is_not_guessed(client: httpx.Client) -> None:
+    for change in ({"doNotPerform": True}, {"occurrenceDateTime": "2027-03"}, {"quantityQuantity": {"value": 1e300}}):
+        assert cards(client, call(order(**change))) == []
+    ended = COVERAGE | {"status": "cancelled"}
+    assert cards(client, call(order(insurance=[]), prefetch={"coverage": bundle(ended, PAYER)})) == []
+
+
+def test_each_order_is_judged_by_its_own_policy(client: httpx.Client) -> None:
+    other = {"resourceType": "Coverage", "id": "c2", "status": "active", "payor": [{"identifier": {"value": "NOBODY"}}]}
+    second = order("P7001", id="second", insurance=[{"reference": "Coverage/c2"}])
+    found = cards(client, call(order(), second, prefetch={"coverage": bundle(other, COVERAGE, PAYER)}))
+    assert len(found) == 1
+    told = client.post("/cds-services/order-sign", json=call(order(), second, prefetch={"coverage": bundle(other, COVERAGE, PAYER)})).json()
+    assert list(told["extension"]["coverage-information"]) == ["ServiceRequest/o-P7001"]
+
+
+def test_the_most_orders_are_counted_among_those_selected(client: httpx.Client) -> None:
+    many = [order("P9213", id=f"x{number}") for number in range(80)]
+    body = call(*many, order(), hook="order-select", context={"selections": ["ServiceRequest/o-P7001"]})
+    assert len(cards(client, body, "order-select")) == 1
+
+
+def test_no_key_of_the_prefetch_is_repeated(client: httpx.Client) -> None:
+    broken = {"resourceType": "Bundle", "entry": [{"resource": {"resourceType": "Coverage", "payor": "x"}}]}
+    answer = client.post("/cds-services/order-sign", json=call(order(), prefetch={"JANE DOE": broken}))
+    assert (answer.status_code, "JANE" in answer.text) == (422, False)
+
+
+def test_a_settled_card_names_the_rule_that_settled_it(server: Server, client: httpx.Client) -> None:
+    place = {"coding": [{"system": "https://www.cms.gov/Medicare/Coding/place-of-service-codes", "code": "23"}]}
+    (free,) = cards(client, call(order(locationCode=[place])))
+    assert free["source"]["label"] == "Rule EX1-PA-001 version 1"
+    database = Database(server.url)
+    with database.reading() as connection:
+        kept = connection.execute(
+            text("SELECT rule_id, rule_version, code FROM advice_card WHERE card_id = :one"), {"one": free["uuid"]}
+        ).one()
+    database.close()
+    assert tuple(kept) == ("EX1-PA-001", 1, "authorization.not_needed")
 
 
 def test_only_selected_orders_are_looked_at(client: httpx.Client) -> None:
@@ -162,6 +208,7 @@ def test_feedback_for_a_card_nobody_showed_keeps_nothing(client: httpx.Client) -
     (card,) = cards(client, call(order()))
     told = [{"card": card["uuid"], "outcome": "accepted"}, {"card": "nobody", "outcome": "accepted"}]
     assert client.post("/cds-services/order-sign/feedback", json={"feedback": told}).status_code == 404
+    assert client.post("/cds-services/order-select/feedback", json={"feedback": told[:1]}).status_code == 404, "another hook's card"
     assert client.post("/cds-services/order-sign/feedback", json={"feedback": [told[0] | {"outcome": "ignored"}]}).status_code == 422
 
 
@@ -201,7 +248,8 @@ def test_a_call_signed_with_the_ehr_s_key_is_taken_once_and_only_for_its_address
     refusals = {
         "again": good, "elsewhere": token(server, *signed, path="/cds-services/order-select"), "late": token(server, *signed, exp=int(time.time()) - 60),
         "long": token(server, *signed, exp=int(time.time()) + 3_600), "nobody": token(server, "cl_nobody", signed[1]),
-        "forged": token(server, signed[0], ECKey.generate_key("P-384", {"kid": "ehr-1"}, private=True)), "none": "a.b.c",
+        "deep": ".".join([base64.urlsafe_b64encode(one.encode()).decode().rstrip("=") for one in ('{"alg":"ES384","kid":"x"}', "[" * 2_900 + "]" * 2_900)] + ["AAAA"]),
+        "odd": token(server, "cl\x00", signed[1]), "forged": token(server, signed[0], ECKey.generate_key("P-384", {"kid": "ehr-1"}, private=True)), "none": "a.b.c",
     }  # fmt: skip
     for what, one in refusals.items():
         answer = server.client(one).post("/cds-services/order-sign", json=call(order()))

@@ -51,6 +51,7 @@ def test_what_no_rule_names_is_indeterminate_and_never_said_to_be_free(client: h
     assert [(one["authorization"], one["covered"]) for one in told["services"]] == [("indeterminate", "indeterminate")]
     nobody = check(client, {"procedure_code": "P7001"}, payer="NOBODY")
     assert (nobody["covers_payer"], nobody["payer_id"], needs(nobody)) == (False, None, ["indeterminate"])
+    assert nobody["services"][0]["frequency"] == "indeterminate"
 
 
 def test_a_covered_diagnosis_and_another_one(client: httpx.Client) -> None:
@@ -87,6 +88,22 @@ def test_a_claim_of_the_same_service_gets_the_same_authorization_finding(client:
     planned = check(client, {"procedure_code": "P7001"}, service_date="2026-11-20")
     claim = client.post("/v1/claims/validate", json=claim_document(lines=[{"procedure_code": "P7001"}])).json()
     assert {one["code"] for one in planned["findings"]} == {one["code"] for one in claim["findings"] if one["category"] == "authorization"}
+
+
+def test_a_fault_points_into_what_was_sent(client: httpx.Client) -> None:
+    body = {
+        "payer": {"payer_id": "EXAMPLE01"},
+        "service_date": DAY,
+        "services": [{"procedure_code": "P7001", "modifiers": ["A1", "A2", "A3", "A4", "A5"]}],
+    }
+    answer = client.post("/v1/services/check", json=body).json()
+    assert (answer["detail"], answer["errors"][0]["pointer"]) == ("The body is not a service check", "/services/0/modifiers")
+
+
+def test_voluntary_review_is_known_and_not_a_question(client: httpx.Client) -> None:
+    billing = {"npi": "1234567893", "address": {"state": "TX", "zip": "787010001"}}
+    (told,) = check(client, {"procedure_code": "P7201"}, payer="MEDB", providers={"billing": billing})["services"]
+    assert (told["authorization"], told["authorization_basis"], told["authorization_rule_id"]) == ("conditional", "voluntary", "MCR-PA-002")
 
 
 def test_each_service_may_have_its_own_day_place_and_diagnoses(client: httpx.Client) -> None:

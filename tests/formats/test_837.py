@@ -124,6 +124,48 @@ def test_a_bad_claim_fails_alone_with_its_segment(change: tuple[str, str], code:
     assert isinstance(second.outcome, Claim)
 
 
+def test_a_primary_care_provider_is_not_the_referring_one() -> None:
+    both = CLAIM.replace("HI*", "NM1*DN*1*REF*A****XX*1234567893~NM1*P3*1*PCP*A****XX*1467560003~HI*")
+    found = only(BILLING, SUBSCRIBER, both)
+    assert found.providers.referring is not None
+    assert found.providers.referring.npi == "1234567893"
+
+
+def test_another_payer_s_number_is_not_taken_for_ours() -> None:
+    found = only(BILLING, SUBSCRIBER, CLAIM, "REF*G1*MINE~REF*G1*OTHERS**2U:P2~REF*9F*OTHERS**2U:P2~")
+    assert (found.service_lines[0].prior_authorization_number, found.service_lines[0].referral_number) == ("MINE", None)
+
+
+def test_a_fault_of_one_dependent_is_not_that_of_the_next() -> None:
+    first = "HL*3*2*23*0~PAT*19~NM1*QC*1*SAMPLE*KID~DMG*D8*BAD*M~"
+    second = "HL*4*2*23*0~PAT*19~NM1*QC*1*SAMPLE*OTHER~DMG*D8*20150101*M~"
+    bad, good = read_837(file(BILLING, SUBSCRIBER.replace("*22*0", "*22*1"), first, CLAIM, second, CLAIM))
+    assert isinstance(bad.outcome, InvalidClaim)
+    assert isinstance(good.outcome, Claim), good.outcome
+
+
+def test_conditions_of_an_ambulance_that_do_not_apply_are_not_taken() -> None:
+    found = only(BILLING, SUBSCRIBER, CLAIM.replace("HI*", "CR1*LB*140**A*DH*12~CRC*07*Y*01*04~CRC*07*N*05~CRC*07*Y*06~HI*"))
+    assert found.ambulance is not None
+    assert found.ambulance.conditions == ("01", "04", "06")
+
+
+def test_the_byte_of_a_segment_counts_bytes() -> None:
+    body = file(BILLING, SUBSCRIBER.replace("SAMPLE", "JOSÉÉÉ"), CLAIM)
+    (read,) = read_837(body)
+    number, at = read.places[""]
+    assert body[at : at + 4] == b"CLM*"
+    assert isinstance(read.outcome, Claim)
+    assert read.outcome.subscriber.last_name == "JOSÉÉÉ"
+    assert number == read.segment
+
+
+def test_more_codes_than_a_segment_has_are_refused_and_not_read() -> None:
+    (read,) = read_837(file(BILLING, SUBSCRIBER, CLAIM.replace("HI*ABK:J069", "HI*ABK:J069" + "*ABF:I10" * 500)))
+    assert isinstance(read.outcome, InvalidClaim)
+    assert read.outcome.issues[0].code == "x12.too_many_codes"
+
+
 HOSPITAL = HEAD.replace("X222A1", "X223A2")
 STAY = (
     "CLM*PCN-2*900***11:A:1**A*Y*Y~DTP*096*TM*1030~DTP*434*RD8*20261118-20261120~DTP*435*DT*202611180800~CL1*1*7*01~REF*G1*AUTH1~"

@@ -79,7 +79,7 @@ def test_a_rejected_claim_has_the_status_of_the_crosswalk_and_a_clean_one_is_acc
     text = acknowledgment([sick, answered(claim())], NOW, 1)
     validated(text)
     told = statuses(text)
-    assert told[0] == ("A1:19", "WQ")
+    assert told[0] == ("A1:19:PR", "WQ")
     assert (blocking[0]["predicted_denial"]["claim_status"], "U") in told
     assert ("A2:20", "WQ") in told
 
@@ -93,7 +93,7 @@ def test_line_statuses_stand_at_the_lines_that_reject() -> None:
     assert {one.get(2) for one in found(text, "REF") if one.get(1) == "FJ"} == {str(number) for number in lines}
 
 
-@pytest.mark.parametrize(("outcome", "status"), [("not_covered", "A1:19"), ("incomplete", "A1:19"), ("clean", "A2:20")])
+@pytest.mark.parametrize(("outcome", "status"), [("not_covered", "A1:19:PR"), ("incomplete", "A1:19:PR"), ("clean", "A2:20")])
 def test_a_claim_that_could_not_be_judged_is_received_and_not_accepted(outcome: str, status: str) -> None:
     text = acknowledgment([Answered(claim(), {"outcome": outcome, "findings": []}, 1)], NOW, 1)
     assert statuses(text)[-1] == (status, "WQ")
@@ -102,7 +102,7 @@ def test_a_claim_that_could_not_be_judged_is_received_and_not_accepted(outcome: 
 def test_a_claim_that_could_not_be_read_is_returned_by_its_segment() -> None:
     text = acknowledgment([Answered(None, None, 27)], NOW, 1)
     validated(text)
-    assert statuses(text)[-1] == ("A3:21", "U")
+    assert statuses(text)[-1] == ("A3:0", "U")
     assert "SEGMENT 27" in [one.get(2) for one in found(text, "TRN")]
 
 
@@ -118,3 +118,20 @@ def test_no_value_of_a_claim_breaks_the_interchange() -> None:
     text = acknowledgment([answered(claim(subscriber=person, patient_control_number="A*B~C:D"))], NOW, 1)
     validated(text)
     assert text.count(b"IEA*") == 1
+
+
+def test_identifiers_come_back_as_they_were_sent_and_nobody_writes_a_status_of_its_own() -> None:
+    billing = {"npi": "1234567893", "entity_type": "1*X~STC*A2:20", "last_or_organization_name": "Clinic"}
+    text = acknowledgment([answered(claim(patient_control_number="pcn_1a", providers={"billing": billing}))], NOW, 1)
+    assert "pcn_1a" in [one.get(2) for one in found(text, "TRN")]
+    assert [one.get(2) for one in found(text, "NM1") if one.get(1) == "85"] == ["2"]
+    assert acknowledgment([answered(claim(providers={"billing": billing | {"entity_type": "\u00c9"}}))], NOW, 1)
+
+
+def test_providers_without_an_npi_are_told_apart() -> None:
+    two = [
+        answered(claim(providers={"billing": {"tax_id": number, "last_or_organization_name": "Atypical"}}))
+        for number in ("111111111", "222222222")
+    ]
+    text = acknowledgment(two, NOW, 1)
+    assert [one.get(9) for one in found(text, "NM1") if one.get(1) == "85"] == ["111111111", "222222222"]

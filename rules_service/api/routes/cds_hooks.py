@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import time
 from typing import Any
 
 import msgspec
@@ -21,6 +23,8 @@ from rules_service.storage.clients import Principal
 
 router = APIRouter(tags=["cds hooks"])
 SCOPE = "claims:validate"
+_CODE = re.compile(r"[a-z][a-z_]{0,79}")
+"""Codes of reasons as cards offer them; anything else may be words."""
 SECONDS = 4.0
 """An EHR waits for advice, a clinician does not: then there are no cards."""
 
@@ -50,9 +54,10 @@ async def call(id: str, request: Request) -> Response:
     state = state_of(request)
     only_query(request)
     body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
+    until = time.monotonic() + SECONDS
+    read = await asyncio.to_thread(read_call, body, id)
     try:
-        read = await asyncio.to_thread(read_call, body, id)
-        document = await asyncio.wait_for(asyncio.to_thread(state.advice.advise, principal, read), SECONDS)
+        document = await asyncio.wait_for(asyncio.to_thread(state.advice.advise, principal, read, until), SECONDS)
     except TimeoutError:
         document = {"cards": []}
     return _json(document)
@@ -71,13 +76,13 @@ async def feedback(id: str, request: Request) -> Response:
     only_query(request)
     body = await read_struct(request, FeedbackBody)
     told = [Feedback(one.card, one.outcome, _reason(one.override_reason)) for one in body.feedback]
-    await asyncio.to_thread(state_of(request).advice.feedback, principal, told)
+    await asyncio.to_thread(state_of(request).advice.feedback, principal, id, told)
     return Response(status_code=200)
 
 
 def _reason(override: OverrideReason | None) -> str | None:
     code = override.reason.get("code") if override is not None and override.reason is not None else None
-    return code[:80] if isinstance(code, str) else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
 async def _caller(request: Request, path: str) -> Principal:

@@ -19,6 +19,7 @@ from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.formats.x12.parties import ReadClaim
 from rules_service.formats.x12.places import position_of
+from rules_service.primitives.errors import StorageUnavailable
 
 router = APIRouter(tags=["x12"])
 MEDIA = "application/edi-x12"
@@ -52,6 +53,8 @@ async def validate_837(request: Request) -> Response:
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if MEDIA in (header(request, b"accept") or ""):
         now = datetime.now(UTC)
+        if any(msgspec.json.decode(part)["status"] >= 500 for part in parts):
+            raise StorageUnavailable("not every claim of the file could be judged now")  # a fault of ours is no fault of the claim
         told = [
             Answered(_claim(item), msgspec.json.decode(part).get("evaluation"), item.segment)
             for item, part in zip(read, parts, strict=True)

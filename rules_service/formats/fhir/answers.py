@@ -63,7 +63,7 @@ def _type_of(finding: Document) -> str:
         return "duplicate"
     if ".invalid" in code:
         return "code-invalid"
-    return "required" if code.endswith(("missing", ".missing")) else "business-rule"
+    return "required" if code.endswith("missing") else "business-rule"
 
 
 def codings_of(finding: Document) -> list[dict[str, str]]:
@@ -155,8 +155,15 @@ def _denied(finding: Document) -> dict[str, Any]:
 
 def _concept(concept: r.CodeableConcept) -> dict[str, Any]:
     codings = [{name: value for name, value in (("system", one.system), ("code", one.code)) if value} for one in concept.coding]
-    return {"coding": codings}
+    return {"coding": [one for one in codings if one]}
 
 
 def _reference(reference: r.Reference) -> dict[str, Any]:
-    return {"reference": reference.reference} if reference.reference else {"display": "as on the claim"}
+    """The reference as on the claim; one to a contained resource, which is not here, by its words."""
+    if reference.reference and "#" not in reference.reference:
+        return {"reference": reference.reference}
+    identifier = reference.identifier
+    if identifier is not None and identifier.value:
+        known = {"value": identifier.value} | ({"system": identifier.system} if identifier.system else {})
+        return {"identifier": known}
+    return {"display": reference.display or "as on the claim"}

@@ -11,7 +11,6 @@ from rules_service.findings.service_answer import ServiceAnswer, ServiceCheckAns
 
 MAX_SUMMARY = 140
 OVERRIDE_REASONS = "urn:payer-rules:override-reason"
-COVERAGE_INFORMATION = "http://hl7.org/fhir/us/davinci-crd/StructureDefinition/ext-coverage-information"
 TOPIC = {"system": "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", "code": "coverage-info"}
 INDICATORS = {"reject": "critical", "deny_hard": "critical", "deny_soft": "warning", "pend": "warning", "warn": "info", "info": "info"}
 
@@ -40,15 +39,9 @@ def cards_of(answer: ServiceCheckAnswer, orders: tuple[str, ...]) -> list[Card]:
     return sorted(cards, key=lambda card: worst[card.indicator])
 
 
-def coverage_information(service: ServiceAnswer, day: date) -> dict[str, Any]:
-    """Da Vinci CRD's coverage-information of a service."""
-    told = [
-        {"url": "billingCode", "valueCoding": {"code": service.procedure_code}},
-        {"url": "covered", "valueCode": service.covered},
-        {"url": "pa-needed", "valueCode": service.authorization},
-        {"url": "date", "valueDate": day.isoformat()},
-    ]
-    return {"url": COVERAGE_INFORMATION, "extension": told}
+def coverage_information(service: ServiceAnswer, day: date) -> dict[str, str]:
+    """What is known of a service, in the codes of Da Vinci CRD's coverage-information."""
+    return {"billingCode": service.procedure_code, "covered": service.covered, "pa-needed": service.authorization, "date": day.isoformat()}
 
 
 def _summary(text: str) -> str:
@@ -85,23 +78,24 @@ def _source(finding: Finding) -> dict[str, Any]:
 
 
 def _settled(service: ServiceAnswer) -> tuple[str, str] | None:
-    """What may be told although nothing is wrong."""
+    """What may be told although nothing is wrong: a code, and words."""
     if service.authorization == "no-auth":
         return "authorization.not_needed", f"No prior authorization is needed for {service.procedure_code}"
     if service.authorization == "satisfied":
         return "authorization.satisfied", f"The authorization on file covers {service.procedure_code}"
-    if service.authorization == "conditional":
+    if service.authorization_basis == "unknown":
         return "authorization.conditional", f"Whether {service.procedure_code} needs prior authorization depends on what was not sent"
     return None
 
 
 def _settled_card(service: ServiceAnswer, order: str, code: str, text: str) -> Card:
-    supply = f" Send: {', '.join(service.supply)}." if service.supply else ""
+    supply = f" Send: {', '.join(service.supply)}." if service.supply and service.authorization_basis == "unknown" else ""
+    rule_id, version = service.authorization_rule_id or "", service.authorization_rule_version or 0
     document = {
         "summary": _summary(text),
         "detail": f"{text}.{supply}",
         "indicator": "info",
-        "source": {"label": f"Rules {', '.join(service.rule_ids)}", "topic": TOPIC},
+        "source": {"label": f"Rule {rule_id} version {version}", "topic": TOPIC},
         "extension": {"order": order},
     }
-    return Card(service.rule_ids[0] if service.rule_ids else "", 0, code, "info", document)
+    return Card(rule_id, version, code, "info", document)

@@ -6,6 +6,7 @@ read as absent they would give findings about things that were only not sent.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -38,6 +39,9 @@ DIAGNOSIS_TYPES: dict[str, DiagnosisType] = {
     "principal": "principal", "admitting": "admitting", "patientreasonforvisit": "reason_for_visit", "externalcause": "external_cause",
     "externalcauseofinjury": "external_cause",
 }  # fmt: skip
+MOST = {"item": 999, "diagnosis": 100, "care_team": 200, "supporting_info": 2_000, "insurance": 20, "procedure": 100, "related": 20}
+"""Parts of a claim that are read at most."""
+CAMEL = {"care_team": "careTeam", "supporting_info": "supportingInfo"}
 ACCIDENTS = {"MVA": "AA", "WPA": "EM"}
 """HL7's kinds of accident to X12's related causes (CLM11); any other is OA."""
 
@@ -56,11 +60,21 @@ def read_fhir(body: bytes) -> FhirClaim:
     """The claim of a body; MalformedBody when it is not strict JSON, InvalidClaim with FHIRPath expressions when it is no claim."""
     resources = Resources(body)
     found, place, faults = resources.claim, resources.place, Faults()
+    _bounded(found, place)
     claim_type = _type_of(found, place)
     claim = _Reading(resources, place, claim_type, faults).claim()
     if faults.found:
         raise InvalidClaim("The body is not a claim", faults.found)
     return FhirClaim(canonical_claim(claim), found.type, found.use, found.patient, found.insurer)
+
+
+def _bounded(claim: r.Claim, place: str) -> None:
+    """InvalidClaim for a claim of more parts than any has: what is read costs by the part."""
+    for name, limit in MOST.items():
+        if len(getattr(claim, name)) > limit:
+            where = f"{place}.{CAMEL.get(name, name)}"
+            issue = Issue("fhir.too_many", where, f"A claim has at most {limit} of these here.", "Split the claim.")
+            raise InvalidClaim("The claim is too large", [issue])
 
 
 def _type_of(claim: r.Claim, place: str) -> ClaimType:
@@ -92,9 +106,11 @@ class _Reading:
     def __init__(self, resources: Resources, place: str, claim_type: ClaimType, faults: Faults) -> None:
         self._resources, self._place, self._type, self._faults = resources, place, claim_type, faults
         self._found = resources.claim
-        self._parties = Parties(resources, faults)
-        of_lines = {number for item in self._found.item for number in item.information_sequence}
-        self._information = Information(place, self._found.supporting_info, of_lines, faults)
+        self._parties = Parties(resources, faults, place)
+        self._prior = [one for one in self._found.related if "prior" in codes_of(one.relationship)]
+        """The claim this one replaces or voids."""
+        self._line_of = {number: item.sequence for item in reversed(self._found.item) for number in item.information_sequence}
+        self._information = Information(place, self._found.supporting_info, set(self._line_of), faults)
 
     def claim(self) -> Claim:
         """The claim; what is wrong with it stands in the faults."""
@@ -110,7 +126,8 @@ class _Reading:
         providers, team = self._providers()
         information, more = self._information, dict(self._information.claim)
         items = Items(place, found, information, team, self._type, self._faults)
-        header = None if self._type == "institutional" else more.pop("place_of_service_code", None) or self._place_of_service()
+        told = more.pop("place_of_service_code", None)
+        header = None if self._type == "institutional" else told or self._place_of_service()
         lines = items.lines(others.by_line, header)
         more["claim_frequency_code"] = more.get("claim_frequency_code") or self._frequency()
         referral = found.referral.identifier if found.referral is not None else None
@@ -122,7 +139,7 @@ class _Reading:
             total_charge_amount=self._faults.money(f"{place}.total", found.total) or Money(sum(line.charge_amount.cents for line in lines)),
             service_lines=lines, diagnoses=self._diagnoses(), other_payers=other_payers, attachments=attachments, notes=tuple(information.notes),
             prior_authorization_numbers=focal.pre_auth_ref if focal is not None else (), condition_codes=tuple(information.condition_codes),
-            payer_claim_control_number=next((one.reference.value for one in found.related if one.reference is not None and one.reference.value), None),
+            payer_claim_control_number=next((one.reference.value for one in self._prior if one.reference is not None and one.reference.value), None),
             dates=ClaimDates(**information.dates) if any(information.dates.values()) else None, accident=self._accident(),
             institutional=self._institutional() if self._type == "institutional" else None,
             dental=Dental(missing_teeth=tuple(information.missing_teeth)) if information.missing_teeth else None,
@@ -143,13 +160,13 @@ class _Reading:
         billing = self._parties.provider(f"{place}.provider", found.provider) or Provider()
         roles: dict[str, Provider] = {}
         team: dict[int, tuple[str, Provider]] = {}
+        named = Counter(number for item in found.item for number in set(item.care_team_sequence))
         for number, member in enumerate(found.care_team):
             role = role_of(member.role, self._type == "institutional")
             provider = self._parties.provider(f"{place}.careTeam[{number}].provider", member.provider, member.qualification)
-            naming = sum(member.sequence in item.care_team_sequence for item in found.item)
             if role is None or provider is None:
                 continue
-            if naming in (0, len(found.item)) or role == "attending":
+            if named[member.sequence] in (0, len(found.item)) or role == "attending":
                 roles.setdefault(role, provider)
             else:
                 team[member.sequence] = (role, provider)
@@ -172,7 +189,7 @@ class _Reading:
             return "8"
         if self._type == "institutional" and bill:
             return str(bill)[-1]
-        return "7" if any("prior" in codes_of(one.relationship) for one in self._found.related) else "1"
+        return "7" if self._prior else "1"
 
     def _diagnoses(self) -> tuple[Diagnosis, ...]:
         """In order of sequence; the first is principal when none says what it is."""
@@ -185,9 +202,13 @@ class _Reading:
             if code is None:
                 self._faults.add("diagnosis", f"{self._place}.diagnosis[{number}]", "The diagnosis has no code.", "Send an ICD-10-CM code.")
                 continue
-            kinds = [DIAGNOSIS_TYPES[kind] for concept in one.type for kind in sorted(codes_of(concept)) if kind in DIAGNOSIS_TYPES]
+            kinds = [DIAGNOSIS_TYPES[kind] for concept in one.type for kind in codes_of(concept) if kind in DIAGNOSIS_TYPES]
             kind: DiagnosisType = kinds[0] if kinds else "principal" if untyped and position == 0 else "secondary"
-            read.append(Diagnosis(sequence=one.sequence, code=code, type=kind, present_on_admission=code_of(one.on_admission)))
+            read.append(
+                Diagnosis(
+                    sequence=one.sequence, code=code, type=kind, present_on_admission=(code_of(one.on_admission) or "").upper() or None
+                )
+            )
         return tuple(read)
 
     def _accident(self) -> Accident | None:
@@ -209,7 +230,7 @@ class _Reading:
             code = code_of(one.procedure_codeable_concept)
             if code is not None:
                 day = self._faults.day(f"{place}.procedure[{number}].date", one.date)
-                principal = any({"primary", "principal"} & codes_of(kind) for kind in one.type)
+                principal = any({"primary", "principal"} & set(codes_of(kind)) for kind in one.type)
                 procedures.append(InstitutionalProcedure(code=code, date=day, principal=principal))
         lists: dict[str, Any] = {name: tuple(value) for name, value in own.items() if isinstance(value, list)}
         return Institutional(
@@ -218,5 +239,4 @@ class _Reading:
         )  # fmt: skip
 
     def _attached(self, sequence: int, attachment: Any) -> Any:
-        line = next((item.sequence for item in self._found.item if sequence in item.information_sequence), None)
-        return msgspec.structs.replace(attachment, line_number=line)
+        return msgspec.structs.replace(attachment, line_number=self._line_of.get(sequence))

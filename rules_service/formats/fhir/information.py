@@ -10,7 +10,7 @@ from typing import Any
 
 from rules_service.claim.claim import Attachment, ClaimDates, Note, OccurrenceCode, OccurrenceSpan, ValueCode
 from rules_service.formats.fhir import resources as r
-from rules_service.formats.fhir.values import Faults, code_in, code_of, plain
+from rules_service.formats.fhir.values import Faults, clock_of, code_in, code_of, plain
 from rules_service.primitives.money import Money
 
 CLAIM_FIELD = "urn:payer-rules:claim-field"
@@ -83,10 +83,12 @@ class Information:
     def _stay(self, where: str, period: r.Period) -> None:
         self.dates["admission"] = self._faults.day(f"{where}.timingPeriod.start", period.start)
         self.dates["discharge"] = self._faults.day(f"{where}.timingPeriod.end", period.end)
-        if period.start is not None and self.dates["admission"] is not None:
-            self.institutional["admission_at"] = period.start[:16]
-        if period.end is not None and len(period.end) >= 13:
-            self.institutional["discharge_hour"] = period.end[11:13]
+        clock = clock_of(period.start)
+        if self.dates["admission"] is not None:
+            self.institutional["admission_at"] = f"{self.dates['admission']}T{clock}" if clock else str(self.dates["admission"])
+        left = clock_of(period.end)
+        if left is not None:
+            self.institutional["discharge_hour"] = left[:2]
 
     def _listed(self, where: str, entry: r.SupportingInfo, period: r.Period) -> bool:
         """A code of one of NUBC's lists, told by the end of its system's name; whether it was one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from rules_service.claim.claim import ClaimType
@@ -10,7 +11,7 @@ from rules_service.claim.parties import LineProviders, Provider
 from rules_service.claim.service_lines import Drug, PriorAdjudication, ServiceLine, Tooth, UnitBasis
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.information import Information
-from rules_service.formats.fhir.values import NDC, PROCEDURES, Faults, code_in, code_of
+from rules_service.formats.fhir.values import NDC, PROCEDURES, Faults, code_in, code_of, is_reasonable
 from rules_service.primitives.money import Money, Quantity
 
 BASES: dict[str, UnitBasis] = {"min": "MJ", "mj": "MJ", "da": "DA", "d": "DA", "f2": "F2"}
@@ -62,9 +63,11 @@ class Items:
         """`net`, else `unitPrice` times quantity and factor."""
         charge = self._faults.money(f"{where}.net", item.net)
         if charge is None and item.net is None and item.unit_price is not None and item.unit_price.value is not None:
-            units = item.quantity.value if item.quantity is not None and item.quantity.value is not None else 1
-            total = item.unit_price.value * units * (item.factor if item.factor is not None else 1)
-            charge = self._faults.money(f"{where}.unitPrice", r.Money(value=total, currency=item.unit_price.currency))
+            units = item.quantity.value if item.quantity is not None and item.quantity.value is not None else Decimal(1)
+            parts = (item.unit_price.value, units, item.factor if item.factor is not None else Decimal(1))
+            if all(self._faults.number(f"{where}.unitPrice", part) is not None for part in parts):
+                total = parts[0] * parts[1] * parts[2]
+                charge = self._faults.money(f"{where}.unitPrice", r.Money(value=total, currency=item.unit_price.currency))
         if charge is None:
             self._faults.add("required", f"{where}.net", "The item has no charge.", "Send net, or unitPrice and quantity.")
         return charge or Money(0)
@@ -112,9 +115,7 @@ class Items:
 
 
 def _is_one(item: r.Item) -> bool:
-    return (
-        item.unit_price is not None
-        and item.net is not None
-        and item.unit_price.value is not None
-        and item.unit_price.value == item.net.value
-    )
+    price, net = item.unit_price, item.net
+    if price is None or net is None or price.value is None or net.value is None:
+        return False
+    return is_reasonable(price.value) and is_reasonable(net.value) and price.value == net.value

@@ -17,7 +17,7 @@ from rules_service.claim.service_check import PlannedService, ServiceCheck
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.parties import Parties
 from rules_service.formats.fhir.references import ORDERS, Pool, expression
-from rules_service.formats.fhir.values import DIAGNOSES, PROCEDURES, Faults, code_in, codes_of
+from rules_service.formats.fhir.values import DIAGNOSES, PROCEDURES, Faults, code_in, codes_of, payer_identifier
 from rules_service.primitives.errors import InvalidClaim, Issue
 from rules_service.primitives.money import Quantity
 
@@ -27,6 +27,8 @@ PLACES = (
 )
 HOOKS = ("order-sign", "order-select", "appointment-book")
 MAX_ORDERS = 50
+MAX_POLICIES = 10
+"""Policies an order names that are looked at."""
 
 
 class HookContext(msgspec.Struct, frozen=True, rename="camel"):
@@ -72,32 +74,44 @@ def read_call(body: bytes, hook: str) -> HookCall:
     return call
 
 
-def hook_check(call: HookCall, today: date) -> HookCheck | None:
-    """The check a call asks for; None when it does not say enough. InvalidClaim for a resource that cannot be read."""
+def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
+    """The checks a call asks for, one a policy; none when it does not say enough. InvalidClaim for a resource that cannot be read."""
     pool = Pool()
     ordered = call.context.draft_orders or call.context.appointments or r.Bundle(resource_type="Bundle")
-    listed = [one for one in pool.add_bundle("context", ordered) if one[0] in ORDERS][:MAX_ORDERS]
-    policies = [raw for kind, raw in _prefetched(pool, call.prefetch or {}) if kind == "Coverage"]
-    orders: list[r.Order] = [_read(_order, at, raw) for _, at, raw in listed]
+    listed = [one for one in pool.add_bundle("context", ordered) if one[0] in ORDERS]
+    policies: list[r.Coverage] = [
+        _read(_coverage, "prefetch", raw) for kind, raw in _prefetched(pool, call.prefetch or {}) if kind == "Coverage"
+    ]
+    orders = [(f"{kind}/{found.id or number}", found) for number, (kind, at, raw) in enumerate(listed) if (found := _read(_order, at, raw))]
     if call.context.selections is not None:
         chosen = {name.rpartition("/")[2] for name in call.context.selections}
-        orders = [one for one in orders if one.id in chosen]
-    named = [found for one in orders for reference in one.insurance if (found := pool.find(reference, r.Coverage)) is not None]
-    coverage = next(iter(named), None) or next((_read(_coverage, "prefetch", raw) for raw in policies), None)
+        orders = [one for one in orders if one[1].id in chosen]
+    usual = min((one for one in policies if one.status in (None, "active")), key=lambda one: one.order or 1, default=None)
+    by_policy: dict[int, tuple[r.Coverage, list[tuple[str, r.Order, PlannedService]]]] = {}
+    for name, order in orders[:MAX_ORDERS]:
+        named = next((found for one in order.insurance[:MAX_POLICIES] if (found := pool.find(one, r.Coverage)) is not None), None)
+        coverage, service = named or usual, _service(pool, order, today)
+        if coverage is not None and service is not None:
+            by_policy.setdefault(id(coverage), (coverage, []))[1].append((name, order, service))
+    checks = [_check(pool, call, coverage, planned, today) for coverage, planned in by_policy.values()]
+    return [one for one in checks if one is not None]
+
+
+def _check(
+    pool: Pool, call: HookCall, coverage: r.Coverage, planned: list[tuple[str, r.Order, PlannedService]], today: date
+) -> HookCheck | None:
     payer = _payer(pool, coverage)
-    services = [(one.resource_type + "/" + (one.id or ""), _service(pool, one, today)) for one in orders]
-    planned = [(name, service) for name, service in services if service is not None]
-    if payer is None or not planned:
+    if payer is None:
         return None
     reference = r.Reference(reference=f"Patient/{call.context.patient_id.rpartition('/')[2]}")
-    faults = Faults()
-    parties = Parties(pool, faults)
-    who = parties.person("context.patientId", reference) if pool.find(reference, r.Named) is not None else {}
+    parties = Parties(pool, Faults())
+    subscriber, relationship = parties.insured("coverage", coverage, reference)
+    patient = Person(**parties.person("context.patientId", reference), relationship_code=relationship) if relationship != "18" else None
     check = ServiceCheck(
-        payer=payer, services=tuple(service for _, service in planned), service_date=today,
-        subscriber=Person(**who, member_id=coverage.subscriber_id if coverage is not None else None), providers=_providers(parties, pool, orders),
+        payer=payer, services=tuple(service for _, _, service in planned), service_date=today, subscriber=subscriber, patient=patient,
+        providers=_providers(parties, pool, [order for _, order, _ in planned]),
     )  # fmt: skip
-    return HookCheck(check, tuple(name for name, _ in planned))
+    return HookCheck(check, tuple(name for name, _, _ in planned))
 
 
 def _read(decoder: StrictDecoder, place: str, raw: bytes) -> Any:
@@ -111,27 +125,29 @@ def _read(decoder: StrictDecoder, place: str, raw: bytes) -> Any:
 def _prefetched(pool: Pool, prefetch: dict[str, msgspec.Raw]) -> list[tuple[str, bytes]]:
     """Every resource of the prefetch, also those inside Bundles."""
     found: list[tuple[str, bytes]] = []
-    for name, value in prefetch.items():
-        raw = bytes(value)
+    for number, value in enumerate(prefetch.values()):
+        raw, place = bytes(value), f"prefetch[{number}]"
         try:
             kind = _resource.decode(raw).resource_type
-            if kind == "Bundle":
-                found += [(inner, text) for inner, _, text in pool.add_bundle(f"prefetch.{name}", _bundle.decode(raw))]
-                continue
+            bundle = _bundle.decode(raw) if kind == "Bundle" else None
         except msgspec.DecodeError:
             continue  # null, or no resource: the EHR had nothing for this key
-        found.append((pool.add(f"prefetch.{name}", raw), raw))
+        if bundle is not None:
+            found += [(inner, text) for inner, _, text in pool.add_bundle(place, bundle)]
+        else:
+            found.append(pool.add(place, raw))
     return found
 
 
-def _payer(pool: Pool, coverage: r.Coverage | None) -> Payer | None:
+def _payer(pool: Pool, coverage: r.Coverage) -> Payer | None:
     """The policy's payer by identifier, or by its name; None when it says neither."""
-    reference = coverage.payor[0] if coverage is not None and coverage.payor else None
-    if coverage is None or reference is None:
+    reference = coverage.payor[0] if coverage.payor else None
+    if reference is None:
         return None
     found = pool.find(reference, r.Named)
-    held = (*(found.identifier if found is not None else ()), *((reference.identifier,) if reference.identifier is not None else ()))
-    value = next((one.value for one in held if one.value), None)
+    value = payer_identifier(
+        (*(found.identifier if found is not None else ()), *((reference.identifier,) if reference.identifier is not None else ()))
+    )
     name = found.name if found is not None and isinstance(found.name, str) else reference.display
     plans = [one.value for one in coverage.class_ if "plan" in codes_of(one.type)]
     return Payer(payer_id=value or "", name=name, plan_id=next(iter(plans), None)) if value or name else None
@@ -140,7 +156,7 @@ def _payer(pool: Pool, coverage: r.Coverage | None) -> Payer | None:
 def _service(pool: Pool, order: r.Order, today: date) -> PlannedService | None:
     concepts = (order.code, order.code_codeable_concept, *order.service_type)
     code = next((found for one in concepts if (found := code_in(one, PROCEDURES))), None)
-    if code is None or order.status in ("revoked", "entered-in-error", "completed", "cancelled"):
+    if code is None or order.do_not_perform or order.status in ("revoked", "entered-in-error", "completed", "cancelled"):
         return None
     faults = Faults()
     period = order.occurrence_period.start if order.occurrence_period is not None else None
@@ -149,6 +165,8 @@ def _service(pool: Pool, order: r.Order, today: date) -> PlannedService | None:
     conditions = [condition.code for one in order.reason_reference if (condition := pool.find(one, r.Condition)) is not None]
     reasons += [found for one in conditions if (found := code_in(one, DIAGNOSES))]
     units = faults.quantity("quantity", order.quantity_quantity.value if order.quantity_quantity is not None else None)
+    if faults.found:
+        return None  # a day or quantity that cannot be read is not guessed
     return PlannedService(
         procedure_code=code, unit_count=units or Quantity(1000), service_date=day or today, diagnosis_codes=tuple(dict.fromkeys(reasons)),
         place_of_service_code=next((found for one in order.location_code if (found := code_in(one, PLACES))), None),

@@ -16,6 +16,7 @@ from rules_service.formats.fhir.values import (
     code_in,
     code_of,
     codes_of,
+    payer_identifier,
     value_in,
 )
 
@@ -29,8 +30,8 @@ MENDED = "Put the resource into the Bundle, or contain it in the Claim; nothing 
 class Parties:
     """Reads what references lead to."""
 
-    def __init__(self, resources: Pool, faults: Faults) -> None:
-        self._resources, self._faults = resources, faults
+    def __init__(self, resources: Pool, faults: Faults, place: str = "Claim") -> None:
+        self._resources, self._faults, self._place = resources, faults, place
 
     def person(self, where: str, reference: r.Reference | None) -> dict[str, Any]:
         """A Patient or RelatedPerson as the fields of a Person; a fault when it is not here."""
@@ -38,7 +39,7 @@ class Parties:
         if found is None:
             self._faults.add("reference", where, "The reference leads to no resource of the request.", MENDED)
             return {}
-        name = found.name[0] if isinstance(found.name, tuple) and found.name else r.HumanName()
+        name = _name_of(found) or r.HumanName()
         given = (*name.given, None, None)
         return {
             "last_name": name.family, "first_name": given[0], "middle_name": given[1], "suffix": name.suffix[0] if name.suffix else None,
@@ -54,15 +55,18 @@ class Parties:
             if reference.identifier is None:
                 self._faults.add("reference", where, "The reference leads to no resource of the request and gives no identifier.", MENDED)
                 return None
-            npi = value_in((reference.identifier,), NPI, ("NPI",))
-            return Provider(npi=npi, taxonomy_code=code_in(qualification, TAXONOMY), last_or_organization_name=reference.display)
+            own = (reference.identifier,)
+            return Provider(
+                npi=value_in(own, NPI, ("NPI",)), tax_id=value_in(own, TAX_ID, ("TAX", "EN")), taxonomy_code=code_in(qualification, TAXONOMY),
+                last_or_organization_name=reference.display,
+            )  # fmt: skip
         person = found
         if found.resource_type == "PractitionerRole":
             person = self._resources.find(found.practitioner, r.Named) or self._resources.find(found.organization, r.Named) or found
         held = (*person.identifier, *(found.identifier if found is not person else ()))
         types = found.type if isinstance(found.type, tuple) else (found.type,)
-        taxonomies = (qualification, *found.specialty, *person.specialty, *types)
-        name = person.name[0] if isinstance(person.name, tuple) and person.name else None
+        taxonomies = (qualification, *found.specialty, *person.specialty, *types, *(one.code for one in person.qualification))
+        name = _name_of(person)
         return Provider(
             entity_type="1" if person.resource_type in ("Practitioner", "PractitionerRole") else "2",
             npi=value_in(held, NPI, ("NPI",)),
@@ -90,7 +94,7 @@ class Parties:
         told = next((RELATIONSHIPS[code] for code in codes_of(coverage.relationship) if code in RELATIONSHIPS), None)
         relationship = told or ("18" if named in (None, patient.reference) else "21")
         if relationship == "18":
-            return Person(**self.person("Claim.patient", patient), member_id=member_id, relationship_code="18"), relationship
+            return Person(**self.person(f"{self._place}.patient", patient), member_id=member_id, relationship_code="18"), relationship
         holder = self.person(f"{where}.resolve().subscriber", coverage.subscriber) if named else {}
         return Person(**holder, member_id=member_id), relationship
 
@@ -101,7 +105,7 @@ class Parties:
         if reference is not None and reference.identifier is not None:
             held = (*held, reference.identifier)
         name = found.name if found is not None and isinstance(found.name, str) else reference.display if reference is not None else None
-        value = next((one.value for one in held if one.value and one.system not in NPI), None)
+        value = payer_identifier(held)
         if value is None:
             self._faults.add(
                 "payer",
@@ -114,13 +118,19 @@ class Parties:
     def payer(self, coverage: r.Coverage | None, insurer: r.Reference | None, told: dict[str, Any]) -> Payer:
         """The destination payer, with what the policy, and the claim besides, say of the plan."""
         reference = insurer or (coverage.payor[0] if coverage is not None and coverage.payor else None)
-        value, name = self.payer_id("Claim.insurer", reference)
+        value, name = self.payer_id(f"{self._place}.insurer", reference)
         classes = {code: one.value for one in (coverage.class_ if coverage is not None else ()) for code in codes_of(one.type)}
         filing = code_in(coverage.type, FILING_INDICATORS) if coverage is not None else None
         return Payer(
             payer_id=value or "", name=name, claim_filing_indicator_code=filing, group_number=classes.get("group"), plan_id=classes.get("plan"),
             **told,
         )  # fmt: skip
+
+
+def _name_of(found: r.Named) -> r.HumanName | None:
+    """The first name a person goes by now."""
+    names = found.name if isinstance(found.name, tuple) else ()
+    return next((one for one in names if one.use != "old"), None)
 
 
 def role_of(role: r.CodeableConcept | None, is_institutional: bool) -> str | None:

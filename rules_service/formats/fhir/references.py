@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +21,12 @@ class _Kind(msgspec.Struct, frozen=True, rename="camel"):
     id: str | None = None
 
 
+class _Holder(msgspec.Struct, frozen=True):
+    contained: tuple[msgspec.Raw, ...] = ()
+
+
+_holder = StrictDecoder(_Holder, "FHIR resource")
+_LOCAL = re.compile(rb'("reference"\s*:\s*")#')
 _kind = StrictDecoder(_Kind, "FHIR resource")
 _bundle = StrictDecoder(r.Bundle, "FHIR resource")
 _decoders = {
@@ -34,19 +41,35 @@ NAMED = frozenset({"Patient", "RelatedPerson", "Practitioner", "PractitionerRole
 
 
 class Pool:
-    """Resources of a request, found by every name a reference may use."""
+    """Resources of a request, found by every name a reference may use.
+
+    Local references (`#id`) are made whole when their resource is taken in, so that each resource has contained ones of its own.
+    """
 
     def __init__(self) -> None:
         self._raw: dict[str, tuple[str, bytes]] = {}
         """By name: the resource's place in the body, and its text."""
+        self._unlocated: dict[str, tuple[str, bytes]] = {}
+        """By type and id: those that came without an address, to which an absolute reference may lead."""
+        self._decoded: dict[str, r.Resource | None] = {}
 
-    def add(self, place: str, raw: bytes, full_url: str | None = None) -> str:
-        """Take a resource in; its type."""
+    def add(self, place: str, raw: bytes, full_url: str | None = None) -> tuple[str, bytes]:
+        """Take a resource in; its type, and its text with whole references."""
+        if b'"contained"' in raw:
+            raw = _LOCAL.sub(rb"\1" + place.encode() + b"#", raw)
+            for number, one in enumerate(_decoded(place, raw, _holder).contained):
+                at = f"{place}.contained[{number}]"
+                inner: _Kind = _decoded(at, bytes(one), _kind)
+                if inner.id:
+                    self._raw[f"{place}#{inner.id}"] = (at, bytes(one))
         kind: _Kind = _decoded(place, raw, _kind)
-        for name in (full_url, f"{kind.resource_type}/{kind.id}" if kind.id else None):
-            if name:
-                self._raw.setdefault(name, (place, raw))
-        return kind.resource_type
+        name = f"{kind.resource_type}/{kind.id}" if kind.id else None
+        for known in (full_url, name):
+            if known:
+                self._raw.setdefault(known, (place, raw))
+        if name and not full_url:
+            self._unlocated.setdefault(name, (place, raw))
+        return kind.resource_type, raw
 
     def add_bundle(self, place: str, bundle: r.Bundle) -> list[tuple[str, str, bytes]]:
         """Take every entry in; (type, place, text) of each. InvalidClaim for more than MAX_ENTRIES."""
@@ -55,31 +78,31 @@ class Pool:
             raise InvalidClaim("The Bundle is too large", [issue])
         found = []
         for number, entry in enumerate(bundle.entry):
-            raw, at = bytes(entry.resource), f"{place}.entry[{number}].resource"
-            if raw:
-                found.append((self.add(at, raw, entry.full_url), at, raw))
+            at = f"{place}.entry[{number}].resource"
+            if bytes(entry.resource):
+                kind, raw = self.add(at, bytes(entry.resource), entry.full_url)
+                found.append((kind, at, raw))
         return found
-
-    def add_contained(self, place: str, contained: tuple[msgspec.Raw, ...]) -> None:
-        """Take contained resources in, each by its local name."""
-        for number, raw in enumerate(contained):
-            at = f"{place}.contained[{number}]"
-            kind = _decoded(at, bytes(raw), _kind)
-            if kind.id:
-                self._raw[f"#{kind.id}"] = (at, bytes(raw))
 
     def find(self, reference: r.Reference | None, kind: type[T]) -> T | None:
         """The resource of a reference, when it is here and of that kind; None otherwise."""
-        name = reference.reference if reference is not None else None
+        name = (reference.reference or "").partition("/_history/")[0] if reference is not None else ""
         if not name:
             return None
-        place, raw = self._raw.get(name) or self._raw.get("/".join(name.split("/")[-2:])) or ("", b"")
+        if name not in self._decoded:
+            self._decoded[name] = self._find(name)
+        resource = self._decoded[name]
+        return resource if isinstance(resource, kind) else None
+
+    def _find(self, name: str) -> r.Resource | None:
+        place, raw = self._raw.get(name) or ("", b"")
+        if not raw and "://" in name:
+            place, raw = self._unlocated.get("/".join(name.split("/")[-2:])) or ("", b"")
         if not raw:
             return None
         found = _decoded(place, raw, _kind).resource_type
         decoder = _named if found in NAMED else _decoders.get(found)
-        resource = _decoded(place, raw, decoder) if decoder is not None else None
-        return resource if isinstance(resource, kind) else None
+        return _decoded(place, raw, decoder) if decoder is not None else None
 
 
 class Resources(Pool):
@@ -95,12 +118,12 @@ class Resources(Pool):
                 raise InvalidClaim("The body is not a claim", [issue])
             self.place, text = claims[0]
         elif kind.resource_type == "Claim":
-            self.place, text = "Claim", body
+            self.place = "Claim"
+            _, text = self.add(self.place, body)
         else:
             issue = Issue("fhir.resource_type", "resourceType", "The resource is neither a Claim nor a Bundle with one.", "Send a Claim.")
             raise InvalidClaim("The body is not a claim", [issue])
         self.claim: r.Claim = _decoded(self.place, text, _decoders["Claim"])
-        self.add_contained(self.place, self.claim.contained)
 
 
 def _decoded(place: str, text: bytes, decoder: StrictDecoder) -> Any:

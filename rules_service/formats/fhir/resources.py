@@ -66,16 +66,16 @@ class Period(Part, frozen=True):
 class HumanName(Part, frozen=True):
     """A name in its parts."""
 
+    use: str | None = None
     family: str | None = None
-    given: tuple[str, ...] = ()
-    suffix: tuple[str, ...] = ()
-    text: str | None = None
+    given: tuple[str | None, ...] = ()
+    suffix: tuple[str | None, ...] = ()
 
 
 class Address(Part, frozen=True):
     """A postal address."""
 
-    line: tuple[str, ...] = ()
+    line: tuple[str | None, ...] = ()
     city: str | None = None
     state: str | None = None
     postal_code: str | None = None
@@ -87,6 +87,12 @@ class Resource(Part, frozen=True):
 
     resource_type: str
     id: str | None = None
+
+
+class Qualification(Part, frozen=True):
+    """What a practitioner is qualified for."""
+
+    code: CodeableConcept | None = None
 
 
 class Named(Resource, frozen=True):
@@ -101,7 +107,7 @@ class Named(Resource, frozen=True):
     address: tuple[Address, ...] | Address = ()
     practitioner: Reference | None = None
     organization: Reference | None = None
-    managing_organization: Reference | None = None
+    qualification: tuple[Qualification, ...] = ()
     specialty: tuple[CodeableConcept, ...] = ()
     type: tuple[CodeableConcept, ...] | CodeableConcept = ()
 
@@ -109,13 +115,14 @@ class Named(Resource, frozen=True):
 class CoverageClass(Part, frozen=True):
     """A grouping of the plan: group, plan and so on."""
 
-    type: CodeableConcept
+    type: CodeableConcept | None = None
     value: str | None = None
 
 
 class Coverage(Resource, frozen=True):
     """An insurance policy of the patient."""
 
+    status: str | None = None
     identifier: tuple[Identifier, ...] = ()
     type: CodeableConcept | None = None
     subscriber: Reference | None = None
@@ -291,7 +298,6 @@ class Claim(Resource, frozen=True, kw_only=True):
     provider: Reference
     insurance: tuple[Insurance, ...]
     identifier: tuple[Identifier, ...] = ()
-    contained: tuple[msgspec.Raw, ...] = ()
     billable_period: Period | None = None
     insurer: Reference | None = None
     related: tuple[RelatedClaim, ...] = ()
@@ -311,6 +317,7 @@ class Order(Resource, frozen=True, kw_only=True):
     """ServiceRequest, DeviceRequest or Appointment: what is ordered or booked. Each uses the members it has."""
 
     status: str | None = None
+    do_not_perform: bool = False
     code: CodeableConcept | None = None
     code_codeable_concept: CodeableConcept | None = None
     service_type: tuple[CodeableConcept, ...] = ()

@@ -2,7 +2,7 @@
 
 A payer's 277CA is proof of timely filing and this one is not, so it says of itself what it is: the test indicator in ISA15, sender and information
 source named SIMULATED, no claim number of a payer. Blocking findings only: a claim with one is returned (A3, A6, A7 or A8 of the crosswalk, A3:0
-where the crosswalk has no front-end status, as for a denial after adjudication); one that could not be judged is only received (A1:19).
+where the crosswalk has no front-end status, as for a denial after adjudication); one that could not be judged is only received (A1:19:PR).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from rules_service.claim.service_lines import ServiceLine
 
 SIMULATED = "SIMULATED"
 SOURCE = "SIMULATED NOT A PAYER"
-ACCEPTED, RECEIVED, RETURNED = "A2:20", "A1:19", "A3:0"
-UNREADABLE = "A3:21"
+ACCEPTED, RECEIVED, RETURNED = "A2:20", "A1:19:PR", "A3:0"
 UNKNOWN = "UNKNOWN"
 """Where the guide asks for an identifier and the claim has none."""
 MAX_STATUSES = 3
 """STC01, STC10 and STC11."""
-_UNSAFE = re.compile(r"[^A-Z0-9 .,&'()/#@+-]")
+_UNSAFE = re.compile(r"[^ -~]|[*:~^]")
+"""What is no printable ASCII, and the delimiters of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Answered:
 
 
 def _text(value: str | None, longest: int = 60) -> str:
-    """A value without anything that could be read as a delimiter."""
-    return _UNSAFE.sub(" ", (value or "").upper())[:longest].strip()
+    """A value as it was sent, without anything that could be read as a delimiter."""
+    return _UNSAFE.sub(" ", value or "")[:longest].strip()
 
 
 def _segment(name: str, *elements: object) -> str:
@@ -68,11 +68,12 @@ class _Body:
     def __init__(self, answers: Sequence[Answered], day: str) -> None:
         self._day = day
         self._levels = 0
-        self._by_provider: dict[str, list[Answered]] = {}
-        provider = ""
+        self._by_provider: dict[tuple[str | None, ...], list[Answered]] = {}
+        provider: tuple[str | None, ...] = ()
         for one in answers:
             if one.claim is not None:  # one that could not be read stands under the provider of the claim before it
-                provider = one.claim.providers.billing.npi or ""
+                billing = one.claim.providers.billing
+                provider = (billing.npi,) if billing.npi else (None, billing.tax_id, billing.last_or_organization_name)
             self._by_provider.setdefault(provider, []).append(one)
 
     def text(self) -> str:
@@ -102,7 +103,7 @@ class _Body:
         name = _text(billing.last_or_organization_name) or "BILLING PROVIDER"
         qualifier, identifier = ("FI", billing.tax_id) if not billing.npi and billing.tax_id else ("XX", billing.npi)
         text += _segment(
-            "NM1", "85", billing.entity_type or "2", name, _text(billing.first_name, 35), None, None, None, qualifier, _text(identifier, 80) or UNKNOWN
+            "NM1", "85", "1" if billing.entity_type == "1" else "2", name, _text(billing.first_name, 35), None, None, None, qualifier, _text(identifier, 80) or UNKNOWN
         )  # fmt: skip
         action = "U" if all(map(_is_returned, answers)) else "WQ"
         text += _segment("TRN", "1", "0") + _segment("STC", RECEIVED, None, action, _total(answers)) + _totals(answers, "QA", "QC")
@@ -154,7 +155,7 @@ def _statuses(findings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _claim_statuses(one: Answered) -> list[str]:
     if one.evaluation is None:
-        return [UNREADABLE]
+        return [RETURNED]
     found = _statuses(_blocking(one))
     return found or [RECEIVED if one.evaluation["outcome"] in ("not_covered", "incomplete") else ACCEPTED]
 

@@ -28,9 +28,18 @@ def span_of(text: str) -> tuple[date, date]:
     return day_of(first), day_of(last)
 
 
+def number_of(text: str) -> int:
+    """A whole number in plain digits; ValueError otherwise."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValueError("no whole number")
+    return int(text)
+
+
 def instant_of(text: str) -> str:
     """CCYYMMDDHHMM as local time `2026-11-20T08:00`, CCYYMMDD as the day; ValueError otherwise."""
     day, clock = day_of(text), text[8:12]
+    if clock and not (len(clock) == 4 and clock.isdigit()):
+        raise ValueError("not CCYYMMDDHHMM")
     return f"{day}T{time(int(clock[:2]), int(clock[2:]))}"[:16] if clock else day.isoformat()
 
 

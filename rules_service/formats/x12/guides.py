@@ -14,14 +14,14 @@ from rules_service.claim.claim import (
     OccurrenceSpan,
     ValueCode,
 )
-from rules_service.formats.x12.drafts import Draft, day_of, instant_of, part_of, span_of, struct_of
+from rules_service.formats.x12.drafts import Draft, day_of, instant_of, number_of, part_of, span_of, struct_of
 from rules_service.formats.x12.loops import ClaimLoops
 from rules_service.formats.x12.segments import Segment
 from rules_service.primitives.money import Money
 
 Handler = Callable[[Any, Segment], None]
 
-ROLES = {"82": "rendering", "DN": "referring", "P3": "referring", "77": "service_facility"}
+ROLES = {"82": "rendering", "DN": "referring", "77": "service_facility"}
 PROFESSIONAL_ROLES = {**ROLES, "DQ": "supervising", "DD": "assistant_surgeon"}
 HOSPITAL_ROLES = {**ROLES, "72": "operating", "ZZ": "other_operating"}
 
@@ -84,7 +84,9 @@ class InstitutionalGuide(ClaimLoops):
             if self.claim is not None and day:
                 self.claim.setdefault("dates", {})["admission"] = day
         elif qualifier == "096":
-            self.own["discharge_hour"] = (segment.get(3) or "")[:2] or None
+            text = segment.get(3) or ""
+            hour = text[8:10] if segment.get(2) == "DT" else text[:2]
+            self.own["discharge_hour"] = hour if len(hour) == 2 and hour.isdigit() else None
         return qualifier in ("434", "435", "096")
 
     def own_code(self, segment: Segment, qualifier: str, code: str, parts: list[str]) -> None:
@@ -165,7 +167,7 @@ class DentalGuide(ClaimLoops):
     def orthodontics(self, segment: Segment) -> None:
         """DN1."""
         if self.claim is not None:
-            self.own["orthodontic_months"] = self.value(segment, 1, int, "whole number")
+            self.own["orthodontic_months"] = self.value(segment, 1, number_of, "number")
 
     def tooth_status(self, segment: Segment) -> None:
         """DN2: a missing tooth."""

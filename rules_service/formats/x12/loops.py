@@ -8,12 +8,23 @@ from typing import Any, ClassVar, Literal
 from rules_service.claim.canonical import canonical_claim
 from rules_service.claim.claim import Accident, Attachment, Claim, ClaimDates, Diagnosis, Epsdt, Note
 from rules_service.claim.parties import Adjustment, ClaimProviders, Payer
-from rules_service.formats.x12.drafts import Draft, ambulance_of, line_of, other_payer_of, part_of, person_of, provider_of, struct_of
+from rules_service.formats.x12.drafts import (
+    Draft,
+    ambulance_of,
+    line_of,
+    number_of,
+    other_payer_of,
+    part_of,
+    person_of,
+    provider_of,
+    struct_of,
+)
 from rules_service.formats.x12.parties import PartyLoops, ReadClaim
 from rules_service.formats.x12.segments import Segment
 from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
 from rules_service.primitives.money import Money, Quantity
 
+MAX_HI = 12
 UNIT_BASES = ("UN", "MJ", "DA", "F2")
 CLAIM_DATES = {"431": "onset", "454": "initial_treatment", "304": "last_seen", "455": "last_xray", "484": "last_menstrual_period", "435": "admission",
                "096": "discharge", "090": "assumed_care", "091": "relinquished_care"}  # fmt: skip
@@ -81,8 +92,8 @@ class ClaimLoops(PartyLoops):
             self.issues.append(Issue("x12.required", at, "The claim has no payer (2010BB NM109).", "Send the payer's id in NM1*PR."))
         if not draft.get("claim_frequency_code") and not self.issues:
             self.issues.append(Issue("x12.required", at, "The claim has no frequency code (CLM05-3).", "Send 1, 7 or 8."))
-        if self.issues or self.party_issues:
-            raise InvalidClaim("A claim of the file cannot be read", [*self.party_issues, *self.issues])
+        if self.issues or self.party_issues or self.patient_issues:
+            raise InvalidClaim("A claim of the file cannot be read", [*self.party_issues, *self.patient_issues, *self.issues])
         own, providers = self.own_parts(draft), draft.pop("providers", {})
         claim = Claim(
             claim_type=self.claim_type,
@@ -117,7 +128,7 @@ class ClaimLoops(PartyLoops):
     def reference(self, segment: Segment) -> None:
         """REF, by the loop it stands in."""
         qualifier, text = segment.get(1) or "", segment.get(2)
-        if text is None:
+        if text is None or part_of(segment.parts(4), 0) == "2U":  # REF04: it is another payer's number
             return
         if self.loop == "billing" and qualifier in ("EI", "SY") and self.entity is self.billing:
             self.billing["tax_id"] = text
@@ -167,7 +178,9 @@ class ClaimLoops(PartyLoops):
         """HI: diagnoses, anaesthesia procedures, condition codes, and what only this guide has."""
         if self.claim is None:
             return
-        for index in range(1, len(segment.elements)):
+        if len(segment.elements) > MAX_HI + 1:
+            self.fail(segment, "x12.too_many_codes", f"HI has at most {MAX_HI} codes.", "Repeat the segment.")
+        for index in range(1, min(len(segment.elements), MAX_HI + 1)):
             parts = segment.parts(index)
             qualifier, code = part_of(parts, 0) or "", part_of(parts, 1)
             if code is None:
@@ -224,8 +237,9 @@ class ClaimLoops(PartyLoops):
             self.claim.setdefault("ambulance", {}).update({"reason": segment.get(4), "miles": segment.get(6)})
         elif name == "CRC" and self.line is None:
             codes = tuple(code for code in segment.elements[3:8] if code)
-            if segment.get(1) == "07":
-                self.claim.setdefault("ambulance", {})["conditions"] = codes
+            if segment.get(1) == "07" and segment.get(2) == "Y":
+                ambulance = self.claim.setdefault("ambulance", {})
+                ambulance["conditions"] = (*ambulance.get("conditions", ()), *codes)
             elif segment.get(1) == "ZZ":
                 self.claim["epsdt"] = {"referral": segment.get(2), "condition_codes": codes}
             elif segment.get(1) == "75":
@@ -239,7 +253,7 @@ class ClaimLoops(PartyLoops):
         if self.claim is None:
             return
         lines = self.claim.setdefault("service_lines", [])
-        number = self.value(segment, 1, int, "whole number")
+        number = self.value(segment, 1, number_of, "number")
         self.line = {"line_number": number if number is not None else len(lines) + 1}
         lines.append(self.line)
         self.loop, self.entity, self.other, self.adjudication = "line", None, None, None
@@ -284,7 +298,7 @@ class ClaimLoops(PartyLoops):
             self.line["drug"] |= {"quantity": self.value(segment, 4, Quantity.parse, "quantity"), "unit": part_of(segment.parts(5), 0)}
         elif segment.name == "SVD":
             procedure = segment.parts(3)
-            bundled = self.value(segment, 6, int, "whole number")
+            bundled = self.value(segment, 6, number_of, "number")
             self.adjudication = {
                 "payer_id": segment.get(1), "paid_amount": self.value(segment, 2, Money.parse, "amount"), "procedure_code": part_of(procedure, 1),
                 "modifiers": tuple(code for code in procedure[2:6] if code), "paid_units": self.value(segment, 5, Quantity.parse, "quantity"), "bundled_line": bundled,

@@ -51,7 +51,9 @@ class PartyLoops(ABC):
     loop: str = "header"
     issues: list[Issue] = field(default_factory=list)
     party_issues: list[Issue] = field(default_factory=list)
-    """Faults of the subscriber and patient, which are faults of each of their claims."""
+    """Faults of the subscriber, which are faults of each of their claims."""
+    patient_issues: list[Issue] = field(default_factory=list)
+    """Faults of a patient that is none."""
     start: int = 0
     places: Places = field(default_factory=Places)
 
@@ -73,7 +75,8 @@ class PartyLoops(ABC):
 
     def fail(self, segment: Segment, code: str, message: str, mend: str) -> None:
         """Note a fault of the claim being read."""
-        issues = self.party_issues if self.claim is None else self.issues
+        above = self.patient_issues if self.loop == "patient" else self.party_issues
+        issues = above if self.claim is None else self.issues
         if len(issues) < MAX_ISSUES:
             issues.append(Issue(code, segment.where(), message, mend))
 
@@ -105,13 +108,13 @@ class PartyLoops(ABC):
         level = segment.get(3)
         if level == "20":
             self.billing, self.subscriber, self.payer, self.patient = {}, {}, {}, None
-            self.party_issues, self.loop = [], "billing"
+            self.party_issues, self.patient_issues, self.loop = [], [], "billing"
         elif level == "22":
             self.subscriber, self.payer, self.patient = {}, {}, None
-            self.party_issues, self.loop = [], "subscriber"
+            self.party_issues, self.patient_issues, self.loop = [], [], "subscriber"
         elif level == "23":
             self.patient = {}
-            self.loop = "patient"
+            self.patient_issues, self.loop = [], "patient"
         self.entity = None
 
     def subscriber_information(self, segment: Segment) -> None:

@@ -5,6 +5,7 @@ Our own small splitter: measured sixty times faster than the maintained TR3 pars
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,13 +59,19 @@ def fault(code: str, where: str, message: str, mend: str) -> X12Error:
     return X12Error("The X12 file cannot be read", [Issue(code, where, message, mend)])
 
 
+def _encoding(data: bytes) -> str:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
+
+
 def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
     """Every segment of every interchange; delimiters are taken anew from each ISA."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    position, number = 0, 0
+    # One character a byte, so that a place in the text is a byte of the file; elements get their own encoding when they are cut.
+    text, encoding = data.decode("latin-1"), _encoding(data)
+    position, number = (3 if data.startswith(codecs.BOM_UTF8) else 0), 0
     length = len(text)
     while True:
         while position < length and text[position].isspace():
@@ -112,6 +119,8 @@ def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
                     )
                 start = position + raw.find(stripped)
                 elements = stripped.split(element)
+                if encoding == "utf-8" and not stripped.isascii():
+                    elements = [one.encode("latin-1").decode("utf-8", "replace") for one in elements]
                 if "\x00" in stripped:
                     raise fault("x12.nul", f"segment {number}, byte {start}", "A segment holds the character NUL.", "Remove it.")
                 yield Segment(elements, number, start, component, repetition)
