@@ -130,9 +130,11 @@ BODIES: dict[str, Any] = {
     "eraseEvaluationInput": {"reason": "Because"},
     "releaseLegalHold": {"reason": "Because"},
     "replayEvaluation": {},
+    "callCdsService": {},
+    "sendCdsFeedback": {"feedback": []},
 }
-EVERYBODY_S = {"saveDraft", "listEditions", "loadEdition"}
-"""A draft of an id nobody has yet may be saved by anybody for themselves; the names of reference tables are the same for all."""
+EVERYBODY_S = {"saveDraft", "listEditions", "loadEdition", "callCdsService", "sendCdsFeedback"}
+"""A draft of an id nobody has yet may be saved by anybody for themselves; the names of reference tables and hooks are the same for all."""
 
 
 @pytest.fixture(scope="module")

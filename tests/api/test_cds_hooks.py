@@ -19,7 +19,7 @@ from rules_service.services.manage_clients import add_client, register_keys
 from rules_service.storage import advice
 from rules_service.storage.database import Database
 from tests.support.public_data import DIRECTORY, needs_public_data
-from tests.support.server import ROOT, Server
+from tests.support.server import ROOT, Server, new_key
 
 CPT = "http://www.ama-assn.org/go/cpt"
 
@@ -204,11 +204,17 @@ def test_feedback_is_kept_with_the_rule_and_without_words(server: Server, client
     assert "payer_confirmed" in str(rows)
 
 
-def test_feedback_for_a_card_nobody_showed_keeps_nothing(client: httpx.Client) -> None:
+def test_feedback_for_a_card_nobody_showed_keeps_nothing(server: Server, client: httpx.Client) -> None:
     (card,) = cards(client, call(order()))
     told = [{"card": card["uuid"], "outcome": "accepted"}, {"card": "nobody", "outcome": "accepted"}]
     assert client.post("/cds-services/order-sign/feedback", json={"feedback": told}).status_code == 404
     assert client.post("/cds-services/order-select/feedback", json={"feedback": told[:1]}).status_code == 404, "another hook's card"
+    database = Database(server.url)
+    others = [server.client(new_key(database, tenant, ["claims:validate"])) for tenant in ("default", "elsewhere")]
+    database.close()
+    for other in others:
+        answer = other.post("/cds-services/order-sign/feedback", json={"feedback": told[:1]})
+        assert answer.status_code == 404, "a card is its client's"
     assert client.post("/cds-services/order-sign/feedback", json={"feedback": [told[0] | {"outcome": "ignored"}]}).status_code == 422
 
 

@@ -86,18 +86,21 @@ def _reason(override: OverrideReason | None) -> str | None:
 
 
 async def _caller(request: Request, path: str) -> Principal:
-    """The caller by a credential of ours, or by a JWT signed with a registered key for exactly this address."""
-    if path.removesuffix("/feedback") not in HOOKS:
-        raise ProblemError("not-found")
+    """The caller by a credential of ours, or by a JWT signed with a registered key for exactly this address; then 404 for no hook of ours."""
     token = (header(request, b"authorization") or "").partition(" ")[2].strip()
     if token.count(".") != 2:
-        return await asyncio.to_thread(allowed, request, SCOPE)
-    try:
-        principal = await asyncio.to_thread(state_of(request).tokens.caller, token, f"/cds-services/{path}")
-    except TokenRefused as refused:
-        raise ProblemError("unauthenticated", refused.description, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}) from None
+        principal = await asyncio.to_thread(allowed, request, SCOPE)
+    else:
+        try:
+            principal = await asyncio.to_thread(state_of(request).tokens.caller, token, f"/cds-services/{path}")
+        except TokenRefused as refused:
+            raise ProblemError(
+                "unauthenticated", refused.description, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            ) from None
     if SCOPE not in principal.scopes:
         raise ProblemError("insufficient-scope", f"This needs the scope {SCOPE}.")
+    if path.removesuffix("/feedback") not in HOOKS:
+        raise ProblemError("not-found")
     return principal
 
 
