@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import msgspec
 
@@ -16,7 +15,7 @@ from rules_service.claim.parties import ClaimProviders, Payer, Person, Provider
 from rules_service.claim.service_check import PlannedService, ServiceCheck
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.parties import Parties
-from rules_service.formats.fhir.references import ORDERS, Pool, expression
+from rules_service.formats.fhir.references import ORDERS, Pool, decoded
 from rules_service.formats.fhir.values import DIAGNOSES, PROCEDURES, Faults, code_in, codes_of, payer_identifier
 from rules_service.primitives.errors import InvalidClaim, Issue
 from rules_service.primitives.money import Quantity
@@ -80,9 +79,11 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
     ordered = call.context.draft_orders or call.context.appointments or r.Bundle(resource_type="Bundle")
     listed = [one for one in pool.add_bundle("context", ordered) if one[0] in ORDERS]
     policies: list[r.Coverage] = [
-        _read(_coverage, "prefetch", raw) for kind, raw in _prefetched(pool, call.prefetch or {}) if kind == "Coverage"
+        decoded("prefetch", raw, _coverage) for kind, raw in _prefetched(pool, call.prefetch or {}) if kind == "Coverage"
     ]
-    orders = [(f"{kind}/{found.id or number}", found) for number, (kind, at, raw) in enumerate(listed) if (found := _read(_order, at, raw))]
+    orders = [
+        (f"{kind}/{found.id or number}", found) for number, (kind, at, raw) in enumerate(listed) if (found := decoded(at, raw, _order))
+    ]
     if call.context.selections is not None:
         chosen = {name.rpartition("/")[2] for name in call.context.selections}
         orders = [one for one in orders if one[1].id in chosen]
@@ -112,14 +113,6 @@ def _check(
         providers=_providers(parties, pool, [order for _, order, _ in planned]),
     )  # fmt: skip
     return HookCheck(check, tuple(name for name, _, _ in planned))
-
-
-def _read(decoder: StrictDecoder, place: str, raw: bytes) -> Any:
-    try:
-        return decoder.decode(raw)
-    except InvalidClaim as error:
-        issues = [Issue(one.code, expression(place, one.where), one.message, one.mend) for one in error.issues]
-        raise InvalidClaim(error.title, issues) from None
 
 
 def _prefetched(pool: Pool, prefetch: dict[str, msgspec.Raw]) -> list[tuple[str, bytes]]:

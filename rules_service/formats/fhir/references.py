@@ -57,12 +57,12 @@ class Pool:
         """Take a resource in; its type, and its text with whole references."""
         if b'"contained"' in raw:
             raw = _LOCAL.sub(rb"\1" + place.encode() + b"#", raw)
-            for number, one in enumerate(_decoded(place, raw, _holder).contained):
+            for number, one in enumerate(decoded(place, raw, _holder).contained):
                 at = f"{place}.contained[{number}]"
-                inner: _Kind = _decoded(at, bytes(one), _kind)
+                inner: _Kind = decoded(at, bytes(one), _kind)
                 if inner.id:
                     self._raw[f"{place}#{inner.id}"] = (at, bytes(one))
-        kind: _Kind = _decoded(place, raw, _kind)
+        kind: _Kind = decoded(place, raw, _kind)
         name = f"{kind.resource_type}/{kind.id}" if kind.id else None
         for known in (full_url, name):
             if known:
@@ -100,9 +100,9 @@ class Pool:
             place, raw = self._unlocated.get("/".join(name.split("/")[-2:])) or ("", b"")
         if not raw:
             return None
-        found = _decoded(place, raw, _kind).resource_type
+        found = decoded(place, raw, _kind).resource_type
         decoder = _named if found in NAMED else _decoders.get(found)
-        return _decoded(place, raw, decoder) if decoder is not None else None
+        return decoded(place, raw, decoder) if decoder is not None else None
 
 
 class Resources(Pool):
@@ -123,10 +123,10 @@ class Resources(Pool):
         else:
             issue = Issue("fhir.resource_type", "resourceType", "The resource is neither a Claim nor a Bundle with one.", "Send a Claim.")
             raise InvalidClaim("The body is not a claim", [issue])
-        self.claim: r.Claim = _decoded(self.place, text, _decoders["Claim"])
+        self.claim: r.Claim = decoded(self.place, text, _decoders["Claim"])
 
 
-def _decoded(place: str, text: bytes, decoder: StrictDecoder) -> Any:
+def decoded(place: str, text: bytes, decoder: StrictDecoder) -> Any:
     """A resource; the faults named by FHIRPath from its place on."""
     try:
         return decoder.decode(text)
