@@ -70,7 +70,6 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
             "quantity",
             "Units, or dollars, beyond the limit with this line; unknown without history or a reported remainder.",
         ),
-        ("frequency.measure", "text", "units or charges."),
         ("frequency.interval_met", "flag", "The least interval since the last service has passed; absent for other periods."),
     )
 
@@ -79,10 +78,25 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
 
     def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
         over = {"fact": "frequency.over", "more_than": "0"}
-        units = {"fact": "frequency.measure", "is": "units"}
         attest = ", ".join(parameters.attesting_modifiers) or "the modifier the payer asks for"
         line = "Line {line_number} {code}: "
         ask = fix("Ask the payer for an exception, or tell the patient before the service", "needs_payer_contact")
+        if parameters.measure == "charges":
+            return (
+                Branch(
+                    code="freq.amount",
+                    title="Charges above the period's threshold without the modifier that attests them",
+                    at="line.modifiers",
+                    severity="warn",
+                    confidence="possible",
+                    category="clinical",
+                    when=over,
+                    message=line
+                    + "with it the period's charges are above the threshold of {limit} dollars; allowed amounts, which count, may be lower.",
+                    fixes=(fix(f"Append {attest} if the record shows that the service is medically necessary", "needs_documentation"),),
+                    override_reasons=("documentation_supports_necessity",),
+                ),
+            )
         return (
             Branch(
                 code="freq.lifetime",
@@ -114,25 +128,12 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                 at="line.unit_count",
                 severity="deny_soft",
                 category="clinical",
-                when={"all": [units, {"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
+                when={"all": [{"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
                 message=line + "{counted} counted in the period, covered are {limit}; the next is covered from {next} on.",
                 fixes=(ask,),
                 owner_role="front_office",
                 next_action="contact_payer",
                 override_reasons=("payer_confirmed",),
-            ),
-            Branch(
-                code="freq.amount",
-                title="Charges above the period's threshold without the modifier that attests them",
-                at="line.modifiers",
-                severity="warn",
-                confidence="possible",
-                category="clinical",
-                when={"all": [{"fact": "frequency.measure", "is": "charges"}, over]},
-                message=line
-                + "with it the period's charges are above the threshold of {limit} dollars; allowed amounts, which count, may be lower.",
-                fixes=(fix(f"Append {attest} if the record shows that the service is medically necessary", "needs_documentation"),),
-                override_reasons=("documentation_supports_necessity",),
             ),
         )
 
@@ -153,12 +154,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         day = line.date_from or date.min
         first, following = _span(parameters, limit, day)
         counted = _counted(parameters, judged, line, table, limit, first, following)
-        facts: dict[str, FactValue] = {
-            "frequency.period": limit.period,
-            "frequency.over": None,
-            "frequency.interval_met": None,
-            "frequency.measure": parameters.measure,
-        }
+        facts: dict[str, FactValue] = {"frequency.period": limit.period, "frequency.over": None, "frequency.interval_met": None}
         last: date | None = None
         total = 0
         if isinstance(counted, Unknown):
