@@ -15,7 +15,7 @@ from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.claim.claim import Claim
 from rules_service.formats.native.json_claims import lines_of, read_claims
 from rules_service.formats.x12.claims_837 import read_837
-from rules_service.primitives.errors import RulesServiceError
+from rules_service.primitives.errors import NotFound, RulesServiceError
 from rules_service.services.bulk import KIND as VALIDATE_CLAIMS
 from rules_service.services.bulk import MAX_CLAIMS
 from rules_service.storage.clients import Principal
@@ -25,11 +25,20 @@ router = APIRouter(tags=["jobs"], responses=problems(401, 403, 404))
 Caller = Annotated[Principal, Depends(needs("jobs:read"))]
 Canceller = Annotated[Principal, Depends(needs("jobs:cancel"))]
 MAX_LISTED = 200
+SEES_ALL = "rules:read"
 
 
 def job_answer(record: JobRecord) -> g.JobAnswer:
     """A job as it is answered."""
     return g.JobAnswer(**{name: getattr(record, name) for name in g.JobAnswer.model_fields})
+
+
+def _visible(request: Request, caller: Principal, job_id: str) -> JobRecord:
+    """The job, for who may see it: those who work on rules see all, who sends claims the jobs it made; NotFound otherwise."""
+    record = state_of(request).jobs.read(actor_of(request, caller), job_id)
+    if SEES_ALL not in caller.scopes and record.created_by != caller.client_id:
+        raise NotFound("no such job")
+    return record
 
 
 def accepted(request: Request, caller: Principal, job_id: str) -> JSONResponse:
@@ -42,7 +51,8 @@ def accepted(request: Request, caller: Principal, job_id: str) -> JSONResponse:
 def list_jobs(request: Request, caller: Caller) -> g.JobList:
     """Jobs newest first, at most 200."""
     only_query(request, "kind")
-    found = state_of(request).jobs.listed(actor_of(request, caller), request.query_params.get("kind"), MAX_LISTED)
+    made_by = None if SEES_ALL in caller.scopes else caller.client_id
+    found = state_of(request).jobs.listed(actor_of(request, caller), request.query_params.get("kind"), MAX_LISTED, made_by)
     return g.JobList(data=[job_answer(record) for record in found])
 
 
@@ -74,14 +84,14 @@ def _claims_sent(media: str, body: bytes) -> list[tuple[Claim | RulesServiceErro
 @router.get("/v1/jobs/{job_id}", operation_id="getJob", openapi_extra=scoped("jobs:read"))
 def get_job(job_id: str, request: Request, caller: Caller) -> g.JobAnswer:
     """One job."""
-    return job_answer(state_of(request).jobs.read(actor_of(request, caller), job_id))
+    return job_answer(_visible(request, caller, job_id))
 
 
 @router.get("/v1/jobs/{job_id}/results", operation_id="getJobResults", response_class=StreamingResponse, responses=ndjson_answer("One line a claim, as far as the job got"), openapi_extra=scoped("jobs:read"))  # fmt: skip
 def get_results(job_id: str, request: Request, caller: Caller) -> StreamingResponse:
     """What each claim of the job came to."""
     state, actor = state_of(request), actor_of(request, caller)
-    if state.jobs.read(actor, job_id).kind != VALIDATE_CLAIMS:
+    if _visible(request, caller, job_id).kind != VALIDATE_CLAIMS:
         return StreamingResponse(state.jobs.results(actor, job_id), media_type="application/x-ndjson")
     names_the_claim = bool(caller.scopes & {"claims:validate", "evaluations:read_input"})
     return StreamingResponse(state.bulk.results(actor, job_id, names_the_claim), media_type="application/x-ndjson")
@@ -90,4 +100,5 @@ def get_results(job_id: str, request: Request, caller: Caller) -> StreamingRespo
 @router.post("/v1/jobs/{job_id}/cancellation", operation_id="cancelJob", responses=problems(409), openapi_extra=scoped("jobs:cancel"))
 def cancel_job(job_id: str, request: Request, caller: Canceller) -> g.JobAnswer:
     """Stop a job: at once when it waits, after its step when it runs. What it has done stays readable."""
+    _visible(request, caller, job_id)
     return job_answer(state_of(request).jobs.cancel(actor_of(request, caller), job_id))
