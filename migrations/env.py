@@ -3,7 +3,7 @@
 from alembic import context
 from sqlmodel import SQLModel
 
-from rules_service.storage import advice_tables, evidence_tables, exception_tables, governance_tables, job_tables  # noqa: F401  register the tables, with those they rest on
+from rules_service.storage import advice_tables, evidence_tables, exception_tables, governance_tables, job_tables, webhook_tables  # noqa: F401  register the tables, with those they rest on
 
 connection = context.config.attributes.get("connection")
 if connection is None:

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from rules_service.storage.database import Database
+from tests.support.receiver import RECEIVERS
 from tests.support.server import OPENED, Server, prepare, running
 
 DIALECTS = ("sqlite", "postgresql")
@@ -54,9 +55,10 @@ def database(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> I
 
 @pytest.fixture(scope="session", params=DIALECTS)
 def server(request: pytest.FixtureRequest, new_url: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the shipped packs and samples, on each dialect."""
+    """A server with the shipped packs and samples, on each dialect. Webhooks may go to this machine's first loopback address."""
     url = new_url(request.param)
-    with running(url, prepare(url), tmp_path_factory.mktemp("data")) as started:
+    environment = {"WEBHOOK_NETWORKS": RECEIVERS, "WEBHOOK_SECONDS": "0.2"}
+    with running(url, prepare(url), tmp_path_factory.mktemp("data"), **environment) as started:
         yield started
 
 

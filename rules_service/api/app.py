@@ -32,6 +32,7 @@ from rules_service.api.routes import (
     services,
     stored_claims,
     waivers,
+    webhooks,
     x12,
 )
 from rules_service.api.state import AppState
@@ -53,6 +54,7 @@ SUBJECTS = (
     emergencies,
     history,
     jobs,
+    webhooks,
     audit,
     reference,
     oauth,

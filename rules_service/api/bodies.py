@@ -39,6 +39,14 @@ async def read_body(request: Request, allowed: tuple[str, ...], limit: int) -> b
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def precondition(request: Request, what: str) -> str:
+    """The ETag of what the caller read; 428 without one."""
+    tag = header(request, b"if-match")
+    if tag is None:
+        raise ProblemError("precondition-required", f"Send If-Match with the ETag of the {what} you read.")
+    return tag
+
+
 def too_large(limit: int) -> ProblemError:
     """413 with the limit."""
     return ProblemError(

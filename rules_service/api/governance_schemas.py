@@ -397,3 +397,55 @@ class PreviewAnswer(Answer):
     by_severity: dict[str, int]
     amount_at_risk: str
     samples: list[str]
+
+
+class WebhookEndpointAnswer(Answer):
+    """An endpoint. `state_reason`: by_hand, gone (it answered 410) or nothing_arrived (in the days one message was tried)."""
+
+    endpoint_id: str
+    url: str
+    events: list[str]
+    description: str
+    state: str
+    state_reason: str | None
+    earlier_until: datetime | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookSecretAnswer(WebhookEndpointAnswer):
+    """An endpoint with its secret, which is shown this once."""
+
+    secret: str
+
+
+class WebhookEndpointList(Answer):
+    """Endpoints, oldest first."""
+
+    data: list[WebhookEndpointAnswer]
+
+
+class WebhookDeliveryAnswer(Answer):
+    """An event on its way to an endpoint. `message_id` is its webhook-id; `due_at` when it is tried next, while it waits.
+
+    `last_failure`: unresolvable, address_refused, tls, unreachable, timeout, status (see `last_status`) or endpoint_disabled.
+    """
+
+    message_id: str
+    event: str
+    state: str
+    attempts: int
+    due_at: datetime
+    last_attempt_at: datetime | None
+    last_status: int | None
+    last_failure: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class WebhookDeliveryPage(Answer):
+    """Deliveries, newest event first; `next_before` asks for the rest."""
+
+    data: list[WebhookDeliveryAnswer]
+    next_before: str | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.service_answer import ServiceCheckAnswer
 from rules_service.primitives.scopes import SCOPES
 from rules_service.rules.rule import Manifest, RuleVersionContent
+from rules_service.workflow.news import EVENTS, News
 
 _REF = "#/components/schemas/{name}"
 PROBLEM: dict[str, Any] = {
@@ -48,7 +51,7 @@ PROBLEM: dict[str, Any] = {
 def core_schemas() -> dict[str, Any]:
     """JSON Schemas of the claim, the evaluation, rule version and manifest, and of the answers built from them."""
     _, components = msgspec.json.schema_components(
-        [Claim, Evaluation, ServiceCheck, ServiceCheckAnswer, CleanChange, RuleVersionContent, Manifest, *BODIES],
+        [Claim, Evaluation, ServiceCheck, ServiceCheckAnswer, CleanChange, RuleVersionContent, Manifest, *BODIES, *EVENTS.values()],
         schema_hook=schema_value,
         ref_template=_REF,
     )
@@ -234,6 +237,11 @@ def fhir_body(scope: str, accept: str) -> dict[str, Any]:
     return scoped(scope, requestBody={"required": True, "content": content}, parameters=[accepts(accept)])
 
 
+def if_match(description: str) -> dict[str, Any]:
+    """The If-Match header, without which nothing is changed."""
+    return {"name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}, "description": description}
+
+
 def accepts(description: str) -> dict[str, Any]:
     """The Accept header, where the caller chooses the form of the answer."""
     return {"name": "Accept", "in": "header", "required": False, "schema": {"type": "string"}, "description": description}
@@ -281,13 +289,44 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
+def webhooks() -> dict[str, Any]:
+    """What endpoints are sent, event by event (Standard Webhooks)."""
+    header = {"in": "header", "required": True, "schema": {"type": "string"}}
+    parameters = [{"name": name, **header} for name in ("webhook-id", "webhook-timestamp", "webhook-signature")]
+    return {
+        name: {
+            "post": {
+                "operationId": "told" + "".join(part.capitalize() for part in re.split(r"[._]", name)),
+                "summary": inspect.cleandoc(kind.__doc__ or ""),
+                "tags": ["webhooks"],
+                "parameters": parameters,
+                "requestBody": {"required": True, "content": {"application/json": {"schema": _message(name, kind)}}},
+                "responses": {"2XX": {"description": "It arrived; anything else is tried again"}},
+            }
+        }
+        for name, kind in EVENTS.items()
+    }
+
+
+def _message(name: str, kind: type[News]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type", "timestamp", "data"],
+        "properties": {
+            "type": {"const": name},
+            "timestamp": {"type": "string", "format": "date-time"},
+            "data": {"$ref": _REF.format(name=kind.__name__)},
+        },
+    }
+
+
 def openapi_document(app: FastAPI) -> dict[str, Any]:
     """The whole document, the same bytes for the same code."""
     if app.openapi_schema is None:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
-            tags=[{"name": name} for name in ("claims", "x12", "fhir", "cds hooks", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "audit", "reference", "oauth", "operations")],
+            tags=[{"name": name} for name in ("claims", "x12", "fhir", "cds hooks", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "webhooks", "audit", "reference", "oauth", "operations")],
         )  # fmt: skip
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
@@ -302,6 +341,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
                 + "; ".join(f"`{name}` {text}" for name, text in SCOPES.items()),
             }
         }
+        document["webhooks"] = webhooks()
         for path in document["paths"].values():
             for operation in path.values():
                 found = operation.get("responses", {}).get("422")

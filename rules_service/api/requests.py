@@ -155,6 +155,28 @@ class VerifyBody(Body, frozen=True):
     checkpoints: tuple[CheckpointBody, ...] = ()
 
 
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2_000)]
+EventNames = Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=20)]
+Description = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+class WebhookEndpointBody(Body, frozen=True):
+    """Where events are sent, and which."""
+
+    url: Url
+    events: EventNames
+    description: Description = ""
+
+
+class WebhookChangeBody(Body, frozen=True):
+    """What changes of an endpoint; what is left out stays. `disabled` gives up what waits."""
+
+    url: Url | msgspec.UnsetType = msgspec.UNSET
+    events: EventNames | msgspec.UnsetType = msgspec.UNSET
+    description: Description | msgspec.UnsetType = msgspec.UNSET
+    state: Literal["active", "disabled"] | msgspec.UnsetType = msgspec.UNSET
+
+
 class OverrideReason(msgspec.Struct, frozen=True, rename="camel"):
     """Why a card was passed over: its code is kept, words are not, since they may say something of the patient."""
 
@@ -196,6 +218,8 @@ BODIES: tuple[type[Body], ...] = (
     SearchBody,
     VerifyEvaluationsBody,
     FeedbackBody,
+    WebhookEndpointBody,
+    WebhookChangeBody,
 )
 _decoders = {kind: StrictDecoder(kind, "request") for kind in BODIES}
 

@@ -21,6 +21,7 @@ SCOPES: dict[str, str] = {
     "audit:verify": "Verify the audit log and replay evaluations",
     "jobs:read": "See jobs and what they came to: one's own, or with rules:read all",
     "jobs:cancel": "Cancel jobs",
+    "webhooks:manage": "Manage webhook endpoints, see what was sent to them and send it again",
     "metrics:read": "Read metrics",
 }
 ROLES: dict[str, tuple[str, ...]] = {
@@ -44,6 +45,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "operator": (
         "evaluations:erase",
         "audit:read",
+        "webhooks:manage",
         "metrics:read",
         "reference:read",
         "reference:write",

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from rules_service.services.acting import Actor, now_utc
-from rules_service.storage import audit_log, evidence
+from rules_service.storage import audit_log, evidence, outbox
 from rules_service.storage.database import Database
 from rules_service.storage.key_file import kept_secret
 from rules_service.workflow.audit_chain import GENESIS, Break, Event, Link, first_break
+from rules_service.workflow.news import IntegrityFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,11 @@ class AuditTrail:
             base = audit_log.base(connection, actor.tenant_id)
             broken = first_break(audit_log.links(connection, actor.tenant_id), seq, hashed, checkpoints, base)
         event = actor.event("audit.verified", "audit_log", actor.tenant_id, events=seq, broken_at=broken.seq if broken else None)
-        self.record(actor.tenant_id, event)
+        with self._database.writing() as connection:
+            audit_log.append(connection, actor.tenant_id, now_utc(), event)
+            if broken is not None:
+                news = IntegrityFailed(found_by="audit_log_verification", audit_seq=broken.seq)
+                outbox.send_out(connection, actor.tenant_id, news, now_utc())
         return Verification(seq, hashed, *base, tuple(sorted(one for one in checkpoints if one < base[0])), broken)
 
     def checkpoint(self, actor: Actor) -> Checkpoint:

@@ -19,7 +19,7 @@ from rules_service.rules.rule import EmergencyMeasure
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.jobs import JobRun, Jobs
 from rules_service.services.release import with_emergencies
-from rules_service.storage import audit_log, blobs, catalog, change_requests, emergencies
+from rules_service.storage import audit_log, blobs, catalog, emergencies
 from rules_service.storage.database import Database
 from rules_service.storage.emergencies import EmergencyRecord, How
 from rules_service.storage.ids import new_id
@@ -96,7 +96,6 @@ class Emergencies:
     ) -> None:
         told = {"rule_set_id": record.rule_set_id, "rule_id": record.rule_id, **details}
         audit_log.append(connection, actor.tenant_id, now, actor.event(action, "emergency", record.emergency_id, reason, **told))
-        change_requests.send_out(connection, actor.tenant_id, action, {"emergency_id": record.emergency_id, **told}, now)
 
 
 def _live(connection: Connection, tenant_id: str, rule_set_id: str) -> Publication:

@@ -27,6 +27,8 @@ from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import audit_log, blobs, drafts, evaluations, jobs
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
+from rules_service.storage.jobs import JobRecord
+from rules_service.workflow.news import EvaluationsAffected
 
 STEP = 50
 MAX_SAMPLE = 200_000
@@ -57,7 +59,7 @@ class Impact:
         self._control = control
         self._hold = hold
         work.handle("impact", self._impact)
-        work.handle("affected_evaluations", self._affected)
+        work.handle("affected_evaluations", self._affected, _those_affected)
 
     def of_evaluations(self, actor: Actor, rule_set_id: str, window: Window) -> str:
         """Start the impact of the draft on stored evaluations; the job's id."""
@@ -181,6 +183,14 @@ class Impact:
         body = self._cipher.open(sealed, run.tenant_id, f"{run.record.job_id}/{number}")
         for index, claim in msgspec.json.decode(body, type=list[tuple[int, Claim]], dec_hook=decode_value):
             yield {"index": index}, claim
+
+
+def _those_affected(record: JobRecord, result: Mapping[str, Any]) -> EvaluationsAffected | None:
+    affected = sum(count for name, count in result["transitions"].items() if name != "unchanged")
+    if not affected:
+        return None
+    told = {name: result[name] for name in ("rule_set_id", "number", "catalog_epoch")}
+    return EvaluationsAffected(job_id=record.job_id, evaluations=affected, **told)
 
 
 def _compared(sides: Sides, name: Mapping[str, Any], claim: Claim | str) -> Line | None:

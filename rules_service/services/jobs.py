@@ -13,11 +13,12 @@ from sqlalchemy.exc import IntegrityError
 
 from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
 from rules_service.services.acting import Actor, audited_refusal, now_utc
-from rules_service.storage import audit_log, jobs
+from rules_service.storage import audit_log, jobs, outbox
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
 from rules_service.storage.job_queue import JobQueue
 from rules_service.storage.jobs import JobRecord
+from rules_service.workflow.news import News
 
 logger = logging.getLogger(__name__)
 MAX_ATTEMPTS = 20
@@ -95,6 +96,8 @@ class JobRun:
 
 Handler = Callable[[JobRun], Mapping[str, Any]]
 """Does the work and gives the result, plain data without PHI."""
+Teller = Callable[[JobRecord, Mapping[str, Any]], News | None]
+"""What the outside is to hear of a job's result, besides that it finished."""
 
 
 class Jobs:
@@ -105,11 +108,14 @@ class Jobs:
         self._queue = queue
         self._lease = lease_seconds
         self._handlers: dict[str, Handler] = {}
+        self._tellers: dict[str, Teller] = {}
         self._closing = threading.Event()
 
-    def handle(self, kind: str, handler: Handler) -> None:
-        """Name who does a kind of job."""
+    def handle(self, kind: str, handler: Handler, teller: Teller | None = None) -> None:
+        """Name who does a kind of job, and who tells the outside of its result."""
         self._handlers[kind] = handler
+        if teller is not None:
+            self._tellers[kind] = teller
 
     def start(self) -> None:
         """Run jobs in this process."""
@@ -177,13 +183,13 @@ class Jobs:
                 return jobs.find(connection, tenant_id, job_id).state in jobs.ENDED
         try:
             if record.attempts > MAX_ATTEMPTS:
-                self._finish(tenant_id, job_id, owner, "failed", None, "gave_up: every run of it was cut off")
+                self._finish(tenant_id, record, owner, "failed", None, "gave_up: every run of it was cut off")
             else:
                 result = self._handlers[record.kind](JobRun(self._database, tenant_id, record, owner, self._lease, self._closing))
-                self._finish(tenant_id, job_id, owner, "succeeded", result, None)
+                self._finish(tenant_id, record, owner, "succeeded", result, None)
         except JobStopped:
             if self.is_cancelled(tenant_id, job_id):
-                self._finish(tenant_id, job_id, owner, "cancelled", None, None)
+                self._finish(tenant_id, record, owner, "cancelled", None, None)
         except JobInterrupted:
             with self._database.writing() as connection:
                 if jobs.put_back(connection, tenant_id, job_id, owner, now_utc()):
@@ -191,10 +197,10 @@ class Jobs:
         except StorageUnavailable:
             raise
         except RulesServiceError as error:
-            self._finish(tenant_id, job_id, owner, "failed", None, str(error))
+            self._finish(tenant_id, record, owner, "failed", None, str(error))
         except Exception as error:  # noqa: BLE001  a job that cannot be done must end, and say so without what it held
             logger.warning("a job of kind %s failed: %s", record.kind, type(error).__name__)
-            self._finish(tenant_id, job_id, owner, "failed", None, f"internal: {type(error).__name__}")
+            self._finish(tenant_id, record, owner, "failed", None, f"internal: {type(error).__name__}")
         return True
 
     def is_cancelled(self, tenant_id: str, job_id: str) -> bool:
@@ -203,8 +209,12 @@ class Jobs:
             return jobs.find(connection, tenant_id, job_id).cancel_requested
 
     def _finish(
-        self, tenant_id: str, job_id: str, owner: str, state: jobs.JobState, result: Mapping[str, Any] | None, failure: str | None
+        self, tenant_id: str, record: JobRecord, owner: str, state: jobs.JobState, result: Mapping[str, Any] | None, failure: str | None
     ) -> None:
+        teller = self._tellers.get(record.kind)
+        news = None if teller is None or result is None else teller(record, result)
         with self._database.writing() as connection:
-            if jobs.renew(connection, tenant_id, job_id, owner, now_utc(), self._lease):  # still ours
-                jobs.finish(connection, tenant_id, job_id, state, now_utc(), result, failure)
+            if jobs.renew(connection, tenant_id, record.job_id, owner, now_utc(), self._lease):  # still ours
+                jobs.finish(connection, tenant_id, record.job_id, state, now_utc(), result, failure)
+                if news is not None:
+                    outbox.send_out(connection, tenant_id, news, now_utc())

@@ -16,6 +16,7 @@ from rules_service.services.history import History
 from rules_service.services.hook_advice import HookAdvice
 from rules_service.services.impact import Impact
 from rules_service.services.jobs import Jobs
+from rules_service.services.outbound import Outbound
 from rules_service.services.outlook import Outlook
 from rules_service.services.publishing import Publishing
 from rules_service.services.recurring import Recurring
@@ -27,6 +28,8 @@ from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.tokens import Tokens
 from rules_service.services.validate_claim import ClaimValidator, open_validator
 from rules_service.services.waivers import Waivers
+from rules_service.services.webhook_delivery import WebhookDelivery
+from rules_service.services.webhooks import Webhooks
 from rules_service.storage.database import Database
 from rules_service.storage.job_queue import open_queue
 from rules_service.storage.writer import EvaluationWriter
@@ -64,6 +67,7 @@ class Parts:
     evidence: Evidence
     tokens: Tokens
     retention: Retention
+    webhooks: Webhooks
     recurring: tuple[Recurring, ...]
 
     def start_working(self) -> None:
@@ -94,6 +98,7 @@ def build_parts(settings: Settings) -> Parts:
     key = signing_key(settings.data_dir / "audit.key")
     sealing = Sealing(database, key, work)
     retention = Retention(database, validator.cipher, work, settings.input_retention_days, settings.audit_retention_days)
+    outbound = Outbound(settings.webhook_networks)
     return Parts(
         settings,
         database,
@@ -119,9 +124,11 @@ def build_parts(settings: Settings) -> Parts:
         Evidence(database),
         Tokens(database, base_url(settings)),
         retention,
+        Webhooks(database, validator.cipher, outbound),
         (
             Recurring(settings.seal_seconds, sealing.seal_all),
             Recurring(RETENTION_SECONDS, retention.ensure_daily),
             Recurring(LOST_JOB_SECONDS, work.start_lost),
+            Recurring(settings.webhook_seconds, WebhookDelivery(database, validator.cipher, outbound).run),
         ),
     )

@@ -175,7 +175,6 @@ class Publishing:
         }
         kind = "change_request" if action.startswith("change_request") else "rule_set"
         audit_log.append(connection, actor.tenant_id, now, actor.event(action, kind, object_id, reason, **told, **details))
-        change_requests.send_out(connection, actor.tenant_id, "rule_set.published", told, now)
         if published.retroactive_from is not None:
             self._jobs.make(connection, actor.tenant_id, actor.name, "affected_evaluations", {**told, "published_at": now.isoformat()})
 

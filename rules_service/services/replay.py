@@ -19,12 +19,15 @@ from rules_service.reference.lookups import Lookups
 from rules_service.services.acting import Actor, now_utc
 from rules_service.services.snapshot import Snapshot, SnapshotRegistry
 from rules_service.services.validate_claim import ENGINE_VERSION
-from rules_service.storage import audit_log, catalog, evaluations, publication_history
+from rules_service.storage import audit_log, catalog, evaluations, outbox, publication_history
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
+from rules_service.workflow.news import IntegrityFailed
 
 Mode = Literal["reproduce", "as_known_at", "as_known_now"]
 Verdict = Literal["reproduced", "diverged", "cannot_reproduce"]
+CONTRADICTED = ("input_differs_from_its_hash", "unexplained")
+"""Reasons that say what is stored is not what was judged: neither the engine nor the rules changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class Replays:
         )  # fmt: skip
         with self._database.writing() as connection:
             audit_log.append(connection, actor.tenant_id, now_utc(), event)
+            if replayed.reason in CONTRADICTED:
+                news = IntegrityFailed(found_by="replay", evaluation_id=evaluation_id)
+                outbox.send_out(connection, actor.tenant_id, news, now_utc())
         return replayed
 
     def _replay(self, tenant_id: str, evaluation_id: str, mode: Mode, known_at: datetime | None) -> Replayed:

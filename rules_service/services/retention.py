@@ -1,4 +1,4 @@
-"""Claims of patients: read with a trace, erased on request or when their days are over, held for the law, sealed anew with another key.
+"""Claims of patients: read with a trace, erased on request or when their days are over, held for the law, sealed anew with another key (webhook secrets with them).
 
 Evidence stays: an evaluation outlives its claim, and replay then answers `input_erased`. The audit log is cut only at its beginning,
 at an event whose hash is kept, so that what is left still verifies.
@@ -18,7 +18,8 @@ from rules_service.primitives.errors import InputError, Issue, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.jobs import JobRun, Jobs
 from rules_service.services.snapshot import PayerDirectory
-from rules_service.storage import audit_log, catalog, evaluations, evidence, jobs, retention
+from rules_service.services.webhooks import seal_anew
+from rules_service.storage import audit_log, catalog, evaluations, evidence, jobs, outbox, retention, webhooks
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
@@ -26,6 +27,8 @@ from rules_service.storage.retention import HoldRecord
 from rules_service.workflow.audit_chain import CUT
 
 STEP = 200
+NEWS_DAYS = 30
+"""How long it can be seen what was sent to webhook endpoints, and asked for again."""
 
 
 class Retention:
@@ -136,6 +139,9 @@ class Retention:
                 erased += retention.erase_inputs(connection, run.tenant_id, ids)
                 self._tell(connection, run, "retention.inputs_erased", now, {"claims": len(ids), "before": cutoff.isoformat()})
             run.go_on(erased, erased)
+        with self._database.writing() as connection:
+            webhooks.forget(connection, run.tenant_id, now - timedelta(days=NEWS_DAYS))
+            outbox.forget(connection, run.tenant_id, now - timedelta(days=NEWS_DAYS))
         purged = self._cut_audit_log(run, now - timedelta(days=self._audit_days), now)
         return {"claims_erased": erased, "evaluated_before": cutoff.isoformat(), "audit_events_purged": purged}
 
@@ -188,7 +194,8 @@ class Retention:
             with self._database.reading() as connection:
                 found = retention.bodies_of_other_keys(connection, run.tenant_id, key_id, STEP)
             if not found:
-                return {"claims_sealed_anew": done, "key_id": key_id}
+                secrets = seal_anew(self._database, self._cipher, run.tenant_id)
+                return {"claims_sealed_anew": done, "webhook_secrets_sealed_anew": secrets, "key_id": key_id}
             opened = [(one, self._cipher.open(sealed, run.tenant_id, one)) for one, sealed in found]
             with self._database.writing() as connection:
                 retention.replace_bodies(

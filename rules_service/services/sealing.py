@@ -25,8 +25,10 @@ from rules_service.services.jobs import JobRun, Jobs
 from rules_service.storage import audit_log, catalog, evidence
 from rules_service.storage.database import Database
 from rules_service.storage.evidence import SealRecord
+from rules_service.storage.jobs import JobRecord
 from rules_service.workflow.audit_chain import GENESIS
 from rules_service.workflow.merkle import leaf_hash, root
+from rules_service.workflow.news import IntegrityFailed
 
 BATCH = 1_000
 ROUNDS = 100
@@ -58,7 +60,7 @@ class Sealing:
         self._key = key
         self._jobs = work
         self._rounds = 0
-        work.handle("verify_evaluations", self._verify)
+        work.handle("verify_evaluations", self._verify, _broken_seal)
 
     def seal_all(self) -> int:
         """Seal every tenant's unsealed evaluations; how many. Now and then a round looks further back, for one committed late."""
@@ -126,6 +128,12 @@ class Sealing:
             why = "there are fewer seals than were kept"
             return {"holds": False, "seals": len(found), "broken_seal": len(found) + 1, "evaluation_id": None, "why": why}
         return {"holds": True, "seals": len(found), "evaluations": evaluations, "not_yet_sealed": unsealed, "head_hash": prev_hash}
+
+
+def _broken_seal(record: JobRecord, result: Mapping[str, Any]) -> IntegrityFailed | None:
+    if result["holds"]:
+        return None
+    return IntegrityFailed(found_by=record.job_id, seal=result["broken_seal"], evaluation_id=result["evaluation_id"])
 
 
 def seal_hash(number: int, leaves: int, top: str, prev_hash: str, sealed_at: str) -> str:

@@ -15,8 +15,10 @@ from rules_service.primitives.canonical import canonical_bytes
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import InputError, Issue, NotFound
 from rules_service.rules.rule import Manifest, RuleVersionContent
+from rules_service.storage import outbox
 from rules_service.storage import tables as t
 from rules_service.storage.blobs import store_blob
+from rules_service.workflow.news import ReferenceEditionPublished, RuleSetPublished
 
 _tenant = t.core(t.Tenant)
 _catalog_epoch = t.core(t.CatalogEpoch)
@@ -86,11 +88,6 @@ class EpochContent:
     """Payers added or changed; those not named stay as they are."""
 
 
-def utc(moment: datetime) -> datetime:
-    """The instant in UTC; SQLite gives instants back without their zone."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def ensure_tenant(connection: Connection, tenant_id: str, name: str, now: datetime) -> None:
     """The tenant, made when it does not exist."""
     if connection.execute(select(_tenant.c.tenant_id).where(_tenant.c.tenant_id == tenant_id)).first() is None:
@@ -124,11 +121,11 @@ def current_versions(connection: Connection, tenant_id: str) -> tuple[int, int]:
 
 
 def publish(connection: Connection, tenant_id: str, content: EpochContent, who: str, reason: str, now: datetime) -> int:
-    """Raise the epoch by one and store what it publishes. The tenant row's lock serialises publications."""
+    """Raise the epoch by one, store what it publishes and tell the outside. The tenant row's lock serialises publications."""
     connection.execute(update(_tenant).where(_tenant.c.tenant_id == tenant_id).values(catalog_epoch=_tenant.c.catalog_epoch + 1))
     epoch = current_epoch(connection, tenant_id)
     latest = connection.execute(select(func.max(_catalog_epoch.c.known_at)).where(_catalog_epoch.c.tenant_id == tenant_id)).scalar()
-    known_at = now if latest is None else max(now, datetime.fromtimestamp(utc(latest).timestamp() + 1e-6, UTC))
+    known_at = now if latest is None else max(now, datetime.fromtimestamp(latest.timestamp() + 1e-6, UTC))
     connection.execute(insert(_catalog_epoch).values(tenant_id=tenant_id, epoch=epoch, known_at=known_at, published_by=who, reason=reason))
     for publication, pack_tables, files in content.publications:
         _store_publication(connection, tenant_id, epoch, publication, pack_tables, files, who, now)
@@ -140,6 +137,7 @@ def publish(connection: Connection, tenant_id: str, content: EpochContent, who: 
                 coverage_through=coverage.last, rows=rows, sources=canonical_bytes(list(sources)).decode(), loaded_at=now, loaded_by=who,
             )
         )  # fmt: skip
+        outbox.send_out(connection, tenant_id, ReferenceEditionPublished(name=name, edition=label, catalog_epoch=epoch), now)
     if content.payers:
         directory = {payer.payer_id: payer for payer in payers(connection, tenant_id, epoch - 1)}
         directory.update({payer.payer_id: payer for payer in content.payers})
@@ -191,6 +189,7 @@ def _store_publication(
                 sha256=window.sha256, effective_from=window.effective_from, effective_through=window.effective_through,
             )
         )  # fmt: skip
+    outbox.send_out(connection, tenant_id, RuleSetPublished(rule_set_id=rule_set_id, number=number, catalog_epoch=epoch), now)
 
 
 def _one_owner_a_name(directory: Mapping[str, PayerRecord]) -> None:
@@ -259,7 +258,7 @@ def publications(connection: Connection, tenant_id: str, epoch: int, rule_set_id
             row.sha256,
             msgspec.json.decode(row.manifest, type=Manifest),
             row.source_sha256,
-            utc(row.published_at),
+            row.published_at,
             row.published_by,
         )
         for row in connection.execute(query.order_by(table.rule_set_id, table.number))
@@ -321,7 +320,7 @@ def editions(connection: Connection, tenant_id: str, epoch: int) -> list[Edition
             EffectivePeriod(row.coverage_from, row.coverage_through),
             row.rows,
             tuple(msgspec.json.decode(row.sources)),
-            utc(row.loaded_at),
+            row.loaded_at,
             row.loaded_by,
         )
         for row in connection.execute(query)

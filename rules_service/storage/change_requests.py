@@ -1,8 +1,8 @@
-"""Repository of change requests, their authors and reviews, and of the outbox."""
+"""Repository of change requests, their authors and reviews."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,19 +10,16 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, insert, select, update
 
-from rules_service.primitives.canonical import canonical_bytes
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import governance_tables as g
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import PublicationRecord, lock_tenant, utc
-from rules_service.storage.ids import new_id
+from rules_service.storage.catalog import PublicationRecord, lock_tenant
 from rules_service.workflow.lifecycle import OPEN, State, Verdict
 
 _change_request = t.core(g.ChangeRequest)
 _author = t.core(g.ChangeRequestAuthor)
 _review = t.core(g.Review)
 _control = t.core(g.RuleSetControl)
-_outbox = t.core(g.Outbox)
 
 REFERENCE = "reference:"
 """Before a table's name: what a change request of its editions goes by in the place of a rule set."""
@@ -68,10 +65,7 @@ class ReviewRecord:
 
 
 def _record(row: Any) -> ChangeRequestRecord:
-    values = {name: getattr(row, name) for name in ChangeRequestRecord.__slots__}
-    for name in ("scheduled_for", "created_at", "updated_at"):
-        values[name] = None if values[name] is None else utc(values[name])
-    return ChangeRequestRecord(**values)
+    return ChangeRequestRecord(**{name: getattr(row, name) for name in ChangeRequestRecord.__slots__})
 
 
 def create(connection: Connection, tenant_id: str, record: ChangeRequestRecord, authors: Iterable[str]) -> None:
@@ -177,7 +171,7 @@ def reviews(connection: Connection, tenant_id: str, change_request_id: str) -> l
         .order_by(table.review_cycle, table.reviewed_at, table.reviewer)
     )
     return [
-        ReviewRecord(row.review_cycle, row.reviewer, cast(Verdict, row.verdict), row.content_sha256, row.comment, utc(row.reviewed_at))
+        ReviewRecord(row.review_cycle, row.reviewer, cast(Verdict, row.verdict), row.content_sha256, row.comment, row.reviewed_at)
         for row in rows
     ]
 
@@ -215,12 +209,3 @@ def set_control(connection: Connection, tenant_id: str, rule_set_id: str, wanted
     }
     if connection.execute(update(_control).where(*key).values(**values)).rowcount == 0:
         connection.execute(insert(_control).values(tenant_id=tenant_id, rule_set_id=rule_set_id, **values))
-
-
-def send_out(connection: Connection, tenant_id: str, event: str, payload: Mapping[str, Any], now: datetime) -> None:
-    """Write to the outbox, in the transaction the event tells of."""
-    connection.execute(
-        insert(_outbox).values(
-            tenant_id=tenant_id, outbox_id=new_id("ob"), event=event, payload=canonical_bytes(payload).decode(), created_at=now
-        )
-    )

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
 from rules_service.storage.ids import new_id
 
 _api_client = t.core(t.ApiClient)
@@ -61,11 +60,11 @@ def find_principal(connection: Connection, credential_sha256: str, now: datetime
         .where(_token.c.token_sha256 == credential_sha256, _api_client.c.revoked_at.is_(None))
     )
     given = connection.execute(token).first()
-    if given is None or utc(given.expires_at) <= now:
+    if given is None or given.expires_at <= now:
         return None
     # A scope taken from the client is gone from its tokens too.
     scopes = frozenset(given.granted.split()) & frozenset(given.scopes.split())
-    return Principal(given.tenant_id, given.client_id, scopes), utc(given.expires_at)
+    return Principal(given.tenant_id, given.client_id, scopes), given.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,7 @@ def listed(connection: Connection, tenant_id: str) -> list[ClientRecord]:
 
 
 def _record(row: Any) -> ClientRecord:
-    revoked_at = None if row.revoked_at is None else utc(row.revoked_at)
-    return ClientRecord(row.tenant_id, row.client_id, row.name, tuple(row.scopes.split()), row.jwks, utc(row.created_at), revoked_at)
+    return ClientRecord(row.tenant_id, row.client_id, row.name, tuple(row.scopes.split()), row.jwks, row.created_at, row.revoked_at)
 
 
 def change_client(connection: Connection, record: ClientRecord, **values: Any) -> None:

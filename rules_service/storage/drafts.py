@@ -13,7 +13,6 @@ from sqlalchemy import Connection, delete, insert, select, update
 from rules_service.primitives.canonical import canonical_bytes
 from rules_service.storage import governance_tables as g
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
 from rules_service.storage.ids import new_id
 
 _draft = t.core(g.Draft)
@@ -64,7 +63,7 @@ def read_draft(connection: Connection, tenant_id: str, rule_set_id: str, lock: b
         msgspec.json.decode(row.content, type=dict[str, str]),
         row.content_sha256,
         msgspec.json.decode(row.editors, type=tuple[str, ...]),
-        utc(row.updated_at),
+        row.updated_at,
     )
 
 
@@ -115,5 +114,5 @@ def last_check_run(connection: Connection, tenant_id: str, rule_set_id: str, con
     if row is None:
         return None
     return CheckRunRecord(
-        row.check_run_id, row.content_sha256, row.engine_version, row.passed, msgspec.json.decode(row.report), row.run_by, utc(row.run_at)
+        row.check_run_id, row.content_sha256, row.engine_version, row.passed, msgspec.json.decode(row.report), row.run_by, row.run_at
     )

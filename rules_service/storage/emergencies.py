@@ -11,8 +11,9 @@ from sqlalchemy import Connection, insert, select
 from rules_service.findings.finding import Severity
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import exception_tables as e
+from rules_service.storage import outbox
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
+from rules_service.workflow.news import EmergencyDeclared, EmergencyEnded
 
 _emergency = t.core(e.Emergency)
 _end = t.core(e.EmergencyEnd)
@@ -45,10 +46,7 @@ def _query(tenant_id: str) -> Any:
 
 
 def _record(row: Any) -> EmergencyRecord:
-    values = {name: getattr(row, name) for name in EmergencyRecord.__slots__}
-    for name in ("declared_at", "expires_at", "ended_at"):
-        values[name] = None if values[name] is None else utc(values[name])
-    return EmergencyRecord(**values)
+    return EmergencyRecord(**{name: getattr(row, name) for name in EmergencyRecord.__slots__})
 
 
 def of_rule_set(connection: Connection, tenant_id: str, rule_set_id: str) -> list[EmergencyRecord]:
@@ -65,12 +63,20 @@ def find(connection: Connection, tenant_id: str, emergency_id: str) -> Emergency
 
 
 def add(connection: Connection, tenant_id: str, record: EmergencyRecord) -> None:
-    """Store a declared emergency."""
+    """Store a declared emergency and tell the outside."""
     names = [column.name for column in _emergency.columns if column.name != "tenant_id"]
     connection.execute(insert(_emergency).values(tenant_id=tenant_id, **{name: getattr(record, name) for name in names}))
+    news = EmergencyDeclared(
+        emergency_id=record.emergency_id, rule_set_id=record.rule_set_id, rule_id=record.rule_id, severity=record.severity,
+        catalog_epoch=record.epoch,
+    )  # fmt: skip
+    outbox.send_out(connection, tenant_id, news, record.declared_at)
 
 
 def end(connection: Connection, tenant_id: str, emergency_id: str, how: How, who: str, epoch: int, now: datetime) -> None:
-    """Store how an emergency ended."""
+    """Store how an emergency ended and tell the outside."""
     values = {"how": cast(str, how), "ended_by": who, "ended_at": now, "epoch": epoch}
     connection.execute(insert(_end).values(tenant_id=tenant_id, emergency_id=emergency_id, **values))
+    record = find(connection, tenant_id, emergency_id)
+    news = EmergencyEnded(emergency_id=emergency_id, rule_set_id=record.rule_set_id, rule_id=record.rule_id, how=how, catalog_epoch=epoch)
+    outbox.send_out(connection, tenant_id, news, now)

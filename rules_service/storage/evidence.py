@@ -13,7 +13,6 @@ from rules_service.primitives.canonical import canonical_bytes, sha256_hex
 from rules_service.storage import evidence_tables as ev
 from rules_service.storage import tables as t
 from rules_service.storage.bulk import BulkInsert
-from rules_service.storage.catalog import utc
 from rules_service.storage.ids import first_id_at
 
 _evaluation = t.core(t.Evaluation)
@@ -78,7 +77,7 @@ def tenants(connection: Connection) -> list[str]:
 def _leaf_data(row: Any) -> bytes:
     """What a leaf covers: every column of an evaluation, its long ones by their hashes."""
     told = {name: getattr(row, name) for name in _COLUMNS}
-    told["evaluated_at"] = utc(row.evaluated_at).isoformat(timespec="microseconds")
+    told["evaluated_at"] = row.evaluated_at.isoformat(timespec="microseconds")
     told["body_sha256"] = sha256_hex(row.body)
     told["preview_sha256"] = None if row.preview is None else sha256_hex(row.preview)
     return canonical_bytes(told)
@@ -115,8 +114,7 @@ def last_seal(connection: Connection, tenant_id: str) -> SealRecord | None:
 
 
 def _seal_of(row: Any) -> SealRecord:
-    values = {name: getattr(row, name) for name in SealRecord.__slots__}
-    return SealRecord(**{**values, "sealed_at": utc(row.sealed_at)})
+    return SealRecord(**{name: getattr(row, name) for name in SealRecord.__slots__})
 
 
 def add_seal(connection: Connection, tenant_id: str, seal: SealRecord, leaves: Sequence[tuple[str, str]], entries: Sequence[Any]) -> None:
@@ -191,7 +189,7 @@ def search(
     if end is not None:
         query = query.where(table.evaluation_id < first_id_at("ev", end))
     rows = connection.execute(query.order_by(table.evaluation_id.desc()).limit(limit))
-    return [EvaluationSummary(**{**row._mapping, "evaluated_at": utc(row.evaluated_at)}) for row in rows]
+    return [EvaluationSummary(**row._mapping) for row in rows]
 
 
 def preview_findings(connection: Connection, tenant_id: str, rule_id: str, start: datetime) -> list[tuple[str, str, str, int]]:

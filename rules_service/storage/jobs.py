@@ -13,10 +13,11 @@ from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from rules_service.primitives.canonical import canonical_bytes
 from rules_service.primitives.errors import NotFound, Refused
 from rules_service.storage import job_tables as j
+from rules_service.storage import outbox
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
 from rules_service.storage.cipher import Sealed
 from rules_service.storage.ids import new_id
+from rules_service.workflow.news import JobFinished
 
 _job = t.core(j.Job)
 _item = t.core(j.JobItem)
@@ -48,8 +49,6 @@ class JobRecord:
 
 def _record(row: Any) -> JobRecord:
     values = {name: getattr(row, name) for name in JobRecord.__slots__}
-    for name in ("run_at", "created_at", "finished_at"):
-        values[name] = None if values[name] is None else utc(values[name])
     values["parameters"] = msgspec.json.decode(row.parameters)
     values["result"] = None if row.result is None else msgspec.json.decode(row.result)
     return JobRecord(**values)
@@ -140,13 +139,15 @@ def finish(
     result: Mapping[str, Any] | None,
     failure: str | None,
 ) -> None:
-    """End a job; what was uploaded for it is erased."""
+    """End a job and tell the outside; what was uploaded for it is erased."""
     connection.execute(
         update(_job)
         .where(_job.c.tenant_id == tenant_id, _job.c.job_id == job_id)
         .values(state=state, finished_at=now, owner=None, lease_until=None, failure=failure, result=None if result is None else canonical_bytes(result))
     )  # fmt: skip
     connection.execute(delete(_upload).where(_upload.c.tenant_id == tenant_id, _upload.c.job_id == job_id))
+    kind = connection.execute(select(_job.c.kind).where(_job.c.tenant_id == tenant_id, _job.c.job_id == job_id)).scalar_one()
+    outbox.send_out(connection, tenant_id, JobFinished(job_id=job_id, kind=kind, state=state), now)
 
 
 def request_cancel(connection: Connection, tenant_id: str, job_id: str, now: datetime) -> JobRecord:

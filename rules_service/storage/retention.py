@@ -13,7 +13,6 @@ from rules_service.primitives.errors import NotFound
 from rules_service.storage import evidence_tables as ev
 from rules_service.storage import governance_tables as g
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
 from rules_service.storage.cipher import Sealed
 
 _evaluation = t.core(t.Evaluation)
@@ -59,9 +58,7 @@ def holds(connection: Connection, tenant_id: str, hold_id: str | None = None) ->
         query = query.where(_hold.c.hold_id == hold_id)
     found = []
     for row in connection.execute(query.order_by(_hold.c.hold_id)):
-        values = {name: getattr(row, name) for name in HoldRecord.__slots__}
-        values |= {name: None if values[name] is None else utc(values[name]) for name in ("placed_at", "released_at")}
-        found.append(HoldRecord(**values))
+        found.append(HoldRecord(**{name: getattr(row, name) for name in HoldRecord.__slots__}))
     if hold_id is not None and not found:
         raise NotFound("no such hold")
     return found

@@ -40,6 +40,12 @@ class Instant(TypeDecorator[datetime]):
         """The same instant in UTC."""
         return value.astimezone(UTC) if value is not None and value.tzinfo is not None else value
 
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The instant in UTC, with its zone: SQLite gives it back without."""
+        if value is None or value.tzinfo is UTC:
+            return value
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
 
 def instant(**options: object) -> Column[datetime]:
     """A column of instants with their zone."""

@@ -12,7 +12,6 @@ from rules_service.findings.waivers import Waiver, WaiverBook
 from rules_service.primitives.errors import NotFound
 from rules_service.storage import exception_tables as e
 from rules_service.storage import tables as t
-from rules_service.storage.catalog import utc
 
 _waiver = t.core(e.Waiver)
 _end = t.core(e.WaiverEnd)
@@ -50,9 +49,7 @@ def _raise_version(connection: Connection, tenant_id: str) -> None:
 
 
 def _waiver_of(row: Any) -> Waiver:
-    values = {name: getattr(row, name) for name in Waiver.__slots__}
-    values["waived_at"] = utc(values["waived_at"])
-    return Waiver(**values)
+    return Waiver(**{name: getattr(row, name) for name in Waiver.__slots__})
 
 
 def _with_end(tenant_id: str) -> Select[Any]:
@@ -89,8 +86,7 @@ def find(connection: Connection, tenant_id: str, waiver_id: str) -> WaiverRecord
 
 
 def _record(row: Any) -> WaiverRecord:
-    ended_at = None if row.ended_at is None else utc(row.ended_at)
-    return WaiverRecord(_waiver_of(row), row.evaluation_id, row.uses, row.ended_by, ended_at, row.reason)
+    return WaiverRecord(_waiver_of(row), row.evaluation_id, row.uses, row.ended_by, row.ended_at, row.reason)
 
 
 def add_uses(connection: Connection, tenant_id: str, evaluation_id: str, waiver_ids: list[str]) -> None:

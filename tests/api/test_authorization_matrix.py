@@ -130,6 +130,7 @@ BODIES: dict[str, Any] = {
     "eraseEvaluationInput": {"reason": "Because"},
     "releaseLegalHold": {"reason": "Because"},
     "replayEvaluation": {},
+    "changeWebhookEndpoint": {"description": "Another"},
     "callCdsService": {},
     "sendCdsFeedback": {"feedback": []},
 }
@@ -147,13 +148,17 @@ def objects(server: Server) -> dict[str, str]:
     emergency = tenant["publisher"].post(f"/v1/rule-sets/{RULE_SET}/emergencies", json=BODIES["declareEmergency"])
     hold = tenant["everyone"].post("/v1/legal-holds", json={"reason": "A case."})
     job = tenant["author"].post(f"/v1/rule-sets/{RULE_SET}/draft/impact", json={})
-    assert [one.status_code for one in (waiver, emergency, hold, job)] == [201, 201, 201, 202]
+    webhook = tenant["everyone"].post("/v1/webhook-endpoints", json={"url": "http://127.0.0.1:9/", "events": ["emergency.ended"]})
+    message = tenant["everyone"].post(f"/v1/webhook-endpoints/{webhook.json()['endpoint_id']}/test")
+    assert [one.status_code for one in (waiver, emergency, hold, job, webhook, message)] == [201, 201, 201, 202, 201, 202]
     return {
         "evaluation_id": judged["evaluation_id"],
         "waiver_id": waiver.json()["waiver_id"],
         "change_request_id": tenant.open()["change_request_id"],
         "emergency_id": emergency.json()["emergency_id"],
         "hold_id": hold.json()["hold_id"],
+        "endpoint_id": webhook.json()["endpoint_id"],
+        "message_id": message.json()["message_id"],
         "job_id": job.json()["job_id"],
         "rule_set_id": RULE_SET,
         "rule_id": "EX1-TF-001",

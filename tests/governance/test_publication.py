@@ -71,7 +71,7 @@ def test_a_publication_killed_at_any_statement_changes_nothing(database: Databas
     assert any("INSERT INTO audit_event" in statement for statement in statements)
     after = state_of(database)
     assert after["request"][0][0] == "published"  # type: ignore[index]
-    assert (after["publication"], after["outbox"], after["draft"]) == (2, 1, 0)
+    assert (after["publication"], after["outbox"], after["draft"]) == (2, before["outbox"] + 1, 0)  # type: ignore[operator]
 
 
 FORBIDDEN = {

@@ -34,19 +34,21 @@ def logged(database: Database) -> Database:
 
 
 @contextmanager
-def unguarded(database: Database) -> Iterator[Connection]:
-    """A connection of somebody who took the triggers away."""
+def unguarded(database: Database, table: str = "audit_event") -> Iterator[Connection]:
+    """A connection of somebody who took the triggers of a table away; they are put back."""
     with database.engine.begin() as connection:
         if database.dialect == "sqlite":
-            for name in (
-                connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'"))
-                .scalars()
-                .all()
-            ):
+            found = connection.execute(text(f"SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = '{table}'")).all()
+            for name, _ in found:
                 connection.execute(text(f"DROP TRIGGER {name}"))
         else:
-            connection.execute(text("ALTER TABLE audit_event DISABLE TRIGGER USER"))
+            connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
         yield connection
+        if database.dialect == "sqlite":
+            for _, sql in found:
+                connection.execute(text(sql))
+        else:
+            connection.execute(text(f"ALTER TABLE {table} ENABLE TRIGGER USER"))
 
 
 def verified(database: Database, checkpoints: dict[int, str] | None = None) -> Break | None:

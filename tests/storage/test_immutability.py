@@ -93,14 +93,9 @@ def test_known_at_rises_with_every_epoch_even_when_the_clock_does_not(filled: Da
         with filled.writing() as connection:
             catalog.publish(connection, "t", catalog.EpochContent(), "tests", "test", datetime(2020, 1, 1, tzinfo=UTC))
     with filled.reading() as connection:
-        moments = [
-            catalog.utc(one)
-            for one in connection.execute(text("SELECT known_at FROM catalog_epoch ORDER BY epoch")).scalars()
-            if not isinstance(one, str)
-        ]
-        texts = list(connection.execute(text("SELECT known_at FROM catalog_epoch ORDER BY epoch")).scalars())
-    assert texts == sorted(set(texts))
-    assert moments == sorted(set(moments))
+        known = list(connection.execute(text("SELECT known_at FROM catalog_epoch ORDER BY epoch")).scalars())
+    assert known == sorted(set(known))
+    assert len(known) > 3
 
 
 def test_payers_are_those_of_their_epoch(filled: Database) -> None:

@@ -10,9 +10,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.bodies import header, read_body
-from rules_service.api.openapi import body_of, json_body, problems, scoped
-from rules_service.api.problems import ProblemError
+from rules_service.api.bodies import precondition, read_body
+from rules_service.api.openapi import body_of, if_match, json_body, problems, scoped
 from rules_service.api.requests import MAX_DOCUMENT, DraftBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.claim.codec import encode_json
@@ -26,13 +25,7 @@ router = APIRouter(tags=["drafts"], responses=problems(401, 403, 404))
 Reader = Annotated[Principal, Depends(needs("rules:read"))]
 Writer = Annotated[Principal, Depends(needs("rules:write"))]
 _PATH = "/v1/rule-sets/{rule_set_id}/draft"
-_IF_MATCH = {
-    "name": "If-Match",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string"},
-    "description": 'The ETag of the draft you read; "0" (with its quotes) for a rule set that does not exist yet.',
-}
+_IF_MATCH = if_match('The ETag of the draft you read; "0" (with its quotes) for a rule set that does not exist yet.')
 
 
 def issue_answers(issues: tuple[Issue, ...]) -> list[g.IssueAnswer]:
@@ -59,7 +52,7 @@ def get_draft(rule_set_id: str, request: Request, caller: Reader) -> Response:
 @router.put(_PATH, operation_id="saveDraft", response_model=g.DraftAnswer, responses=problems(400, 412, 413, 415, 422, 428), openapi_extra=body_of(DraftBody, "rules:write", [_IF_MATCH]))  # fmt: skip
 async def save_draft(rule_set_id: str, request: Request, caller: Writer) -> Response:
     """Save the working copy, also when it has faults: then `valid` is false and they are listed."""
-    tag = _tag(request)
+    tag = precondition(request, "draft")
     body = await read_struct(request, DraftBody, MAX_DOCUMENT)
     return _draft(await asyncio.to_thread(state_of(request).drafts.save, actor_of(request, caller), rule_set_id, body.files, tag))
 
@@ -67,15 +60,8 @@ async def save_draft(rule_set_id: str, request: Request, caller: Writer) -> Resp
 @router.delete(_PATH, operation_id="discardDraft", status_code=204, responses=problems(409, 412, 428), openapi_extra=scoped("rules:write", parameters=[_IF_MATCH]))  # fmt: skip
 def discard_draft(rule_set_id: str, request: Request, caller: Writer) -> Response:
     """Forget the draft; the next one begins from what is live then. This is how a stale base is left behind."""
-    state_of(request).drafts.discard(actor_of(request, caller), rule_set_id, _tag(request))
+    state_of(request).drafts.discard(actor_of(request, caller), rule_set_id, precondition(request, "draft"))
     return Response(status_code=204)
-
-
-def _tag(request: Request) -> str:
-    tag = header(request, b"if-match")
-    if tag is None:
-        raise ProblemError("precondition-required", "Send If-Match with the ETag of the draft you read.")
-    return tag
 
 
 @router.post(f"{_PATH}/checks", operation_id="checkDraft", openapi_extra=scoped("rules:write"))
