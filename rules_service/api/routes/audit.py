@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
-from rules_service.api.openapi import body_of, ndjson_answer, problems, query, scoped
+from rules_service.api.describe import body_of, ndjson_answer, problems, query, scoped
 from rules_service.api.queries import number_in
 from rules_service.api.requests import VerifyBody, VerifyEvaluationsBody, read_struct
 from rules_service.api.routes.jobs import accepted

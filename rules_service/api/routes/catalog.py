@@ -8,7 +8,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from rules_service.api import schemas as s
-from rules_service.api.openapi import problems, scoped
+from rules_service.api.describe import problems, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.state import needs, state_of
 from rules_service.claim.canonical import MAX_LINES

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rules_service.api.bodies import header, only_query, read_body
-from rules_service.api.openapi import body_of, json_answer, json_body, problems
+from rules_service.api.describe import body_of, json_answer, json_body, problems
 from rules_service.api.problems import ProblemError
 from rules_service.api.requests import FeedbackBody, OverrideReason, read_struct
 from rules_service.api.state import allowed, state_of

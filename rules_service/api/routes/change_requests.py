@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
-from rules_service.api.openapi import body_of, problems, query, scoped
+from rules_service.api.describe import body_of, problems, query, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.requests import (
     ApprovalsBody,

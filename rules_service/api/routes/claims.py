@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from rules_service.api.bodies import header, media_type, only_query, read_body
-from rules_service.api.openapi import json_answer, json_body, problems
+from rules_service.api.describe import json_answer, json_body, problems
 from rules_service.api.problems import ProblemError, problem_document, problem_of
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim

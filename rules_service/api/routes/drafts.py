@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import precondition, read_body
-from rules_service.api.openapi import body_of, if_match, json_body, problems, scoped
+from rules_service.api.describe import body_of, if_match, json_body, problems, scoped
 from rules_service.api.requests import MAX_DOCUMENT, DraftBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.claim.codec import encode_json

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.openapi import body_of, problems, scoped
+from rules_service.api.describe import body_of, problems, scoped
 from rules_service.api.requests import EmergencyBody, ReasonBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.storage.clients import Principal

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
-from rules_service.api.openapi import body_of, json_answer, problems, query, scoped
+from rules_service.api.describe import body_of, json_answer, problems, query, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.queries import instant_in, number_in
 from rules_service.api.requests import SearchBody, read_struct

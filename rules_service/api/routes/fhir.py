@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rules_service.api.bodies import header, only_query, read_body
-from rules_service.api.openapi import fhir_answers, fhir_body
+from rules_service.api.describe import fhir_answers, fhir_body
 from rules_service.api.problems import TITLES, ProblemError, problem_of
 from rules_service.api.state import allowed, state_of
 from rules_service.formats.fhir.answers import claim_response, operation_outcome, refused

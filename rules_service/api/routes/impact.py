@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import media_type, read_body
-from rules_service.api.openapi import body_of, problems
+from rules_service.api.describe import body_of, problems
 from rules_service.api.problems import ProblemError
 from rules_service.api.requests import ImpactBody, read_struct
 from rules_service.api.routes.jobs import accepted

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import media_type, only_query, read_body
-from rules_service.api.openapi import claims_file, ndjson_answer, problems, query, scoped
+from rules_service.api.describe import claims_file, ndjson_answer, problems, query, scoped
 from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.claim.claim import Claim
 from rules_service.formats.native.json_claims import lines_of, read_claims

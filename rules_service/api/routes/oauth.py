@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from rules_service.api.bodies import only_query, read_body
-from rules_service.api.openapi import problems
+from rules_service.api.describe import problems
 from rules_service.api.state import state_of
 from rules_service.primitives.scopes import SCOPES
 from rules_service.services.tokens import ALGORITHMS, TokenRefused

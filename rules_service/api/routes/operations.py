@@ -8,7 +8,8 @@ from prometheus_client import generate_latest
 
 from rules_service import __version__
 from rules_service.api import schemas as s
-from rules_service.api.openapi import openapi_document, problems, scoped
+from rules_service.api.describe import problems, scoped
+from rules_service.api.openapi import openapi_document
 from rules_service.api.state import allowed, state_of
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import catalog

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from rules_service.api import governance_schemas as g
 from rules_service.api import schemas as s
 from rules_service.api.bodies import only_query, read_body
-from rules_service.api.openapi import problems, raw_body, scoped
+from rules_service.api.describe import problems, raw_body, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.routes.change_requests import change_request_answer
 from rules_service.api.state import actor_of, needs, permitted, state_of

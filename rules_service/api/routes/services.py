@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rules_service.api.bodies import only_query, read_body
-from rules_service.api.openapi import json_answer, json_body, problems
+from rules_service.api.describe import json_answer, json_body, problems
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.codec import StrictDecoder, encode_json
 from rules_service.claim.service_check import ServiceCheck

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.openapi import body_of, json_answer, problems, scoped
+from rules_service.api.describe import body_of, json_answer, problems, scoped
 from rules_service.api.requests import LegalHoldBody, ReasonBody, read_struct
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.storage.clients import Principal

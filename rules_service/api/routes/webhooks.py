@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query, precondition
-from rules_service.api.openapi import body_of, if_match, problems, query, scoped
+from rules_service.api.describe import body_of, if_match, problems, query, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.queries import number_in
 from rules_service.api.requests import WebhookChangeBody, WebhookEndpointBody, read_struct

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rules_service.api.bodies import header, only_query, read_body
-from rules_service.api.openapi import accepts, problems, raw_body, x12_answer
+from rules_service.api.describe import accepts, problems, raw_body, x12_answer
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim
