@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DURABLE_CC := $(shell command -v gcc || echo cc) -O2 -fno-strict-aliasing
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-deep bench lint openapi lock clean
+.PHONY: help setup run test test-deep bench lint openapi examples lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,14 +33,19 @@ run: $(STAMP) ## start the demo service on PORT (default 8000)
 	@PORT=$(PORT) $(BIN)/rules-service demo
 	@$(MALLOC) PORT=$(PORT) $(BIN)/rules-service serve
 
-lint: $(STAMP) ## formatting, ruff, mypy strict, import contracts, rule packs
+lint: $(STAMP) ## formatting, ruff, mypy strict, import contracts, rule packs, the OpenAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/rules-service packs check
+	$(BIN)/python -m tests.support.spectral
 
 openapi: $(STAMP) ## write openapi/ and the generated rule pages again
+	$(BIN)/python -m tests.support.generate
+
+examples: $(STAMP) ## keep what every operation answers now as the examples of the contract
+	$(BIN)/python -m tests.support.examples
 	$(BIN)/python -m tests.support.generate
 
 test: lint ## everything CI runs

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from rules_service.api.examples import outcome_example
 from rules_service.api.problems import TITLES
 
 _REF = "#/components/schemas/{name}"
@@ -14,7 +15,7 @@ _REF = "#/components/schemas/{name}"
 
 def scoped(scope: str, **more: Any) -> dict[str, Any]:
     """The operation's scope, and anything else it says."""
-    return {"security": [{"apiKey": [scope]}], "x-scope": scope, **more}
+    return {"security": [{"oauth2": [scope]}, {"apiKey": []}], "x-scope": scope, **more}
 
 
 def _idempotency() -> dict[str, Any]:
@@ -33,7 +34,7 @@ def json_body(
     """An operation whose body the core decodes."""
     content: dict[str, Any] = {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}
     if ndjson is not None:
-        content["application/x-ndjson"] = {"schema": {"$ref": _REF.format(name=ndjson)}}
+        content["application/x-ndjson"] = {"schema": {"type": "string", "description": f"One {ndjson} a line"}}
     parameters = [
         {
             "name": name,
@@ -86,9 +87,13 @@ def accepts(description: str) -> dict[str, Any]:
 
 def fhir_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """A resource, and for each problem an OperationOutcome."""
-    titles = {**dict(reversed(TITLES.values())), 200: "A FHIR R4 resource"}
-    content = {"application/fhir+json": {"schema": {"$ref": _REF.format(name="FhirResource")}}}
-    return {status: {"description": titles[status], "content": content} for status in (200, *statuses)}
+    schema = {"schema": {"$ref": _REF.format(name="FhirResource")}}
+    titles = dict(reversed(TITLES.values()))
+    told: dict[int | str, dict[str, Any]] = {200: {"description": "A FHIR R4 resource", "content": {"application/fhir+json": dict(schema)}}}
+    for status in statuses:
+        content = {"application/fhir+json": {**schema, "example": outcome_example(status)}}
+        told[status] = {"description": titles[status], "content": content}
+    return told
 
 
 def claims_file(scope: str, description: str) -> dict[str, Any]:
@@ -98,29 +103,23 @@ def claims_file(scope: str, description: str) -> dict[str, Any]:
     return scoped(scope, requestBody={"required": True, "description": description, "content": content}, parameters=[])
 
 
-def json_answer(schema: str, description: str, status: int = 200, or_schema: str | None = None) -> dict[int | str, dict[str, Any]]:
-    """A JSON answer by the name of its schema, or of the other one."""
+def json_answer(
+    schema: str, description: str, status: int = 200, or_schema: str | None = None, or_media: str | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """A JSON answer by the name of its schema, or of the other one; or text of another media type for who asks for it, or sent such."""
     either = [{"$ref": _REF.format(name=name)} for name in (schema, or_schema) if name is not None]
-    told = either[0] if len(either) == 1 else {"anyOf": either}
-    return {status: {"description": description, "content": {"application/json": {"schema": told}}}}
+    content: dict[str, Any] = {"application/json": {"schema": either[0] if len(either) == 1 else {"anyOf": either}}}
+    if or_media is not None:
+        content[or_media] = {"schema": {"type": "string"}}
+    return {status: {"description": description, "content": content}}
 
 
-def x12_answer(schema: str, description: str) -> dict[int | str, dict[str, Any]]:
-    """JSON, or an interchange for who asks for one."""
-    answer = json_answer(schema, description)
-    answer[200]["content"]["application/edi-x12"] = {"schema": {"type": "string"}}
-    return answer
-
-
-def ndjson_answer(description: str) -> dict[int | str, dict[str, Any]]:
-    """An answer of lines of JSON."""
-    return {200: {"description": description, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}}
+def text_answer(media: str, description: str) -> dict[int | str, dict[str, Any]]:
+    """An answer that is not JSON."""
+    return {200: {"description": description, "content": {media: {"schema": {"type": "string"}}}}}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Problem answers."""
     titles = dict(reversed(TITLES.values()))
-    return {
-        status: {"description": titles[status], "content": {"application/problem+json": {"schema": {"$ref": _REF.format(name="Problem")}}}}
-        for status in statuses
-    }
+    return {status: {"description": titles[status], "$ref": f"#/components/responses/Problem{status}"} for status in statuses}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
@@ -12,6 +13,9 @@ from fastapi.openapi.utils import get_openapi
 
 from rules_service import __version__
 from rules_service.api.describe import problems
+from rules_service.api.examples import PROBLEM as PROBLEM_MEDIA
+from rules_service.api.examples import add_examples, news_example, problem_examples
+from rules_service.api.problems import TITLES
 from rules_service.api.requests import BODIES
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import schema_value
@@ -20,10 +24,10 @@ from rules_service.engine.clean_change import CleanChange
 from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.service_answer import ServiceCheckAnswer
 from rules_service.primitives.scopes import SCOPES
-from rules_service.rules.rule import Manifest, RuleVersionContent
 from rules_service.workflow.news import EVENTS, News
 
 _REF = "#/components/schemas/{name}"
+WITHOUT_DATABASE = frozenset({"livez", "version", "fhirMetadata", "discoverCdsServices", "oauthMetadata"})
 PROBLEM: dict[str, Any] = {
     "type": "object",
     "title": "Problem",
@@ -48,9 +52,9 @@ PROBLEM: dict[str, Any] = {
 
 
 def core_schemas() -> dict[str, Any]:
-    """JSON Schemas of the claim, the evaluation, rule version and manifest, and of the answers built from them."""
+    """JSON Schemas of the claim, the evaluation, the check of services and bodies, and of the answers built from them."""
     _, components = msgspec.json.schema_components(
-        [Claim, Evaluation, ServiceCheck, ServiceCheckAnswer, CleanChange, RuleVersionContent, Manifest, *BODIES, *EVENTS.values()],
+        [Claim, Evaluation, ServiceCheck, ServiceCheckAnswer, CleanChange, *BODIES, *EVENTS.values()],
         schema_hook=schema_value,
         ref_template=_REF,
     )
@@ -185,7 +189,7 @@ def webhooks() -> dict[str, Any]:
                 "summary": inspect.cleandoc(kind.__doc__ or ""),
                 "tags": ["webhooks"],
                 "parameters": parameters,
-                "requestBody": {"required": True, "content": {"application/json": {"schema": _message(name, kind)}}},
+                "requestBody": {"required": True, "content": {"application/json": _message(name, kind)}},
                 "responses": {"2XX": {"description": "It arrived; anything else is tried again"}},
             }
         }
@@ -194,7 +198,7 @@ def webhooks() -> dict[str, Any]:
 
 
 def _message(name: str, kind: type[News]) -> dict[str, Any]:
-    return {
+    schema = {
         "type": "object",
         "required": ["type", "timestamp", "data"],
         "properties": {
@@ -203,6 +207,45 @@ def _message(name: str, kind: type[News]) -> dict[str, Any]:
             "data": {"$ref": _REF.format(name=kind.__name__)},
         },
     }
+    return {"schema": schema, "example": news_example(name, kind.__struct_fields__)}
+
+
+def security_schemes() -> dict[str, Any]:
+    """An access token of the client's scopes, or an API key, which has those it was made with."""
+    flow = {"tokenUrl": "/v1/oauth/token", "scopes": dict(SCOPES)}
+    return {
+        "oauth2": {
+            "type": "oauth2",
+            "description": "Client credentials with private_key_jwt (RFC 7523).",
+            "flows": {"clientCredentials": flow},
+        },
+        "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key; it has the scopes its client was given."},
+    }
+
+
+def problem_responses(paths: str) -> dict[str, Any]:
+    """A problem answer for each status that an operation names."""
+    titles = {status: title for status, title in reversed(TITLES.values()) if f"/Problem{status}" in paths}
+    return {
+        f"Problem{status}": {
+            "description": title,
+            "content": {PROBLEM_MEDIA: {"schema": {"$ref": _REF.format(name="Problem")}, "examples": problem_examples(status)}},
+        }
+        for status, title in sorted(titles.items())
+    }
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """What every operation can answer, and its examples. A 422 that the framework adds for parameters of text cannot come."""
+    answers = operation["responses"]
+    if "application/json" in answers.get("422", {}).get("content", {}):
+        del answers["422"]
+    for status in (500, *((503,) if operation["operationId"] not in WITHOUT_DATABASE else ())):
+        answers.setdefault(str(status), problems(status)[status])
+    for status, answer in answers.items():
+        if "$ref" in answer:
+            answers[status] = {"$ref": answer["$ref"]}
+    add_examples(operation)
 
 
 def openapi_document(app: FastAPI) -> dict[str, Any]:
@@ -210,6 +253,7 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(
             title="Payer rules service", version=__version__, openapi_version="3.1.0", routes=app.routes,
+            contact={"name": "Payer rules service"},
             description="Judges a claim against the payer's published rules before it is sent: what would be denied, why, and how to prevent it.",
             tags=[{"name": name} for name in ("claims", "x12", "fhir", "cds hooks", "evaluations", "waivers", "stored claims", "catalog", "drafts", "change control", "history", "jobs", "webhooks", "audit", "reference", "oauth", "operations")],
         )  # fmt: skip
@@ -218,19 +262,12 @@ def openapi_document(app: FastAPI) -> dict[str, Any]:
         schemas.pop("HTTPValidationError", None)
         schemas.pop("ValidationError", None)
         schemas.update(core_schemas())
-        components["securitySchemes"] = {
-            "apiKey": {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "API key, or access token of /v1/oauth/token. Scopes: "
-                + "; ".join(f"`{name}` {text}" for name, text in SCOPES.items()),
-            }
-        }
+        components["securitySchemes"] = security_schemes()
+        document["servers"] = [{"url": "/", "description": "The service that answers this document"}]
         document["webhooks"] = webhooks()
         for path in document["paths"].values():
             for operation in path.values():
-                found = operation.get("responses", {}).get("422")
-                if found is not None and "application/json" in found.get("content", {}):
-                    operation["responses"]["422"] = problems(422)[422]
+                _complete(operation)
+        components["responses"] = problem_responses(json.dumps(document["paths"]))
         app.openapi_schema = document
     return app.openapi_schema

@@ -265,14 +265,14 @@ def test_the_claim_key_is_rotated_while_the_service_runs_and_no_claim_is_lost(
         body, headers = json.dumps(claim_document()), {"Content-Type": "application/json"}
         judged = [client.post("/v1/claims/validate", content=body, headers=headers).json() for _ in range(30)]
         first = keys("status", url, folder)
-        assert first.strip().endswith("(current)  30 claims")
+        assert first.strip().endswith("(current)  30 claims, 0 webhook secrets")
         rotated = keys("rotate", url, folder)
         assert "current key" in rotated
         deadline = time.monotonic() + 60
-        while not keys("status", url, folder).strip().endswith("(current)  30 claims") and time.monotonic() < deadline:
+        while not keys("status", url, folder).strip().endswith("(current)  30 claims, 0 webhook secrets") and time.monotonic() < deadline:
             time.sleep(0.3)
         status = keys("status", url, folder)
-        assert status.strip().endswith("(current)  30 claims"), status
+        assert status.strip().endswith("(current)  30 claims, 0 webhook secrets"), status
         assert status.split()[0] != first.split()[0]
         for one in judged:
             assert client.get(claim_path(one, "input")).status_code == 200

@@ -21,15 +21,21 @@ def test_a_generated_file_is_current(path, text: str) -> None:  # type: ignore[n
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=[f"{method} {path}" for method, path, _ in OPERATIONS])
-def test_every_operation_declares_its_scope_its_id_and_problem_documents(method: str, path: str, operation: dict) -> None:
-    assert operation["x-scope"] in {*SCOPES, "none"}
+def test_every_operation_declares_its_scope_its_id_and_its_problems(method: str, path: str, operation: dict) -> None:
+    scope = operation["x-scope"]
+    assert scope in {*SCOPES, "none"}
+    assert operation["security"] == ([] if scope == "none" else [{"oauth2": [scope]}, {"apiKey": []}])
     assert operation["operationId"]
+    assert "500" in operation["responses"]
     for status, answer in operation["responses"].items():
-        if status.startswith(("4", "5")):
+        if status.startswith(("4", "5")) and "$ref" not in answer:
             # Clients of the token endpoint expect the errors of RFC 6749, those of FHIR OperationOutcomes.
             is_oauth = path == "/v1/oauth/token" and status in ("400", "401")
-            media = "application/fhir+json" if path.startswith("/fhir/") else "application/json" if is_oauth else "application/problem+json"
-            assert list(answer["content"]) == [media]
+            assert is_oauth or path.startswith("/fhir/")
+            assert list(answer["content"]) == ["application/json" if is_oauth else "application/fhir+json"]
+        elif "$ref" in answer:
+            assert answer == {"$ref": f"#/components/responses/Problem{status}"}
+            assert list(DOCUMENT["components"]["responses"][f"Problem{status}"]["content"]) == ["application/problem+json"]
 
 
 def test_the_document_is_whole() -> None:

@@ -38,7 +38,7 @@ DISGUISED = (
     "https://[fe80::1%25lo]/", "https://0.0.0.0/", "https://[::]/", "http://8.8.8.8/",
 )  # fmt: skip
 NO_TARGET = (
-    "", "ehr.example", "//ehr.example/x", "/hooks", "file:///etc/passwd", "ftp://ehr.example/", "gopher://ehr.example/", "unix:///run/x",
+    "", "ehr.example", "//ehr.example/x", "/hooks", "file:/etc/passwd", "ftp://ehr.example/", "gopher://ehr.example/", "unix:///run/x",
     "https://", "https:///x", "https://user@ehr.example/", "https://user:secret@ehr.example/", "https://ehr.example/#part",
     "https://ehr.example/" + "x" * 2_000, "https://\x00/", "https://ehr.example:99999/", "https://[::1", "javascript:alert(1)",
     "data:text/plain,x", "https://0177.0.0.1/", "https://ehr.example\r\nHost: x/",

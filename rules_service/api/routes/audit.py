@@ -11,7 +11,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import only_query
-from rules_service.api.describe import body_of, ndjson_answer, problems, query, scoped
+from rules_service.api.describe import body_of, problems, query, scoped, text_answer
 from rules_service.api.queries import number_in
 from rules_service.api.requests import VerifyBody, VerifyEvaluationsBody, read_struct
 from rules_service.api.routes.jobs import accepted
@@ -70,7 +70,7 @@ def checkpoint(request: Request, caller: Verifier) -> g.CheckpointAnswer:
     return g.CheckpointAnswer(**{name: getattr(found, name) for name in g.CheckpointAnswer.model_fields})
 
 
-@router.get("/v1/audit/export", operation_id="exportAuditLog", response_class=StreamingResponse, responses=ndjson_answer("One event a line, then a line that counts them"), openapi_extra=scoped("audit:read"))  # fmt: skip
+@router.get("/v1/audit/export", operation_id="exportAuditLog", response_class=StreamingResponse, responses=text_answer("application/x-ndjson", "One event a line, then a line that counts them"), openapi_extra=scoped("audit:read"))  # fmt: skip
 def export(request: Request, caller: Auditor) -> StreamingResponse:
     """Every event, to be verified offline; the last line counts them, so that a cut file is seen."""
     return StreamingResponse(state_of(request).audit.export(actor_of(request, caller)), media_type="application/x-ndjson")

@@ -105,7 +105,9 @@ def list_publications(rule_set_id: str, request: Request, caller: Reader) -> s.P
     return s.PublicationList(data=[_publication(record) for record in reversed(records)])
 
 
-@router.get("/v1/rule-sets/{rule_set_id}/publications/{number}", operation_id="getPublication", openapi_extra=_READ)
+@router.get(
+    "/v1/rule-sets/{rule_set_id}/publications/{number}", operation_id="getPublication", responses=problems(422), openapi_extra=_READ
+)
 def get_publication(rule_set_id: str, number: int, request: Request, caller: Reader) -> s.PublicationDetail:
     """One publication with its windows."""
     record = next((one for one in _records(request, caller, rule_set_id) if one.number == number), None)

@@ -89,7 +89,8 @@ def _idempotency_key(request: Request) -> str | None:
     operation_id="validateClaimBatch",
     summary="Judge many claims; one result per claim, in order",
     response_class=Response,
-    responses=json_answer("BatchResult", "One result a claim; a bad claim fails alone") | problems(400, 401, 403, 413, 415, 422, 503),
+    responses=json_answer("BatchResult", "One result a claim; a bad claim fails alone", or_media="application/x-ndjson")
+    | problems(400, 401, 403, 413, 415, 422, 503),
     openapi_extra=json_body("ClaimBatch", "claims:validate", [], ndjson="Claim"),
 )
 async def validate_batch(request: Request) -> Response:

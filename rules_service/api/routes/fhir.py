@@ -40,7 +40,7 @@ def metadata() -> Response:
     operation_id="validateFhirClaim",
     summary="Judge a FHIR Claim, alone or in a Bundle with what it refers to",
     response_class=Response,
-    responses=fhir_answers(400, 401, 403, 413, 415, 422, 503),
+    responses=fhir_answers(400, 401, 403, 413, 415, 422, 500, 503),
     openapi_extra=fhir_body(
         "claims:validate", f'`{MEDIA}` answers an OperationOutcome; with `; profile="{CLAIM_RESPONSE}"` a ClaimResponse.'
     ),

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import media_type, only_query, read_body
-from rules_service.api.describe import claims_file, ndjson_answer, problems, query, scoped
+from rules_service.api.describe import claims_file, problems, query, scoped, text_answer
 from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.claim.claim import Claim
 from rules_service.formats.native.json_claims import lines_of, read_claims
@@ -87,7 +87,7 @@ def get_job(job_id: str, request: Request, caller: Caller) -> g.JobAnswer:
     return job_answer(_visible(request, caller, job_id))
 
 
-@router.get("/v1/jobs/{job_id}/results", operation_id="getJobResults", response_class=StreamingResponse, responses=ndjson_answer("One line a claim, as far as the job got"), openapi_extra=scoped("jobs:read"))  # fmt: skip
+@router.get("/v1/jobs/{job_id}/results", operation_id="getJobResults", response_class=StreamingResponse, responses=text_answer("application/x-ndjson", "One line a claim, as far as the job got"), openapi_extra=scoped("jobs:read"))  # fmt: skip
 def get_results(job_id: str, request: Request, caller: Caller) -> StreamingResponse:
     """What each claim of the job came to."""
     state, actor = state_of(request), actor_of(request, caller)

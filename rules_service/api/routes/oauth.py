@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from rules_service.api.bodies import only_query, read_body
 from rules_service.api.describe import problems
+from rules_service.api.examples import OAUTH
 from rules_service.api.state import state_of
 from rules_service.primitives.scopes import SCOPES
 from rules_service.services.tokens import ALGORITHMS, TokenRefused
@@ -33,11 +34,12 @@ _TOKEN = {
 _ERROR = {"type": "object", "required": ["error"], "properties": {"error": _TEXT, "error_description": _TEXT}}
 
 
-def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+def _json(description: str, schema: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    example = {"example": OAUTH[status]} if status in OAUTH else {}
+    return {"description": description, "content": {"application/json": {"schema": schema, **example}}}
 
 
-@router.post("/v1/oauth/token", operation_id="issueToken", response_class=JSONResponse, responses={200: _json("An access token", _TOKEN), 400: _json("RFC 6749 section 5.2", _ERROR), 401: _json("The client is not authenticated", _ERROR), **problems(413, 415)}, openapi_extra={**_OPEN, "requestBody": _BODY})  # fmt: skip
+@router.post("/v1/oauth/token", operation_id="issueToken", response_class=JSONResponse, responses={200: _json("An access token", _TOKEN), 400: _json("RFC 6749 section 5.2", _ERROR, 400), 401: _json("The client is not authenticated", _ERROR, 401), **problems(413, 415)}, openapi_extra={**_OPEN, "requestBody": _BODY})  # fmt: skip
 async def issue_token(request: Request) -> JSONResponse:
     """Client credentials with private_key_jwt: an assertion signed with a registered key gives a token for ten minutes."""
     only_query(request)

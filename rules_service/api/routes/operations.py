@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 
 from rules_service import __version__
 from rules_service.api import schemas as s
-from rules_service.api.describe import problems, scoped
+from rules_service.api.describe import problems, scoped, text_answer
 from rules_service.api.openapi import openapi_document
 from rules_service.api.state import allowed, state_of
 from rules_service.services.validate_claim import ENGINE_VERSION
@@ -39,7 +39,7 @@ def version() -> s.Version:
     return s.Version(version=__version__, engine_version=ENGINE_VERSION)
 
 
-@router.get("/metrics", operation_id="metrics", response_class=Response, openapi_extra=scoped("metrics:read"), responses=problems(401, 403))  # fmt: skip
+@router.get("/metrics", operation_id="metrics", response_class=Response, openapi_extra=scoped("metrics:read"), responses=text_answer("text/plain", "Prometheus text format") | problems(401, 403))  # fmt: skip
 def metrics(request: Request) -> Response:
     """Counters of this process, without anything of a claim."""
     allowed(request, "metrics:read")

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rules_service.api.bodies import header, only_query, read_body
-from rules_service.api.describe import accepts, problems, raw_body, x12_answer
+from rules_service.api.describe import accepts, json_answer, problems, raw_body
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim
@@ -30,7 +30,9 @@ MEDIA = "application/edi-x12"
     operation_id="validateX12Claims",
     summary="Judge every claim of an 837 file (professional, institutional or dental)",
     response_class=Response,
-    responses=x12_answer("X12Result", "One result a claim, with its place in the file; or a simulated 277CA")
+    responses=json_answer(
+        "X12Result", "One result a claim, with its place in the file; or a simulated 277CA", or_media="application/edi-x12"
+    )
     | problems(400, 401, 403, 413, 415, 422, 503),
     openapi_extra=raw_body(
         "application/edi-x12",
