@@ -1,55 +1,63 @@
-"""`rules-service validate PATH...`: files or folders of claims against the published rules, without storing."""
+"""`rules-service validate PATH...`: files or folders of claims against the published rules, without storing. The rules are those of the
+settings' database, or of a running service."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import httpx
 import msgspec
 import typer
 from rich.progress import Progress
 
 from rules_service.claim.claim import Claim
-from rules_service.cli.common import opened
+from rules_service.claim.codec import encode_json
+from rules_service.cli.common import opened, told
+from rules_service.client import RulesClient, ServiceError
 from rules_service.primitives.errors import RulesServiceError
 from rules_service.rendering.reports import csv_report, sarif_report
 from rules_service.rendering.text import error_document, evaluation_text, problem_text
 from rules_service.services.claim_files import NAMES, read_claim_file
-from rules_service.services.validate_claim import ClaimValidator, open_validator
+from rules_service.services.validate_claim import open_validator
 from rules_service.storage.clients import Principal
 
 Format = Literal["text", "json", "csv", "sarif"]
+Judge = Callable[[Claim], dict[str, Any]]
+"""Gives an evaluation, or raises RulesServiceError or ServiceError."""
+KEY_VARIABLE = "RULES_SERVICE_KEY"
+UNPROCESSABLE = 422
 
 
 def validate(
     paths: Annotated[list[Path], typer.Argument(exists=True, help="JSON, NDJSON, FHIR or 837 files, or folders of them")],
     form: Annotated[Format, typer.Option("--format", help="text, json (a document a claim, a line each), csv or sarif")] = "text",
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json")] = False,
+    server: Annotated[str | None, typer.Option(help="URL of a running service that judges instead of the database here")] = None,
+    key: Annotated[str | None, typer.Option(envvar=KEY_VARIABLE, help="Its API key or access token; better in the environment")] = None,
 ) -> None:
     """Judge every claim of the files. Exit code 0 when all are clean, 1 when any is not, 2 when any could not be read."""
     chosen: Format = "json" if as_json else form
     files = [file for path in paths for file in (sorted(_claim_files(path)) if path.is_dir() else [path])]
     worst, kept = 0, list[dict[str, Any]]()
-    with opened() as (settings, database):
-        _, writer, validator = open_validator(settings, database)
-        try:
-            principal = Principal(settings.tenant_id, "command line", frozenset())
-            with Progress(transient=True, disable=chosen != "text" or not sys.stderr.isatty()) as progress:
-                task = progress.add_task("Validating", total=len(files))
-                for path in files:
-                    for index, item in enumerate(read_claim_file(path.name, path.read_bytes()).claims, 1):
-                        answer = {"file": path.name, "claim": index} | _judge(validator, item.outcome, principal)
-                        worst = max(worst, _exit_code(answer))
-                        if chosen in ("csv", "sarif"):
-                            kept.append(answer)
-                        else:
-                            progress.console.print(_shown(answer, chosen), markup=False, highlight=False, soft_wrap=True)
-                    progress.advance(task)
-        finally:
-            writer.close()
+    with (
+        _here() if server is None else _there(server, key) as judge,
+        Progress(transient=True, disable=chosen != "text" or not sys.stderr.isatty()) as progress,
+    ):
+        task = progress.add_task("Validating", total=len(files))
+        for path in files:
+            for index, item in enumerate(read_claim_file(path.name, path.read_bytes()).claims, 1):
+                answer = {"file": path.name, "claim": index} | _judged(judge, item.outcome)
+                worst = max(worst, _exit_code(answer))
+                if chosen in ("csv", "sarif"):
+                    kept.append(answer)
+                else:
+                    progress.console.print(_shown(answer, chosen), markup=False, highlight=False, soft_wrap=True)
+            progress.advance(task)
     if chosen == "csv":
         print(csv_report(kept), end="")
     elif chosen == "sarif":
@@ -57,17 +65,49 @@ def validate(
     raise typer.Exit(worst)
 
 
+@contextmanager
+def _here() -> Iterator[Judge]:
+    """Judges by the rules of the settings' database."""
+    with opened() as (settings, database):
+        _, writer, validator = open_validator(settings, database)
+        principal = Principal(settings.tenant_id, "command line", frozenset())
+        try:
+            yield lambda claim: msgspec.json.decode(asyncio.run(validator.dry_run(claim, principal)).body)
+        finally:
+            writer.close()
+
+
+@contextmanager
+def _there(server: str, key: str | None) -> Iterator[Judge]:
+    """Judges by the rules of a running service; leaves with exit code 2 when it cannot be asked."""
+    if not key:
+        raise typer.BadParameter(f"--server needs a credential: set {KEY_VARIABLE}.")
+    try:
+        with told(), RulesClient(server, key) as client:
+            yield lambda claim: msgspec.json.decode(encode_json(client.validate(claim, dry_run=True)))
+    except ServiceError as error:
+        print(f"The service refused: {error.problem.title}. {error.problem.detail}".rstrip(), file=sys.stderr)
+        raise typer.Exit(2) from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        print(f"The service was not reached: {type(error).__name__}.", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
 def _claim_files(folder: Path) -> Iterator[Path]:
     """The files of a folder whose names say that they may hold claims."""
     return (path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in NAMES)
 
 
-def _judge(validator: ClaimValidator, item: Claim | RulesServiceError, principal: Principal) -> dict[str, Any]:
+def _judged(judge: Judge, item: Claim | RulesServiceError) -> dict[str, Any]:
     if isinstance(item, Claim):
         try:
-            return {"evaluation": msgspec.json.decode(asyncio.run(validator.dry_run(item, principal)).body)}
+            return {"evaluation": judge(item)}
         except RulesServiceError as error:
             item = error
+        except ServiceError as error:
+            if error.problem.status != UNPROCESSABLE:  # it is not about the claim
+                raise
+            return {"problem": {"title": error.problem.title, "errors": list(error.problem.errors)}}
     return {"problem": error_document(item)}
 
 

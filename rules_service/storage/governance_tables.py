@@ -149,7 +149,7 @@ class Outbox(SQLModel, table=True):
     """What the outside is to hear of, written in the transaction it tells of. Holds ids, never PHI."""
 
     __tablename__ = "outbox"
-    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
+    __table_args__ = (Index("ix_outbox_delivered_at", "delivered_at"), ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]))
     tenant_id: str = Field(primary_key=True, max_length=64)
     outbox_id: str = Field(primary_key=True, max_length=40)
     event: str

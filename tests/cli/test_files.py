@@ -26,7 +26,7 @@ from tests.formats.test_acknowledgment import validated
 from tests.support.builders import THREE_FINDINGS, claim, claim_bytes
 from tests.support.fhir_writer import write_fhir
 from tests.support.one_claim import carried
-from tests.support.server import ROOT, prepare
+from tests.support.server import ROOT, Server, prepare
 
 X12 = file(BILLING, SUBSCRIBER, CLAIM, CLAIM.replace("*150***", "*SECRET***"))
 FILES: dict[str, bytes] = {
@@ -54,8 +54,8 @@ def folder(tmp_path: Path) -> Path:
     return target
 
 
-def run(url: str, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DATABASE_URL": url, "DATA_DIR": str(data)}
+def run(url: str, data: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DATABASE_URL": url, "DATA_DIR": str(data)} | more
     return subprocess.run(
         [sys.executable, "-m", "rules_service.cli.main", *arguments],
         env=environment,
@@ -172,3 +172,25 @@ def test_watch_once_on_the_command_line(url: str, folder: Path, tmp_path: Path) 
     done = run(url, tmp_path / "data", "watch", str(folder), str(tmp_path / "out"), str(tmp_path / "archive"), "--once")
     assert (done.returncode, "three.837: 2 claims, 1 of them not read" in done.stdout) == (0, True), done.stderr
     assert (tmp_path / "out/three.837.277ca").exists()
+
+
+def test_a_running_service_judges_as_the_database_does(server: Server, folder: Path, tmp_path: Path) -> None:
+    """The client behind `--server`: the same lines, but for what names an evaluation."""
+    asked = [
+        run(server.url, server.data_dir, "validate", str(folder), "--format", "csv", *more) for more in ((), ("--server", server.base_url))
+    ]
+    assert "set RULES_SERVICE_KEY" in asked[1].stderr.replace("\n", " ")
+    environment = {"RULES_SERVICE_KEY": server.key}
+    there = run(server.url, tmp_path / "elsewhere", "validate", str(folder), "--format", "csv", "--server", server.base_url, **environment)
+    assert (there.returncode, there.stdout) == (asked[0].returncode, asked[0].stdout)
+    assert not (tmp_path / "elsewhere").exists(), "no database of its own was opened"
+
+
+def test_a_service_that_cannot_be_asked_is_told_and_nothing_is_said_to_be_clean(server: Server, folder: Path, tmp_path: Path) -> None:
+    one = str(folder / "one.json")
+    refused = run(server.url, tmp_path, "validate", one, "--server", server.base_url, RULES_SERVICE_KEY="nobody")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "The service refused: A credential is needed" in refused.stderr
+    away = run(server.url, tmp_path, "validate", one, "--server", "http://127.0.0.1:9", RULES_SERVICE_KEY="nobody")
+    assert (away.returncode, away.stdout) == (2, "")
+    assert "The service was not reached" in away.stderr
