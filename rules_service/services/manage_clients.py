@@ -7,7 +7,7 @@ from typing import Any
 
 from rules_service.primitives.errors import NotFound
 from rules_service.services.acting import now_utc
-from rules_service.services.tokens import checked_jwks
+from rules_service.services.public_keys import checked_jwks
 from rules_service.storage import audit_log, catalog, clients
 from rules_service.storage.clients import ClientRecord
 from rules_service.storage.database import Database

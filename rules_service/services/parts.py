@@ -14,6 +14,7 @@ from rules_service.services.emergencies import Emergencies
 from rules_service.services.evidence import Evidence
 from rules_service.services.history import History
 from rules_service.services.hook_advice import HookAdvice
+from rules_service.services.hook_callers import HookCallers
 from rules_service.services.impact import Impact
 from rules_service.services.jobs import Jobs
 from rules_service.services.outbound import Outbound
@@ -66,6 +67,7 @@ class Parts:
     sealing: Sealing
     evidence: Evidence
     tokens: Tokens
+    hook_callers: HookCallers
     retention: Retention
     webhooks: Webhooks
     recurring: tuple[Recurring, ...]
@@ -123,6 +125,7 @@ def build_parts(settings: Settings) -> Parts:
         sealing,
         Evidence(database),
         Tokens(database, base_url(settings)),
+        HookCallers(database, base_url(settings)),
         retention,
         Webhooks(database, validator.cipher, outbound),
         (

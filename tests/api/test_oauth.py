@@ -19,7 +19,7 @@ from sqlalchemy import DateTime, bindparam, text
 from rules_service.primitives.errors import InputError, NotFound
 from rules_service.services.acting import now_utc
 from rules_service.services.manage_clients import add_client, listed, register_keys, revoke_client, set_scopes
-from rules_service.services.tokens import checked_jwks
+from rules_service.services.public_keys import checked_jwks
 from rules_service.storage.database import Database
 from tests.support.builders import claim_bytes
 from tests.support.governance import Tenant, new_tenant, refused

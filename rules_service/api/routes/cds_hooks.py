@@ -17,7 +17,7 @@ from rules_service.api.problems import ProblemError
 from rules_service.api.requests import FeedbackBody, OverrideReason, read_struct
 from rules_service.api.state import allowed, state_of
 from rules_service.formats.fhir.orders import HOOKS, read_call
-from rules_service.services.tokens import TokenRefused
+from rules_service.services.assertions import AssertionRefused
 from rules_service.storage.advice import Feedback
 from rules_service.storage.clients import Principal
 
@@ -92,8 +92,8 @@ async def _caller(request: Request, path: str) -> Principal:
         principal = await asyncio.to_thread(allowed, request, SCOPE)
     else:
         try:
-            principal = await asyncio.to_thread(state_of(request).tokens.caller, token, f"/cds-services/{path}")
-        except TokenRefused as refused:
+            principal = await asyncio.to_thread(state_of(request).hook_callers.caller, token, f"/cds-services/{path}")
+        except AssertionRefused as refused:
             raise ProblemError(
                 "unauthenticated", refused.description, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
             ) from None

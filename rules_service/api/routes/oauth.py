@@ -14,7 +14,8 @@ from rules_service.api.describe import problems
 from rules_service.api.examples import OAUTH
 from rules_service.api.state import state_of
 from rules_service.primitives.scopes import SCOPES
-from rules_service.services.tokens import ALGORITHMS, TokenRefused
+from rules_service.services.assertions import ALGORITHMS
+from rules_service.services.tokens import TokenRefused
 
 router = APIRouter(tags=["oauth"])
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -1,0 +1,82 @@
+"""JWTs that callers sign with a registered key (RFC 7523 section 3): short-lived, for one address, and each used once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from joserfc.jwt import JWTClaimsRegistry
+
+from rules_service.primitives.errors import RulesServiceError
+
+ALGORITHMS = ("RS256", "RS384", "PS256", "PS384", "ES256", "ES384")
+"""Signatures with a private key only: no shared secret, no `none`."""
+MAX_SECONDS = 300
+"""How far ahead an assertion may expire (SMART Backend Services)."""
+LEEWAY_SECONDS = 10
+MAX_ASSERTION = 8_192
+_HEADER = frozenset({"alg", "kid", "typ"})
+"""What an assertion's header may hold: nothing in it may point to a key of the sender's choice."""
+
+
+class AssertionRefused(RulesServiceError):
+    """An assertion that proves nothing. The description says what is wrong without repeating it."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description)
+        self.description = description
+
+
+def claimed(assertion: str, claim: str) -> str:
+    """Who an assertion says it is of, nothing of it verified yet."""
+    if len(assertion) > MAX_ASSERTION:
+        raise AssertionRefused("The assertion is too long.")
+    try:
+        claims = msgspec.json.decode(jws.extract_compact(assertion.encode()).payload)
+        subject = claims[claim]
+    except (JoseError, msgspec.DecodeError, UnicodeEncodeError, ValueError, KeyError, TypeError, RecursionError):
+        raise AssertionRefused(f"The assertion is not a signed JWT with {claim}.") from None
+    if not isinstance(subject, str) or not is_plain(subject):
+        raise AssertionRefused(f"{claim} is a text of printable ASCII characters.")
+    return subject
+
+
+def verified(assertion: str, jwks: str, audience: str, now: datetime, **own: str) -> dict[str, Any]:
+    """The claims of an assertion signed by one of the keys, for the audience; `own` are claims that must have these values."""
+    seconds = int(now.timestamp())
+    who: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in own.items()}
+    registry = JWTClaimsRegistry(
+        now=seconds, leeway=LEEWAY_SECONDS, aud={"essential": True, "value": audience}, exp={"essential": True}, jti={"essential": True}, **who,
+    )  # fmt: skip
+    try:
+        header = jws.extract_compact(assertion.encode()).headers()
+        if not set(header) <= _HEADER or not isinstance(header.get("kid"), str):
+            raise AssertionRefused("The assertion's header holds alg, kid and typ, and kid names a registered key.")
+        keys = KeySet.import_key_set(msgspec.json.decode(jwks))
+        claims = jwt.decode(assertion, keys.get_by_kid(header["kid"]), algorithms=list(ALGORITHMS)).claims
+        registry.validate(claims)
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
+        raise AssertionRefused(f"The assertion is not accepted: {_said(error)}.") from None
+    if not isinstance(claims["jti"], str) or not 0 < len(claims["jti"]) <= 255 or not is_plain(claims["jti"]):
+        raise AssertionRefused("jti is a text of at most 255 printable ASCII characters.")
+    if type(claims["exp"]) is not int or claims["exp"] > seconds + MAX_SECONDS + LEEWAY_SECONDS:
+        raise AssertionRefused(f"The assertion expires more than {MAX_SECONDS} seconds from now.")
+    return claims
+
+
+def usable_until(claims: dict[str, Any]) -> datetime:
+    """Until when the use of an assertion must be remembered."""
+    return datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=2 * LEEWAY_SECONDS)
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text can be stored and compared as it is."""
+    return text.isascii() and text.isprintable()
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "error", None) or type(error).__name__
