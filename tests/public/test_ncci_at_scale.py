@@ -33,7 +33,7 @@ from tests.support.builders import claim as built
 from tests.support.public_data import DIRECTORY, needs_public_data, public
 from tests.support.server import PACKS
 
-pytestmark = [pytest.mark.deep, needs_public_data]
+pytestmark = needs_public_data
 PAIRS, UNITS, ADD_ONS = 12_000, 5_000, 3_000
 SOURCE = "ncci/ptp_practitioner_v302_2024-07-01.csv.gz"
 QUARTER = (date(2024, 7, 1), date(2024, 9, 30))
@@ -174,12 +174,14 @@ def expected(published: Published, lines: list[Line]) -> Counter[tuple[str, tupl
 
 
 def _bypass(published: Published, line: Line) -> set[str]:
-    is_visit = published.classes.get(line["procedure_code"]) == "evaluation"
-    return {one for one in line["modifiers"] if one in SIDES | DISTINCT and not (one == "59" and is_visit)}
+    return {one for one in line["modifiers"] if one in SIDES | DISTINCT and not (one == "59" and _is_visit(published, line))}
+
+
+def _is_visit(published: Published, line: Line) -> bool:
+    return published.classes.get(line["procedure_code"]) in ("evaluation", "new_patient")
 
 
 def _expected_pairs(published: Published, lines: list[Line]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    concerned = False
     for number_two, two in enumerate(lines, 1):
         for one in lines:
             day = date.fromisoformat(two["service_from"])
@@ -190,13 +192,13 @@ def _expected_pairs(published: Published, lines: list[Line]) -> Iterator[tuple[s
             ]
             if one is two or one["service_from"] != two["service_from"] or not standing:
                 continue
-            concerned = True  # two rows of a pair may stand on one day: the stricter one counts
+            # Two rows of a pair may stand on one day: the stricter one counts.
             bypass = _bypass(published, one) | _bypass(published, two)
             same_side = bypass <= SIDES and bool(bypass) and SIDES & set(one["modifiers"]) == SIDES & set(two["modifiers"])
             code = "never_together" if "0" in standing else "same_side" if same_side else "bypassed" if bypass else ""
             yield ("ncci.ptp." + code).rstrip("."), (number_two,)
     for number, one in enumerate(lines, 1):
-        if concerned and "59" in one["modifiers"] and published.classes.get(one["procedure_code"]) == "evaluation":
+        if "59" in one["modifiers"] and _is_visit(published, one):
             yield "mod.invalid", (number,)
 
 
