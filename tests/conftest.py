@@ -57,7 +57,7 @@ def database(request: pytest.FixtureRequest, new_url: Callable[[str], str]) -> I
 def server(request: pytest.FixtureRequest, new_url: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the shipped packs and samples, on each dialect. Webhooks may go to this machine's first loopback address."""
     url = new_url(request.param)
-    environment = {"WEBHOOK_NETWORKS": RECEIVERS, "WEBHOOK_SECONDS": "0.2"}
+    environment = {"OUTBOUND_NETWORKS": RECEIVERS, "WEBHOOK_SECONDS": "0.2"}
     with running(url, prepare(url), tmp_path_factory.mktemp("data"), **environment) as started:
         yield started
 

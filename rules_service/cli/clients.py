@@ -9,7 +9,17 @@ import typer
 
 from rules_service.cli.common import opened
 from rules_service.primitives.scopes import ROLES, SCOPES
-from rules_service.services.manage_clients import add_client, listed, register_keys, revoke_client, set_scopes
+from rules_service.services.manage_clients import (
+    add_client,
+    listed,
+    register_issuer,
+    register_keys,
+    register_keys_address,
+    revoke_client,
+    set_scopes,
+)
+from rules_service.services.outbound import Outbound
+from rules_service.services.public_keys import PublicKeys
 
 app = typer.Typer(help="API clients.", no_args_is_help=True)
 
@@ -44,16 +54,42 @@ def list_() -> None:
     """Every client with its scopes."""
     with opened() as (settings, database):
         for one in listed(database, settings.tenant_id):
-            state = "revoked" if one.revoked_at else "keys registered" if one.jwks else "API key"
+            keys = one.jwks or one.jwks_url
+            state = "revoked" if one.revoked_at else "keys registered" if keys else "API key"
+            state += f", signs as {one.issuer}" if one.issuer else ""
             print(f"{one.client_id}  {one.name}  ({state})  {' '.join(one.scopes)}")
 
 
 @app.command("register-keys")
-def register(client_id: ClientId, jwks: Annotated[Path, typer.Argument(help="JWK Set (RFC 7517) with public keys", exists=True)]) -> None:
-    """Register a client's public keys, in the place of those before: it may then ask /v1/oauth/token for access tokens."""
+def register(
+    client_id: ClientId,
+    jwks: Annotated[Path | None, typer.Argument(help="JWK Set (RFC 7517) with public keys", exists=True)] = None,
+    url: Annotated[str | None, typer.Option(help="Where the client publishes its JWK Set, instead of the file")] = None,
+) -> None:
+    """Register a client's public keys, in the place of those before: it may then ask /v1/oauth/token for access tokens, and sign its
+    calls of CDS Hooks."""
+    if (jwks is None) == (url is None):
+        raise typer.BadParameter("Give a file with a JWK Set, or --url.")
     with opened() as (settings, database):
-        count = register_keys(database, settings.tenant_id, client_id, jwks.read_bytes(), "command line")
-    print(f"{count} keys registered")
+        if jwks is not None:
+            print(f"{register_keys(database, settings.tenant_id, client_id, jwks.read_bytes(), 'command line')} keys registered")
+        elif url is not None:
+            keys = PublicKeys(Outbound(settings.outbound_networks))
+            found = register_keys_address(database, keys, settings.tenant_id, client_id, url, "command line")
+            now = f"{len(found.keys)} usable keys there now" if found.failure is None else f"no keys there now: {found.failure}"
+            print(f"address registered; {now}")
+
+
+@app.command("register-issuer")
+def issuer(
+    client_id: ClientId,
+    iss: Annotated[str, typer.Argument(metavar="ISS", help="The iss of the JWTs the EHR signs, a URI")],
+    tenant: Annotated[str, typer.Option(help="Their tenant, where the EHR sends one")] = "",
+) -> None:
+    """Register how an EHR names itself when it calls CDS Hooks; without this, iss is the client's id."""
+    with opened() as (settings, database):
+        register_issuer(database, settings.tenant_id, client_id, iss, tenant, "command line")
+    print("issuer registered")
 
 
 @app.command("grant")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import JWKRegistry
 from joserfc.jwt import JWTClaimsRegistry
 
 from rules_service.primitives.errors import RulesServiceError
@@ -19,8 +20,11 @@ MAX_SECONDS = 300
 """How far ahead an assertion may expire (SMART Backend Services)."""
 LEEWAY_SECONDS = 10
 MAX_ASSERTION = 8_192
-_HEADER = frozenset({"alg", "kid", "typ"})
-"""What an assertion's header may hold: nothing in it may point to a key of the sender's choice."""
+MAX_ISSUER = 500
+_HEADER = frozenset({"alg", "kid", "typ", "jku"})
+"""What an assertion's header may hold: nothing in it may bring a key of the sender's choice, and `jku` must be the registered address."""
+Key = Callable[[str], dict[str, Any] | None]
+"""Gives the caller's key with an id, as JWK; None when it has none."""
 
 
 class AssertionRefused(RulesServiceError):
@@ -31,22 +35,22 @@ class AssertionRefused(RulesServiceError):
         self.description = description
 
 
-def claimed(assertion: str, claim: str) -> str:
-    """Who an assertion says it is of, nothing of it verified yet."""
+def claimed(assertion: str, claim: str, default: str | None = None) -> str:
+    """What an assertion says of whom it is, nothing of it verified yet."""
     if len(assertion) > MAX_ASSERTION:
         raise AssertionRefused("The assertion is too long.")
     try:
         claims = msgspec.json.decode(jws.extract_compact(assertion.encode()).payload)
-        subject = claims[claim]
-    except (JoseError, msgspec.DecodeError, UnicodeEncodeError, ValueError, KeyError, TypeError, RecursionError):
+        said = claims[claim] if default is None else claims.get(claim, default)
+    except (JoseError, msgspec.DecodeError, UnicodeEncodeError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise AssertionRefused(f"The assertion is not a signed JWT with {claim}.") from None
-    if not isinstance(subject, str) or not is_plain(subject):
+    if not isinstance(said, str) or not is_plain(said):
         raise AssertionRefused(f"{claim} is a text of printable ASCII characters.")
-    return subject
+    return said
 
 
-def verified(assertion: str, jwks: str, audience: str, now: datetime, **own: str) -> dict[str, Any]:
-    """The claims of an assertion signed by one of the keys, for the audience; `own` are claims that must have these values."""
+def verified(assertion: str, key: Key, jku: str | None, audience: str, now: datetime, **own: str) -> dict[str, Any]:
+    """The claims of an assertion signed with one of the caller's keys, for the audience; `own` are claims that must have these values."""
     seconds = int(now.timestamp())
     who: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in own.items()}
     registry = JWTClaimsRegistry(
@@ -55,9 +59,13 @@ def verified(assertion: str, jwks: str, audience: str, now: datetime, **own: str
     try:
         header = jws.extract_compact(assertion.encode()).headers()
         if not set(header) <= _HEADER or not isinstance(header.get("kid"), str):
-            raise AssertionRefused("The assertion's header holds alg, kid and typ, and kid names a registered key.")
-        keys = KeySet.import_key_set(msgspec.json.decode(jwks))
-        claims = jwt.decode(assertion, keys.get_by_kid(header["kid"]), algorithms=list(ALGORITHMS)).claims
+            raise AssertionRefused("The assertion's header holds alg, kid, typ and jku, and kid names a registered key.")
+        if header.get("jku", jku) != jku:
+            raise AssertionRefused("The jku of the assertion's header is not the address that was registered.")
+        jwk = key(header["kid"])
+        if jwk is None:
+            raise AssertionRefused("The assertion's kid names no key of the client, or its keys could not be fetched.")
+        claims = jwt.decode(assertion, JWKRegistry.import_key(jwk), algorithms=list(ALGORITHMS)).claims
         registry.validate(claims)
     except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise AssertionRefused(f"The assertion is not accepted: {_said(error)}.") from None
@@ -71,6 +79,11 @@ def verified(assertion: str, jwks: str, audience: str, now: datetime, **own: str
 def usable_until(claims: dict[str, Any]) -> datetime:
     """Until when the use of an assertion must be remembered."""
     return datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=2 * LEEWAY_SECONDS)
+
+
+def is_issuer(text: str) -> bool:
+    """Whether a text is a URI, as the names of issuers are and the ids of clients are not."""
+    return 0 < len(text) <= MAX_ISSUER and is_plain(text) and ":" in text and " " not in text
 
 
 def is_plain(text: str) -> bool:

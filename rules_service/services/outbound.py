@@ -2,7 +2,7 @@
 allows their network, so that nobody makes the service ask what only the service can reach (server-side request forgery).
 
 The name is resolved once; the request goes to the address that was checked, under the name (TLS server name, Host). Redirects are not
-followed, proxies of the environment are not used, and of the answer only the status is read.
+followed, proxies of the environment are not used, and of an answer no more is read than was asked for.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ _NAT64 = ip_network("64:ff9b::/96")
 
 Address = IPv4Address | IPv6Address
 Resolver = Callable[[str], Awaitable[Sequence[str]]]
-Failure = Literal["unresolvable", "address_refused", "tls", "unreachable", "timeout", "status"]
-"""Why a request did not do: the name has no address; an address it may not reach; the certificate; no connection; too slow; not 2xx."""
+Failure = Literal["unresolvable", "address_refused", "tls", "unreachable", "timeout", "status", "too_large"]
+"""Why a request did not do: the name has no address; an address it may not reach; the certificate; no connection; too slow; not 2xx;
+an answer longer than was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a request came to."""
+    """What a request came to. `body` is of a GET only."""
 
     status: int | None
     failure: Failure | None
+    body: bytes = b""
 
 
 class AddressRefused(Exception):
@@ -60,25 +62,34 @@ class Outbound:
         """InputError when nothing may be sent there, as things stand now."""
         target = target_of(url)
         try:
-            await self._addresses(target)
-        except OSError:
+            async with asyncio.timeout(SECONDS):
+                await self._addresses(target)
+        except OSError:  # a TimeoutError is one
             raise _refused("host_unresolvable", "The host of the URL has no address.", "Check its name.") from None
         except AddressRefused:
             raise _refused(
                 "address_refused",
                 "The URL leads to an address that is not public, or to a public one without TLS.",
-                "Use https and a public host; an operator can allow a private network with WEBHOOK_NETWORKS.",
+                "Use https and a public host; an operator can allow a private network with OUTBOUND_NETWORKS.",
             ) from None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Sent:
         """POST and read the status; never raises for what the other side does."""
+        return await self._within(SECONDS, httpx.Request("POST", target_of(url), headers=headers, content=body), 0)
+
+    async def get(self, url: str, limit: int, seconds: float = SECONDS) -> Sent:
+        """GET and read up to `limit` bytes of the answer; never raises for what the other side does."""
+        return await self._within(seconds, httpx.Request("GET", target_of(url), headers={"Accept": "application/json"}), limit)
+
+    async def _within(self, seconds: float, request: httpx.Request, limit: int) -> Sent:
         try:
-            async with asyncio.timeout(SECONDS):
-                return await self._post(target_of(url), headers, body)
+            async with asyncio.timeout(seconds):
+                return await self._request(request, limit)
         except TimeoutError:
             return Sent(None, "timeout")
 
-    async def _post(self, target: httpx.URL, headers: Mapping[str, str], body: bytes) -> Sent:
+    async def _request(self, request: httpx.Request, limit: int) -> Sent:
+        target = request.url
         try:
             addresses = await self._addresses(target)
         except OSError:
@@ -88,7 +99,7 @@ class Outbound:
         failure: Failure = "unreachable"
         for address in addresses:
             try:
-                status = await self._send(target, address, headers, body)
+                return await self._send(request, address, limit)
             except httpx.TimeoutException:
                 return Sent(None, "timeout")
             except httpx.ConnectError as error:
@@ -96,21 +107,27 @@ class Outbound:
                 continue  # another address of the name may answer
             except (httpx.HTTPError, ssl.SSLError, OSError):
                 return Sent(None, "unreachable")
-            return Sent(status, None if 200 <= status < 300 else "status")
         return Sent(None, failure)
 
-    async def _send(self, target: httpx.URL, address: Address, headers: Mapping[str, str], body: bytes) -> int:
+    async def _send(self, request: httpx.Request, address: Address, limit: int) -> Sent:
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
+        target = request.url
         # A client for each request: a connection kept for one name must not serve another name of the same address.
         async with httpx.AsyncClient(verify=self._tls, trust_env=False, follow_redirects=False, timeout=SECONDS) as client:
-            request = client.build_request(
-                "POST", target.copy_with(host=str(address)), content=body, headers={**headers, "Host": target.netloc.decode("ascii")},
+            pinned = client.build_request(
+                request.method, target.copy_with(host=str(address)), content=request.content,
+                headers={**request.headers, "accept-encoding": "identity"},  # Host is among them, by the name
                 extensions={"sni_hostname": target.raw_host.decode("ascii")},
             )  # fmt: skip
-            response = await client.send(request, stream=True)
-            await response.aclose()
-            return response.status_code
+            response = await client.send(pinned, stream=True)
+            try:
+                body = await _start_of(response, limit)
+            finally:
+                await response.aclose()
+        if len(body) > limit:
+            return Sent(response.status_code, "too_large")
+        return Sent(response.status_code, None if response.is_success else "status", body)
 
     async def _addresses(self, target: httpx.URL) -> list[Address]:
         """Every address of the host, when each of them may be reached: one that may not makes the name suspect."""
@@ -124,6 +141,17 @@ class Outbound:
             if target.scheme != "https" or not is_public(address):
                 raise AddressRefused
         return found
+
+
+async def _start_of(response: httpx.Response, limit: int) -> bytes:
+    """The answer's bytes as they come, up to one more than the limit; none when none are wanted."""
+    body = bytearray()
+    if limit:
+        async for chunk in response.aiter_raw():
+            body += chunk[: limit + 1 - len(body)]
+            if len(body) > limit:
+                break
+    return bytes(body)
 
 
 def target_of(url: str) -> httpx.URL:

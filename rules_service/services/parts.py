@@ -19,6 +19,7 @@ from rules_service.services.impact import Impact
 from rules_service.services.jobs import Jobs
 from rules_service.services.outbound import Outbound
 from rules_service.services.outlook import Outlook
+from rules_service.services.public_keys import PublicKeys
 from rules_service.services.publishing import Publishing
 from rules_service.services.recurring import Recurring
 from rules_service.services.replay import Replays
@@ -100,7 +101,8 @@ def build_parts(settings: Settings) -> Parts:
     key = signing_key(settings.data_dir / "audit.key")
     sealing = Sealing(database, key, work)
     retention = Retention(database, validator.cipher, work, settings.input_retention_days, settings.audit_retention_days)
-    outbound = Outbound(settings.webhook_networks)
+    outbound = Outbound(settings.outbound_networks)
+    public_keys = PublicKeys(outbound)
     return Parts(
         settings,
         database,
@@ -124,8 +126,8 @@ def build_parts(settings: Settings) -> Parts:
         Waivers(database, validator.cipher),
         sealing,
         Evidence(database),
-        Tokens(database, base_url(settings)),
-        HookCallers(database, base_url(settings)),
+        Tokens(database, public_keys, base_url(settings)),
+        HookCallers(database, public_keys, base_url(settings)),
         retention,
         Webhooks(database, validator.cipher, outbound),
         (

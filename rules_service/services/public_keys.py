@@ -1,8 +1,14 @@
-"""Public keys of callers (RFC 7517): which are taken."""
+"""Public keys of callers (RFC 7517): registered as a set, or by the address where the caller publishes it."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,9 +16,79 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from rules_service.primitives.errors import InputError, Issue
+from rules_service.services.outbound import Outbound
+from rules_service.storage.clients import ClientRecord
 
 MAX_KEYS = 10
 MIN_RSA_BITS = 2_048
+MAX_SET_BYTES = 64 << 10
+FETCH_SECONDS = 2.0
+"""How long the address of keys is waited for: somebody waits for the answer to the call."""
+FRESH_SECONDS = 300.0
+"""How long fetched keys are used without asking again: a key taken out of the set is refused after this time."""
+STALE_SECONDS = 3_600.0
+"""How long they are used while their address does not answer."""
+PAUSE_SECONDS = 10.0
+"""An address is asked once in this time, however many calls name keys it does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A JWK Set by its address: the keys that can be used, or why there are none."""
+
+    keys: tuple[dict[str, Any], ...]
+    failure: str | None = None
+
+
+class PublicKeys:
+    """The keys of callers. Those registered by address are fetched when they are needed, and kept in memory."""
+
+    def __init__(
+        self, outbound: Outbound, fresh: float = FRESH_SECONDS, stale: float = STALE_SECONDS, pause: float = PAUSE_SECONDS
+    ) -> None:
+        self._outbound, self._fresh, self._stale, self._pause = outbound, fresh, stale, pause
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._kept: dict[str, tuple[float, Fetched]] = {}
+        self._asked: dict[str, float] = {}
+
+    def named(self, record: ClientRecord, kid: str) -> dict[str, Any] | None:
+        """The client's key with this id; None when it has none."""
+        if record.jwks is not None:
+            return _with_kid(msgspec.json.decode(record.jwks)["keys"], kid)
+        if record.jwks_url is None:
+            return None
+        with self._locks[record.jwks_url]:
+            return self._fetched_key(record.jwks_url, kid)
+
+    def fetch(self, url: str) -> Fetched:
+        """Ask the address now."""
+        sent = asyncio.run(self._outbound.get(url, MAX_SET_BYTES, FETCH_SECONDS))
+        if sent.failure is not None:
+            return Fetched((), sent.failure)
+        try:
+            keys = msgspec.json.decode(sent.body, type=dict[str, list[dict[str, Any]]])["keys"]
+        except (msgspec.DecodeError, KeyError, RecursionError):
+            return Fetched((), "no_jwk_set")
+        # A set may hold keys for other uses and algorithms than ours; they are passed over.
+        return Fetched(tuple(key for key in keys if key.get("use", "sig") == "sig" and not _unfit(key)))
+
+    def _fetched_key(self, url: str, kid: str) -> dict[str, Any] | None:
+        now = time.monotonic()
+        at, kept = self._kept.get(url, (-self._stale, Fetched(())))
+        key = _with_kid(kept.keys, kid)
+        if key is not None and now - at < self._fresh:
+            return key
+        if now - self._asked.get(url, -self._pause) >= self._pause:
+            self._asked[url] = now
+            found = self.fetch(url)
+            if found.failure is None:
+                self._kept[url] = now, found
+                return _with_kid(found.keys, kid)
+        return key if now - at < self._stale else None
+
+
+def _with_kid(keys: Iterable[dict[str, Any]], kid: str) -> dict[str, Any] | None:
+    return next((key for key in keys if key["kid"] == kid), None)
 
 
 def checked_jwks(text: bytes) -> str:

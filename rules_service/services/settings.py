@@ -38,8 +38,9 @@ class Settings(BaseSettings):
     """How long after its last step a job counts as left by a process that was killed, and is taken up by another."""
     webhook_seconds: float = 1.0
     """How often a process that runs jobs looks for events to pass on to webhook endpoints."""
-    webhook_networks: tuple[str, ...] = ()
-    """Private networks that webhooks may be sent to, also without TLS (JSON list of CIDR blocks). Otherwise only public addresses are."""
+    outbound_networks: tuple[str, ...] = ()
+    """Private networks that webhooks may be sent to and public keys fetched from, also without TLS (JSON list of CIDR blocks).
+    Otherwise only public addresses are."""
     public_url: str | None = None
     """How callers reach the service: the audience of client assertions is its /v1/oauth/token. Without it, HOST and PORT."""
     tenant_id: str = "default"

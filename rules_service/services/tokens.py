@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 
 from rules_service.primitives.errors import NotFound, RulesServiceError
 from rules_service.services.acting import now_utc
 from rules_service.services.assertions import AssertionRefused, claimed, usable_until, verified
+from rules_service.services.public_keys import PublicKeys
 from rules_service.storage import audit_log, clients
 from rules_service.storage.clients import ClientRecord
 from rules_service.storage.database import Database
@@ -39,8 +41,8 @@ class IssuedToken:
 class Tokens:
     """Gives access tokens. Each one given or refused to a known client is an audit event."""
 
-    def __init__(self, database: Database, base: str) -> None:
-        self._database = database
+    def __init__(self, database: Database, keys: PublicKeys, base: str) -> None:
+        self._database, self._keys = database, keys
         self.audience = f"{base}/v1/oauth/token"
 
     def issue(self, assertion: str, scope: str | None, request_id: str | None) -> IssuedToken:
@@ -62,10 +64,11 @@ class Tokens:
 
     def _issue(self, record: ClientRecord, assertion: str, scope: str | None, request_id: str | None) -> IssuedToken:
         now = now_utc()
-        if record.revoked_at is not None or record.jwks is None:
-            raise TokenRefused("invalid_client", "The client has no registered keys, or was revoked.")
+        if record.revoked_at is not None:
+            raise TokenRefused("invalid_client", "The client was revoked.")
+        key = partial(self._keys.named, record)
         try:
-            claims = verified(assertion, record.jwks, self.audience, now, iss=record.client_id, sub=record.client_id)
+            claims = verified(assertion, key, record.jwks_url, self.audience, now, iss=record.client_id, sub=record.client_id)
         except AssertionRefused as refusal:
             raise TokenRefused("invalid_client", refusal.description) from None
         wanted = scope.split() if scope else list(record.scopes)

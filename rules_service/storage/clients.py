@@ -69,13 +69,17 @@ def find_principal(connection: Connection, credential_sha256: str, now: datetime
 
 @dataclass(frozen=True, slots=True)
 class ClientRecord:
-    """A client without its key. `jwks` are its public keys as JSON."""
+    """A client without its key. `jwks` are its public keys as JSON, `jwks_url` their address; it has one of them or none. `issuer` and
+    `issuer_tenant` are the `iss` and `tenant` (empty when there is none) of the JWTs it signs as a CDS client."""
 
     tenant_id: str
     client_id: str
     name: str
     scopes: tuple[str, ...]
     jwks: str | None
+    jwks_url: str | None
+    issuer: str | None
+    issuer_tenant: str | None
     created_at: datetime
     revoked_at: datetime | None
 
@@ -84,6 +88,15 @@ def find_client(connection: Connection, client_id: str, lock: bool = False) -> C
     """A client of any tenant by its id: the tenant comes with it. NotFound when there is none."""
     query = select(_api_client).where(_api_client.c.client_id == client_id)
     row = connection.execute(query.with_for_update() if lock else query).first()
+    if row is None:
+        raise NotFound("no such client")
+    return _record(row)
+
+
+def find_issuer(connection: Connection, issuer: str, issuer_tenant: str) -> ClientRecord:
+    """The client of any tenant that signs under these names. NotFound when there is none."""
+    query = select(_api_client).where(_api_client.c.issuer == issuer, _api_client.c.issuer_tenant == issuer_tenant)
+    row = connection.execute(query).first()
     if row is None:
         raise NotFound("no such client")
     return _record(row)
@@ -98,11 +111,14 @@ def listed(connection: Connection, tenant_id: str) -> list[ClientRecord]:
 
 
 def _record(row: Any) -> ClientRecord:
-    return ClientRecord(row.tenant_id, row.client_id, row.name, tuple(row.scopes.split()), row.jwks, row.created_at, row.revoked_at)
+    return ClientRecord(
+        row.tenant_id, row.client_id, row.name, tuple(row.scopes.split()), row.jwks, row.jwks_url, row.issuer, row.issuer_tenant,
+        row.created_at, row.revoked_at,
+    )  # fmt: skip
 
 
 def change_client(connection: Connection, record: ClientRecord, **values: Any) -> None:
-    """Set scopes, public keys or the instant of revocation of a client."""
+    """Set scopes, public keys, names or the instant of revocation of a client."""
     key = (_api_client.c.tenant_id == record.tenant_id, _api_client.c.client_id == record.client_id)
     connection.execute(update(_api_client).where(*key).values(**values))
 

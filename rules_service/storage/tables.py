@@ -267,12 +267,14 @@ class IdempotencyRecord(SQLModel, table=True):
 
 
 class ApiClient(SQLModel, table=True):
-    """A caller: its key is stored as a hash, its scopes as text separated by spaces, its public keys (JWKS) as JSON."""
+    """A caller: its key is stored as a hash, its scopes as text separated by spaces, its public keys (JWKS) as JSON or their address.
+    `issuer` and `issuer_tenant` (text, or empty) are how it names itself in the JWTs it signs."""
 
     __tablename__ = "api_client"
     __table_args__ = (
         UniqueConstraint("key_sha256"),
         Index("ix_api_client_client_id", "client_id", unique=True),
+        Index("ix_api_client_issuer", "issuer", "issuer_tenant", unique=True),
         ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
     )
     tenant_id: str = Field(primary_key=True, max_length=64)
@@ -283,6 +285,9 @@ class ApiClient(SQLModel, table=True):
     created_at: datetime = Field(sa_column=instant(nullable=False))
     revoked_at: datetime | None = Field(default=None, sa_column=instant())
     jwks: str | None = None
+    jwks_url: str | None = Field(default=None, max_length=2_000)
+    issuer: str | None = Field(default=None, max_length=500)
+    issuer_tenant: str | None = Field(default=None, max_length=255)
 
 
 class UsedAssertion(SQLModel, table=True):

@@ -26,7 +26,7 @@ FACELESS = (
 @contextmanager
 def toured(url: str, folder: Path) -> Iterator[tuple[Server, Exchanges]]:
     """A server on a database, after the tour."""
-    with receiving() as receiver, running(url, prepare(url), folder, WEBHOOK_NETWORKS=RECEIVERS, WEBHOOK_SECONDS="0.2") as server:
+    with receiving() as receiver, running(url, prepare(url), folder, OUTBOUND_NETWORKS=RECEIVERS, WEBHOOK_SECONDS="0.2") as server:
         yield server, tour(server, receiver)
 
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks: a real HTTP server that keeps what it was sent and answers as told."""
+"""The other side of what the service sends and fetches: a real HTTP server that keeps what it was sent and answers as told."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ RECEIVERS = '["127.0.0.1/32"]'
 
 @dataclass
 class Receiver:
-    """What arrived, and the statuses of the next answers (200 when none is left)."""
+    """What arrived, and the statuses of the next answers (200 when none is left). `documents` are what a GET of a path is answered."""
 
     port: int = 0
     statuses: list[int] = field(default_factory=list)
     seconds: float = 0.0
     arrived: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    documents: dict[str, bytes] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
 
     def url(self, scheme: str = "http", host: str = "127.0.0.1", path: str = "/hooks") -> str:
         """Where to send."""
@@ -65,6 +67,14 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             if status in (301, 302, 307, 308):
                 self.send_header("Location", f"http://127.0.0.1:{receiver.port}/elsewhere")
             self.end_headers()
+
+        def do_GET(self) -> None:
+            receiver.asked.append(self.path)
+            time.sleep(receiver.seconds)
+            document = receiver.documents.get(self.path)
+            self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200 if document is not None else 404)
+            self.end_headers()
+            self.wfile.write(document or b"")
 
         def log_message(self, *_: object) -> None:
             pass

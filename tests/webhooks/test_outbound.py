@@ -113,6 +113,16 @@ def test_a_name_without_address_is_told() -> None:
     assert post(outbound, "https://receiver.example/") == Sent(None, "unresolvable")
 
 
+def test_a_name_server_that_does_not_answer_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(host: str) -> Sequence[str]:
+        await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr("rules_service.services.outbound.SECONDS", 0.1)
+    assert refused(Outbound(resolve=silent), "https://receiver.example/") == "host_unresolvable"
+    assert post(Outbound(resolve=silent), "https://receiver.example/") == Sent(None, "timeout")
+
+
 def test_a_name_that_changes_its_address_after_the_check_reaches_nothing() -> None:
     answers = [["8.8.8.8"], ["127.0.0.1"]]
 
@@ -132,6 +142,19 @@ def test_the_request_goes_to_the_address_that_was_checked_under_the_name() -> No
         assert post(outbound, receiver.url("http", "receiver.example", "/hooks?token=1")) == Sent(200, None)
         ((headers, body),) = receiver.arrived
         assert (headers["host"], headers["x-test"], body) == (f"receiver.example:{receiver.port}", "1", b"{}")
+
+
+def test_what_is_fetched_is_read_up_to_a_limit_as_it_comes() -> None:
+    with receiving() as receiver:
+        receiver.documents = {"/keys": b"12345678"}
+        outbound = Outbound(LOOPBACK, names(receiver=["127.0.0.1"]))
+        url = receiver.url("http", "receiver.example", "/keys")
+        assert asyncio.run(outbound.get(url, 8)) == Sent(200, None, b"12345678")
+        assert asyncio.run(outbound.get(url, 7)) == Sent(200, "too_large")
+        assert asyncio.run(outbound.get(receiver.url("http", "receiver.example", "/none"), 8)) == Sent(404, "status")
+        assert asyncio.run(Outbound(resolve=names(receiver=["127.0.0.1"])).get(url, 8)) == Sent(None, "address_refused")
+        receiver.seconds = 1.0
+        assert asyncio.run(outbound.get(url, 8, 0.2)) == Sent(None, "timeout")
 
 
 def test_a_redirect_is_not_followed() -> None:

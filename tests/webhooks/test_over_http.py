@@ -206,14 +206,14 @@ def test_a_server_that_is_killed_sends_what_it_had_not_sent(new_url: Callable[[s
     url = new_url("sqlite")
     key = prepare(url)
     with receiving() as receiver:
-        first = start(url, key, tmp_path, WEBHOOK_NETWORKS=RECEIVERS, WEBHOOK_SECONDS="3600")
+        first = start(url, key, tmp_path, OUTBOUND_NETWORKS=RECEIVERS, WEBHOOK_SECONDS="3600")
         made = make(first.client(), receiver.url(), ["job.finished"])
         body = b"\n".join(claim_bytes(patient_control_number=f"K-{number}") for number in range(3))
         job = first.client().post("/v1/jobs", content=body, headers={"Content-Type": "application/x-ndjson"}).json()
         ended(first.client(), job)
         first.kill()
         assert receiver.arrived == []
-        with running(url, key, tmp_path, WEBHOOK_NETWORKS=RECEIVERS, WEBHOOK_SECONDS="0.1"):
+        with running(url, key, tmp_path, OUTBOUND_NETWORKS=RECEIVERS, WEBHOOK_SECONDS="0.1"):
             told = receiver.wait("job.finished")
         assert told["data"]["job_id"] == job["job_id"]
         assert len(receiver.verified(str(made["secret"]))) == len(receiver.arrived)

@@ -50,14 +50,14 @@ def discover(request: Request) -> Response:
 )
 async def call(id: str, request: Request) -> Response:
     """Authorization, coverage and frequency of draft orders or appointments as cards. Always in time: no cards rather than late ones."""
+    until = time.monotonic() + SECONDS
     principal = await _caller(request, id)
     state = state_of(request)
     only_query(request)
     body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
-    until = time.monotonic() + SECONDS
     read = await asyncio.to_thread(read_call, body, id)
     try:
-        document = await asyncio.wait_for(asyncio.to_thread(state.advice.advise, principal, read, until), SECONDS)
+        document = await asyncio.wait_for(asyncio.to_thread(state.advice.advise, principal, read, until), until - time.monotonic())
     except TimeoutError:
         document = {"cards": []}
     return _json(document)
