@@ -6,6 +6,10 @@ from fastapi import Request
 
 from rules_service.api.problems import ProblemError
 
+MAX_KEY = 255
+REPLAYED = {"Idempotent-Replayed": "true"}
+"""Says that an answer is an earlier one, given again."""
+
 
 def header(request: Request, name: bytes) -> str | None:
     """The first value of a header (name in lower-case), read off the raw list: building a mapping of all of them costs more."""
@@ -37,6 +41,14 @@ async def read_body(request: Request, allowed: tuple[str, ...], limit: int) -> b
             raise too_large(limit)
         parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The key under which a repeated request does nothing again, when one was sent."""
+    key = header(request, b"idempotency-key")
+    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
+        raise ProblemError("bad-request", f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
+    return key
 
 
 def precondition(request: Request, what: str) -> str:

@@ -18,13 +18,14 @@ def scoped(scope: str, **more: Any) -> dict[str, Any]:
     return {"security": [{"oauth2": [scope]}, {"apiKey": []}], "x-scope": scope, **more}
 
 
-def _idempotency() -> dict[str, Any]:
+def idempotency(what: str = "") -> dict[str, Any]:
+    """The Idempotency-Key header, and what it counts for when that is not the whole request."""
     return {
         "name": "Idempotency-Key",
         "in": "header",
         "required": False,
         "schema": {"type": "string", "maxLength": 255},
-        "description": "The same key and claim give the same answer again.",
+        "description": "The same key and body give the same answer again" + (f", {what}." if what else "."),
     }
 
 
@@ -46,7 +47,7 @@ def json_body(
         for name, values, text in query
     ]
     if idempotent:
-        parameters.append(_idempotency())
+        parameters.append(idempotency("claim by claim" if ndjson else ""))
     return scoped(scope, requestBody={"required": True, "content": content}, parameters=parameters)
 
 
@@ -72,7 +73,7 @@ def fhir_body(scope: str, accept: str) -> dict[str, Any]:
     """An operation whose body is a FHIR resource."""
     resource = {"schema": {"$ref": _REF.format(name="FhirResource")}}
     content = {"application/fhir+json": resource, "application/json": resource}
-    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[accepts(accept)])
+    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[accepts(accept), idempotency()])
 
 
 def if_match(description: str) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def claims_file(scope: str, description: str) -> dict[str, Any]:
     """An operation whose body is a file of claims."""
     text = {"schema": {"type": "string"}}
     content = {"application/x-ndjson": text, "application/edi-x12": text}
-    return scoped(scope, requestBody={"required": True, "description": description, "content": content}, parameters=[])
+    return scoped(scope, requestBody={"required": True, "description": description, "content": content}, parameters=[idempotency()])
 
 
 def json_answer(

@@ -57,21 +57,21 @@ class AsyncRulesClient:
         """Judge one claim. The same idempotency key and claim give the same evaluation again; `dry_run` stores nothing."""
         return await self.send(calls.validate(claim, dry_run, idempotency_key))
 
-    async def validate_batch(self, claims: list[ClaimLike]) -> tuple[ClaimResult, ...]:
+    async def validate_batch(self, claims: list[ClaimLike], *, idempotency_key: str | None = None) -> tuple[ClaimResult, ...]:
         """Judge up to 100 claims; one that cannot be read fails alone."""
-        return await self.send(calls.validate_batch(claims))
+        return await self.send(calls.validate_batch(claims, idempotency_key))
 
-    async def validate_x12(self, interchange: bytes) -> tuple[ClaimResult, ...]:
+    async def validate_x12(self, interchange: bytes, *, idempotency_key: str | None = None) -> tuple[ClaimResult, ...]:
         """Judge every claim of an 837 file."""
-        return await self.send(calls.validate_x12(interchange))
+        return await self.send(calls.validate_x12(interchange, idempotency_key))
 
-    async def acknowledge_x12(self, interchange: bytes) -> bytes:
+    async def acknowledge_x12(self, interchange: bytes, *, idempotency_key: str | None = None) -> bytes:
         """The simulated 277CA of an 837 file."""
-        return await self.send(calls.acknowledge_x12(interchange))
+        return await self.send(calls.acknowledge_x12(interchange, idempotency_key))
 
-    async def validate_fhir(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+    async def validate_fhir(self, resource: Mapping[str, Any], *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Judge a FHIR Claim or Bundle; an OperationOutcome."""
-        return await self.send(calls.validate_fhir(resource))
+        return await self.send(calls.validate_fhir(resource, idempotency_key))
 
     async def check_services(self, check: ServiceCheck | Mapping[str, Any]) -> ServiceCheckAnswer:
         """Authorization, coverage and frequency of planned services."""
@@ -100,9 +100,9 @@ class AsyncRulesClient:
         """What the service judges for the caller."""
         return await self.send(calls.capabilities())
 
-    async def create_job(self, body: bytes, media: str = calls.NDJSON) -> Job:
+    async def create_job(self, body: bytes, media: str = calls.NDJSON, *, idempotency_key: str | None = None) -> Job:
         """Have a file of claims judged by a job."""
-        return await self.send(calls.create_job(body, media))
+        return await self.send(calls.create_job(body, media, idempotency_key))
 
     async def job(self, job_id: str) -> Job:
         """A job as it stands."""

@@ -44,42 +44,39 @@ def encoded(claim: ClaimLike) -> bytes:
     return encode_json(claim) if isinstance(claim, Claim) else msgspec.json.encode(claim)
 
 
-def validate(claim: ClaimLike, dry_run: bool, idempotency_key: str | None) -> Call[Evaluation]:
-    """One claim. A live one carries an idempotency key, its own when none is given, so that it may be sent again."""
-    keyed = {} if dry_run else {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+def once(key: str | None) -> dict[str, str]:
+    """The idempotency key of a call, its own when none is given, so that it may be sent again."""
+    return {"Idempotency-Key": key or str(uuid.uuid4())}
+
+
+def validate(claim: ClaimLike, dry_run: bool, key: str | None) -> Call[Evaluation]:
+    """One claim."""
+    keyed = {} if dry_run else once(key)
     query = {"mode": "dry_run"} if dry_run else {}
     return Call("POST", "/v1/claims/validate", lambda body: read(Evaluation, body), encoded(claim), {"Content-Type": JSON} | keyed, query)
 
 
-def validate_batch(claims: list[ClaimLike]) -> Call[tuple[ClaimResult, ...]]:
+def validate_batch(claims: list[ClaimLike], key: str | None) -> Call[tuple[ClaimResult, ...]]:
     """Up to 100 claims."""
     body = b'{"claims":[' + b",".join(map(encoded, claims)) + b"]}"
-    return Call(
-        "POST", "/v1/claims/validate-batch", lambda answer: read(Batch, answer).results, body, {"Content-Type": JSON}, is_repeatable=False
-    )
+    return Call("POST", "/v1/claims/validate-batch", lambda answer: read(Batch, answer).results, body, {"Content-Type": JSON} | once(key))
 
 
-def validate_x12(interchange: bytes) -> Call[tuple[ClaimResult, ...]]:
+def validate_x12(interchange: bytes, key: str | None) -> Call[tuple[ClaimResult, ...]]:
     """An 837 file."""
-    return Call(
-        "POST",
-        "/v1/x12/837/validate",
-        lambda answer: read(X12Answer, answer).evaluations,
-        interchange,
-        {"Content-Type": X12},
-        is_repeatable=False,
-    )
+    headers = {"Content-Type": X12} | once(key)
+    return Call("POST", "/v1/x12/837/validate", lambda answer: read(X12Answer, answer).evaluations, interchange, headers)
 
 
-def acknowledge_x12(interchange: bytes) -> Call[bytes]:
+def acknowledge_x12(interchange: bytes, key: str | None) -> Call[bytes]:
     """An 837 file, answered by a simulated 277CA."""
-    return Call("POST", "/v1/x12/837/validate", bytes, interchange, {"Content-Type": X12, "Accept": X12}, is_repeatable=False)
+    return Call("POST", "/v1/x12/837/validate", bytes, interchange, {"Content-Type": X12, "Accept": X12} | once(key))
 
 
-def validate_fhir(resource: Mapping[str, Any]) -> Call[dict[str, Any]]:
+def validate_fhir(resource: Mapping[str, Any], key: str | None) -> Call[dict[str, Any]]:
     """A FHIR Claim or Bundle, answered by an OperationOutcome."""
     body = msgspec.json.encode(resource)
-    return Call("POST", "/fhir/Claim/$validate-policy", msgspec.json.decode, body, {"Content-Type": FHIR}, is_repeatable=False)
+    return Call("POST", "/fhir/Claim/$validate-policy", msgspec.json.decode, body, {"Content-Type": FHIR} | once(key))
 
 
 def check_services(check: ServiceCheck | Mapping[str, Any]) -> Call[ServiceCheckAnswer]:
@@ -105,9 +102,9 @@ def evaluations(filters: Mapping[str, str], before: str | None) -> Call[Evaluati
     )
 
 
-def create_job(body: bytes, media: str) -> Call[Job]:
+def create_job(body: bytes, media: str, key: str | None) -> Call[Job]:
     """A file of claims, judged by a job."""
-    return Call("POST", "/v1/jobs", lambda answer: read(Job, answer), body, {"Content-Type": media}, is_repeatable=False)
+    return Call("POST", "/v1/jobs", lambda answer: read(Job, answer), body, {"Content-Type": media} | once(key))
 
 
 def job(job_id: str) -> Call[Job]:
@@ -139,11 +136,13 @@ def answer_of(call: Call[T], response: httpx.Response) -> T:
 def wait_before_again(call: Call[Any], attempt: int, retries: int, response: httpx.Response | None) -> float | None:
     """Seconds until the call is sent again; None when it is not. `response` is None when there was none.
 
-    A call that is not repeatable is sent again only when the service said that it did nothing (429, 503).
+    A call that is not repeatable is sent again only when the service said that it did nothing (429, 503). 409 with Retry-After: the same
+    request is being answered.
     """
     if attempt >= retries:
         return None
-    if response is not None and response.status_code not in AGAIN:
+    in_progress = response is not None and response.status_code == 409 and "retry-after" in response.headers
+    if response is not None and response.status_code not in AGAIN and not in_progress:
         return None
     if not call.is_repeatable and (response is None or response.status_code in (502, 504)):
         return None

@@ -56,21 +56,21 @@ class RulesClient:
         """Judge one claim. The same idempotency key and claim give the same evaluation again; `dry_run` stores nothing."""
         return self.send(calls.validate(claim, dry_run, idempotency_key))
 
-    def validate_batch(self, claims: list[ClaimLike]) -> tuple[ClaimResult, ...]:
+    def validate_batch(self, claims: list[ClaimLike], *, idempotency_key: str | None = None) -> tuple[ClaimResult, ...]:
         """Judge up to 100 claims; one that cannot be read fails alone."""
-        return self.send(calls.validate_batch(claims))
+        return self.send(calls.validate_batch(claims, idempotency_key))
 
-    def validate_x12(self, interchange: bytes) -> tuple[ClaimResult, ...]:
+    def validate_x12(self, interchange: bytes, *, idempotency_key: str | None = None) -> tuple[ClaimResult, ...]:
         """Judge every claim of an 837 file."""
-        return self.send(calls.validate_x12(interchange))
+        return self.send(calls.validate_x12(interchange, idempotency_key))
 
-    def acknowledge_x12(self, interchange: bytes) -> bytes:
+    def acknowledge_x12(self, interchange: bytes, *, idempotency_key: str | None = None) -> bytes:
         """The simulated 277CA of an 837 file."""
-        return self.send(calls.acknowledge_x12(interchange))
+        return self.send(calls.acknowledge_x12(interchange, idempotency_key))
 
-    def validate_fhir(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+    def validate_fhir(self, resource: Mapping[str, Any], *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Judge a FHIR Claim or Bundle; an OperationOutcome."""
-        return self.send(calls.validate_fhir(resource))
+        return self.send(calls.validate_fhir(resource, idempotency_key))
 
     def check_services(self, check: ServiceCheck | Mapping[str, Any]) -> ServiceCheckAnswer:
         """Authorization, coverage and frequency of planned services."""
@@ -98,9 +98,9 @@ class RulesClient:
         """What the service judges for the caller."""
         return self.send(calls.capabilities())
 
-    def create_job(self, body: bytes, media: str = calls.NDJSON) -> Job:
+    def create_job(self, body: bytes, media: str = calls.NDJSON, *, idempotency_key: str | None = None) -> Job:
         """Have a file of claims judged by a job."""
-        return self.send(calls.create_job(body, media))
+        return self.send(calls.create_job(body, media, idempotency_key))
 
     def job(self, job_id: str) -> Job:
         """A job as it stands."""

@@ -6,11 +6,12 @@ A process that is killed leaves its step undone or done whole; another takes the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
@@ -19,17 +20,22 @@ from rules_service.rendering.text import error_document
 from rules_service.services.acting import Actor
 from rules_service.services.jobs import JobRun, Jobs
 from rules_service.services.snapshot import SnapshotRegistry
-from rules_service.services.validate_claim import ClaimValidator
+from rules_service.services.validate_claim import ClaimValidator, IdempotencyMismatch
 from rules_service.storage import jobs
 from rules_service.storage.clients import Principal
 from rules_service.storage.database import Database
 from rules_service.storage.evaluations import EvaluationRow, insert_rows, standing_versions
+from rules_service.storage.jobs import JobRequest
 from rules_service.storage.writer import StaleCatalog
 
 KIND = "validate_claims"
 MAX_CLAIMS = 50_000
 STEP = 100
 MAX_STALE_RETRIES = 20
+
+
+ClaimsFile = Callable[[], Sequence[tuple[Claim | RulesServiceError, int | None]]]
+"""Reads what was sent: each claim, or why it is none, with its segment where it has one."""
 
 
 class _Entry(msgspec.Struct, array_like=True):
@@ -48,8 +54,29 @@ class BulkValidation:
         self._database, self._registry, self._validator, self._jobs = database, registry, validator, work
         work.handle(KIND, self._run)
 
-    def start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]]) -> str:
-        """A job for the claims of a file, each with its segment where it has one; the job's id."""
+    def start(self, actor: Actor, file: ClaimsFile, request: JobRequest | None) -> tuple[str, bool]:
+        """(job for the claims of a file, whether the same request made it before). IdempotencyMismatch when another body did."""
+        made = self._made(actor, request)
+        if made is not None:
+            return made, True
+        try:
+            return self._start(actor, file(), request), False
+        except IntegrityError:  # the same request, sent twice at once
+            made = self._made(actor, request)
+            if made is None:
+                raise
+            return made, True
+
+    def _made(self, actor: Actor, request: JobRequest | None) -> str | None:
+        if request is None:
+            return None
+        with self._database.reading() as connection:
+            found = jobs.find_requested(connection, actor.tenant_id, actor.name, request.key)
+        if found is not None and found[1] != request.sha256:
+            raise IdempotencyMismatch("this idempotency key was used with another body")
+        return None if found is None else found[0]
+
+    def _start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]], request: JobRequest | None) -> str:
         if not read or len(read) > MAX_CLAIMS:
             issue = Issue("claims", "", f"A job has 1 to {MAX_CLAIMS} claims.", "Send the claims in several jobs.")
             raise InputError("The job cannot be made", [issue])
@@ -57,7 +84,7 @@ class BulkValidation:
         unreadable = sum(one.claim is None for one in entries)
         with self._database.writing() as connection:
             parameters = {"claims": len(entries), "unreadable": unreadable}
-            job_id = self._jobs.make(connection, actor.tenant_id, actor.name, KIND, parameters)
+            job_id = self._jobs.make(connection, actor.tenant_id, actor.name, KIND, parameters, request=request)
             for number, at in enumerate(range(0, len(entries), STEP)):
                 sealed = self._validator.cipher.seal(encode_json(entries[at : at + STEP]), actor.tenant_id, f"{job_id}/{number}")
                 jobs.add_upload(connection, actor.tenant_id, job_id, number, sealed)

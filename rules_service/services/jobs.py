@@ -17,7 +17,7 @@ from rules_service.storage import audit_log, jobs, outbox
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
 from rules_service.storage.job_queue import JobQueue
-from rules_service.storage.jobs import JobRecord
+from rules_service.storage.jobs import JobRecord, JobRequest
 from rules_service.workflow.news import News
 
 logger = logging.getLogger(__name__)
@@ -133,13 +133,21 @@ class Jobs:
         self._queue.close()
 
     def make(
-        self, connection: Connection, tenant_id: str, who: str, kind: str, parameters: Mapping[str, Any], run_at: datetime | None = None
+        self,
+        connection: Connection,
+        tenant_id: str,
+        who: str,
+        kind: str,
+        parameters: Mapping[str, Any],
+        run_at: datetime | None = None,
+        request: JobRequest | None = None,
     ) -> str:
-        """A job of the caller's transaction: it exists, and is run, when that is committed. Its id."""
+        """A job of the caller's transaction: it exists, and is run, when that is committed. Its id. IntegrityError when the request
+        made a job before."""
         if kind not in self._handlers:
             raise ValueError(f"nobody does jobs of kind {kind}")
         now = now_utc()
-        job_id = jobs.add(connection, tenant_id, kind, parameters, run_at or now, who, now)
+        job_id = jobs.add(connection, tenant_id, kind, parameters, run_at or now, who, now, request)
         self._queue.enqueue(connection, tenant_id, job_id, run_at or now)
         return job_id
 

@@ -11,10 +11,15 @@ from rules_service.storage.tables import instant
 
 
 class Job(SQLModel, table=True):
-    """A long work of a tenant. `parameters` and `result` are canonical JSON without PHI; the owner's lease says who runs it now."""
+    """A long work of a tenant. `parameters` and `result` are canonical JSON without PHI; the owner's lease says who runs it now.
+    The request that made it, by its idempotency key and the hash of its body, makes no other."""
 
     __tablename__ = "job"
-    __table_args__ = (Index("ix_job_due", "state", "run_at"), ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]))
+    __table_args__ = (
+        Index("ix_job_due", "state", "run_at"),
+        Index("ix_job_request", "tenant_id", "created_by", "request_key", unique=True),
+        ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    )
     tenant_id: str = Field(primary_key=True, max_length=64)
     job_id: str = Field(primary_key=True, max_length=40)
     kind: str = Field(max_length=40)
@@ -32,6 +37,8 @@ class Job(SQLModel, table=True):
     created_by: str
     created_at: datetime = Field(sa_column=instant(nullable=False))
     finished_at: datetime | None = Field(default=None, sa_column=instant())
+    request_key: str | None = Field(default=None, max_length=255)
+    request_sha256: str | None = Field(default=None, max_length=64)
 
 
 class JobItem(SQLModel, table=True):

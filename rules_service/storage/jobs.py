@@ -54,16 +54,41 @@ def _record(row: Any) -> JobRecord:
     return JobRecord(**values)
 
 
-def add(connection: Connection, tenant_id: str, kind: str, parameters: Mapping[str, Any], run_at: datetime, who: str, now: datetime) -> str:
-    """Store a job that waits for its time; its id."""
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A request for a job that may be sent twice: its idempotency key, and the SHA-256 of its body."""
+
+    key: str
+    sha256: str
+
+
+def add(
+    connection: Connection,
+    tenant_id: str,
+    kind: str,
+    parameters: Mapping[str, Any],
+    run_at: datetime,
+    who: str,
+    now: datetime,
+    request: JobRequest | None = None,
+) -> str:
+    """Store a job that waits for its time; its id. IntegrityError when the request made a job before."""
     job_id = new_id("jb")
     connection.execute(
         insert(_job).values(
             tenant_id=tenant_id, job_id=job_id, kind=kind, parameters=canonical_bytes(parameters), state="queued", done=0, cancel_requested=False,
-            run_at=run_at, attempts=0, created_by=who, created_at=now,
+            run_at=run_at, attempts=0, created_by=who, created_at=now, request_key=None if request is None else request.key,
+            request_sha256=None if request is None else request.sha256,
         )
     )  # fmt: skip
     return job_id
+
+
+def find_requested(connection: Connection, tenant_id: str, who: str, key: str) -> tuple[str, str] | None:
+    """(job, SHA-256 of the body) of the request with this idempotency key."""
+    where = (_job.c.tenant_id == tenant_id, _job.c.created_by == who, _job.c.request_key == key)
+    row = connection.execute(select(_job.c.job_id, _job.c.request_sha256).where(*where)).first()
+    return None if row is None else (row.job_id, row.request_sha256)
 
 
 def find(connection: Connection, tenant_id: str, job_id: str, lock: bool = False) -> JobRecord:

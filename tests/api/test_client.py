@@ -7,7 +7,7 @@ import http.server
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from rules_service.claim.service_check import ServiceCheck
 from rules_service.client import AsyncRulesClient, RulesClient, ServiceError
-from rules_service.client.answers import read
+from rules_service.client.answers import Job, read
 from rules_service.findings.evaluation import Evaluation
 from rules_service.storage.database import Database
 from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER, file
@@ -24,6 +24,7 @@ from tests.support.builders import THREE_FINDINGS, claim, claim_bytes, claim_doc
 from tests.support.fhir_writer import write_fhir
 from tests.support.one_claim import carried
 from tests.support.server import Server
+from tests.support.x12_writer import write_837
 
 
 @pytest.fixture
@@ -115,7 +116,11 @@ class _Flaky(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         name = self.headers.get("Idempotency-Key", self.path)
         self.tries[name] = self.tries.get(name, 0) + 1
-        headers = {key: value for key, value in self.headers.items() if key.lower() in ("content-type", "authorization", "idempotency-key")}
+        headers = {
+            key: value
+            for key, value in self.headers.items()
+            if key.lower() in ("accept", "content-type", "authorization", "idempotency-key")
+        }
         is_first = self.tries[name] == 1
         if is_first and self.mode == "busy":
             self.send_response(503)
@@ -146,21 +151,36 @@ def flaky(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
     proxy.server_close()
 
 
+CALLS: dict[str, Callable[[RulesClient, dict[str, Any]], Any]] = {
+    "claim": lambda client, one: client.validate(one),
+    "batch": lambda client, one: client.validate_batch([one]),
+    "837": lambda client, one: client.validate_x12(write_837(one)),
+    "277CA": lambda client, one: client.acknowledge_x12(write_837(one)),
+    "FHIR": lambda client, one: client.validate_fhir(write_fhir(one)),
+    "job": lambda client, one: client.create_job(json.dumps(one).encode()),
+}
+
+
 @pytest.mark.parametrize("flaky", ["lost", "busy"], indirect=True)
-def test_a_lost_answer_is_asked_for_again_and_stored_once(flaky: str, server: Server) -> None:
-    with RulesClient(flaky, server.key) as client:
-        evaluation = client.validate(claim(patient_control_number=f"ONCE-{uuid.uuid4()}"))
+@pytest.mark.parametrize("how", CALLS)
+def test_a_lost_answer_is_asked_for_again_and_stored_once(flaky: str, server: Server, client: RulesClient, how: str) -> None:
+    one = carried(claim(patient_control_number=f"ONCE-{uuid.uuid4().hex[:12]}"))
+    with RulesClient(flaky, server.key) as losing:
+        answer = CALLS[how](losing, one)
+    if isinstance(answer, Job):
+        client.wait_for_job(answer.job_id, every=0.05)
+    lineage = client.validate(one, dry_run=True).lineage_id
     database = Database(server.url)
     with database.reading() as connection:
-        query = text("SELECT evaluation_id FROM evaluation WHERE lineage_id = :one")
-        assert connection.execute(query, {"one": evaluation.lineage_id}).scalars().all() == [evaluation.evaluation_id]
+        query = text("SELECT count(*) FROM evaluation WHERE lineage_id = :one")
+        assert connection.execute(query, {"one": lineage}).scalar_one() == 1
     database.close()
 
 
 @pytest.mark.parametrize("flaky", ["lost"], indirect=True)
 def test_what_may_not_be_sent_twice_is_not(flaky: str, server: Server) -> None:
     with RulesClient(flaky, server.key) as client, pytest.raises(httpx.TransportError):
-        client.validate_batch([claim()])
+        client.cancel_job("jb_nothing")
 
 
 def test_the_asynchronous_client_says_the_same(server: Server, client: RulesClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from rules_service.api.bodies import header, media_type, only_query, read_body
+from rules_service.api.bodies import REPLAYED, idempotency_key, media_type, only_query, read_body
 from rules_service.api.describe import json_answer, json_body, problems
 from rules_service.api.problems import ProblemError, problem_document, problem_of
 from rules_service.api.state import allowed, state_of
@@ -22,7 +23,6 @@ from rules_service.storage.clients import Principal
 
 router = APIRouter(tags=["claims"])
 CHUNK = 64
-MAX_KEY = 255
 
 
 @router.post(
@@ -64,24 +64,17 @@ async def validate_claim(request: Request) -> Response:
         claim = state.validator.received(claim)
         answered = await state.validator.dry_run(claim, principal)
     else:
-        answered = await state.validator.validate(claim, principal, _idempotency_key(request))
+        answered = await state.validator.validate(claim, principal, idempotency_key(request))
     request.scope["catalog_epoch"] = answered.epoch
     headers = {}
     if answered.evaluation_id is not None:
         headers["Content-Location"] = f"/v1/evaluations/{answered.evaluation_id}"
     if answered.replayed:
-        headers["Idempotent-Replayed"] = "true"
+        headers |= REPLAYED
     body = answered.body
     if explain == "full":
         body = await asyncio.to_thread(state.validator.explain_fully, principal.tenant_id, claim, answered)
     return Response(body, 200, headers, "application/json")
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = header(request, b"idempotency-key")
-    if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
-        raise ProblemError("bad-request", f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
-    return key
 
 
 @router.post(
@@ -91,53 +84,62 @@ def _idempotency_key(request: Request) -> str | None:
     response_class=Response,
     responses=json_answer("BatchResult", "One result a claim; a bad claim fails alone", or_media="application/x-ndjson")
     | problems(400, 401, 403, 413, 415, 422, 503),
-    openapi_extra=json_body("ClaimBatch", "claims:validate", [], ndjson="Claim"),
+    openapi_extra=json_body("ClaimBatch", "claims:validate", [], ndjson="Claim", idempotent=True),
 )
 async def validate_batch(request: Request) -> Response:
     """`{"claims": [...]}` up to 100, or NDJSON up to the size limit, answered as a stream of lines."""
     principal = allowed(request, "claims:validate")
     state = state_of(request)
     only_query(request)
+    key = idempotency_key(request)
     if media_type(request) == "application/x-ndjson":
         body = await read_body(request, ("application/x-ndjson",), state.settings.max_batch_bytes)
         request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
-        return StreamingResponse(_stream(lines_of(body), principal, state.validator), 200, media_type="application/x-ndjson")
+        return StreamingResponse(_stream(lines_of(body), principal, state.validator, key), 200, media_type="application/x-ndjson")
     body = await read_body(request, ("application/json", "application/x-ndjson"), state.settings.max_batch_bytes)
-    results = await judge_each(claims_in_batch(body), principal, state.validator)
+    results = await judge_read(read_claims(claims_in_batch(body)), principal, state.validator, 0, key)
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     return Response(b'{"results":[' + b",".join(results) + b"]}", 200, media_type="application/json")
 
 
-async def _stream(texts: list[bytes], principal: Principal, validator: ClaimValidator) -> AsyncIterator[bytes]:
+async def _stream(texts: list[bytes], principal: Principal, validator: ClaimValidator, key: str | None) -> AsyncIterator[bytes]:
     for start in range(0, len(texts), CHUNK):
         await asyncio.sleep(0)  # a chunk without any claim awaits nothing; others must be answered in between
-        results = await judge_each(texts[start : start + CHUNK], principal, validator, start)
+        results = await judge_read(read_claims(texts[start : start + CHUNK]), principal, validator, start, key)
         yield b"\n".join(results) + b"\n"
 
 
-async def judge_each(texts: list[bytes], principal: Principal, validator: ClaimValidator, first: int = 0) -> list[bytes]:
-    """One result a claim text, stored together in one transaction; a text that is no claim gives its problem."""
-    return await judge_read(read_claims(texts), principal, validator, first)
+async def judge_read(
+    read: list[Claim | RulesServiceError], principal: Principal, validator: ClaimValidator, first: int, key: str | None
+) -> list[bytes]:
+    """One result a claim that was read, or that could not be; `first` is the place of the first one in what was sent.
+
+    They are stored in one transaction. Under an idempotency key each claim is stored once, by its place: a request that is sent again
+    finds what was stored and does the rest.
+    """
+    claims = {number: item for number, item in enumerate(read, first) if isinstance(item, Claim)}
+    answers: dict[int, Answered | RulesServiceError] = {}
+    if key is None:
+        try:
+            answers = dict(zip(claims, await validator.validate_many(list(claims.values()), principal), strict=True))
+        except StorageUnavailable as error:
+            answers = dict.fromkeys(claims, error)  # nothing of the chunk was stored, and trying one by one would only wait longer
+        except RulesServiceError:
+            # One claim of the chunk cannot be judged: each alone, so that it fails alone.
+            for number, claim in claims.items():
+                answers[number] = await _alone(claim, principal, validator, None)
+    else:
+        place = hashlib.sha256(key.encode()).hexdigest() + "/{}"
+        each = (_alone(claim, principal, validator, place.format(number)) for number, claim in claims.items())
+        answers = dict(zip(claims, await asyncio.gather(*each), strict=True))
+    return [_result(number, item if isinstance(item, RulesServiceError) else answers[number]) for number, item in enumerate(read, first)]
 
 
-async def judge_read(read: list[Claim | RulesServiceError], principal: Principal, validator: ClaimValidator, first: int = 0) -> list[bytes]:
-    """One result a claim that was read, or that could not be."""
-    claims = [item for item in read if isinstance(item, Claim)]
-    answers: list[Answered | RulesServiceError]
+async def _alone(claim: Claim, principal: Principal, validator: ClaimValidator, key: str | None) -> Answered | RulesServiceError:
     try:
-        answers = list(await validator.validate_many(claims, principal))
-    except StorageUnavailable as error:
-        answers = [error] * len(claims)  # nothing of the chunk was stored, and trying one by one would only wait longer
-    except RulesServiceError:
-        # One claim of the chunk cannot be judged: each alone, so that it fails alone.
-        answers = []
-        for claim in claims:
-            try:
-                answers.append(await validator.validate(claim, principal))
-            except RulesServiceError as error:
-                answers.append(error)
-    waiting = iter(answers)
-    return [_result(number, next(waiting) if isinstance(item, Claim) else item) for number, item in enumerate(read, first)]
+        return await validator.validate(claim, principal, key)
+    except RulesServiceError as error:
+        return error
 
 
 def _result(index: int, answer: Answered | RulesServiceError) -> bytes:

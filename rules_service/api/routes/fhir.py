@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import header, only_query, read_body
+from rules_service.api.bodies import REPLAYED, header, idempotency_key, only_query, read_body
 from rules_service.api.describe import fhir_answers, fhir_body
 from rules_service.api.problems import TITLES, ProblemError, problem_of
 from rules_service.api.state import allowed, state_of
@@ -40,7 +40,7 @@ def metadata() -> Response:
     operation_id="validateFhirClaim",
     summary="Judge a FHIR Claim, alone or in a Bundle with what it refers to",
     response_class=Response,
-    responses=fhir_answers(400, 401, 403, 413, 415, 422, 500, 503),
+    responses=fhir_answers(400, 401, 403, 409, 413, 415, 422, 500, 503),
     openapi_extra=fhir_body(
         "claims:validate", f'`{MEDIA}` answers an OperationOutcome; with `; profile="{CLAIM_RESPONSE}"` a ClaimResponse.'
     ),
@@ -51,15 +51,16 @@ async def validate_fhir(request: Request) -> Response:
         principal = allowed(request, "claims:validate")
         state = state_of(request)
         only_query(request)
+        key = idempotency_key(request)
         body = await read_body(request, (MEDIA, "application/json"), state.settings.max_validate_bytes)
         read = await asyncio.to_thread(read_fhir, body)
-        answered = await state.validator.validate(read.claim, principal)
+        answered = await state.validator.validate(read.claim, principal, key)
     except RulesServiceError as error:
         return _refusal(problem_of(error))
     except ProblemError as error:
         return _refusal(error)
     request.scope["catalog_epoch"] = answered.epoch
-    headers = {"Content-Location": f"/v1/evaluations/{answered.evaluation_id}"}
+    headers = {"Content-Location": f"/v1/evaluations/{answered.evaluation_id}"} | (REPLAYED if answered.replayed else {})
     return _resource(_answer(read, msgspec.json.decode(answered.body), header(request, b"accept") or ""), 200, headers)
 
 

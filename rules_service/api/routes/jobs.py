@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.bodies import media_type, only_query, read_body
+from rules_service.api.bodies import REPLAYED, idempotency_key, media_type, only_query, read_body
 from rules_service.api.describe import claims_file, problems, query, scoped, text_answer
 from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.claim.claim import Claim
@@ -19,7 +21,7 @@ from rules_service.primitives.errors import NotFound, RulesServiceError
 from rules_service.services.bulk import KIND as VALIDATE_CLAIMS
 from rules_service.services.bulk import MAX_CLAIMS
 from rules_service.storage.clients import Principal
-from rules_service.storage.jobs import JobRecord
+from rules_service.storage.jobs import JobRecord, JobRequest
 
 router = APIRouter(tags=["jobs"], responses=problems(401, 403, 404))
 Caller = Annotated[Principal, Depends(needs("jobs:read"))]
@@ -61,7 +63,7 @@ def list_jobs(request: Request, caller: Caller) -> g.JobList:
     operation_id="createJob",
     status_code=202,
     response_model=g.JobAnswer,
-    responses=problems(400, 413, 415, 422, 503),
+    responses=problems(400, 409, 413, 415, 422, 503),
     openapi_extra=claims_file("claims:validate", "Up to 50,000 claims: NDJSON, or 837 interchanges"),
 )
 async def create_job(request: Request) -> Response:
@@ -69,10 +71,14 @@ async def create_job(request: Request) -> Response:
     principal = await asyncio.to_thread(permitted, request, "claims:validate")
     state, actor = state_of(request), actor_of(request, principal)
     only_query(request)
+    key = idempotency_key(request)
     body = await read_body(request, ("application/x-ndjson", "application/edi-x12"), state.settings.max_bulk_bytes)
-    read = await asyncio.to_thread(_claims_sent, media_type(request), body)
-    job_id = await asyncio.to_thread(state.bulk.start, actor, read)
-    return await asyncio.to_thread(accepted, request, principal, job_id)
+    sent = None if key is None else JobRequest(key, await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest()))
+    job_id, was_made = await asyncio.to_thread(state.bulk.start, actor, partial(_claims_sent, media_type(request), body), sent)
+    answer = await asyncio.to_thread(accepted, request, principal, job_id)
+    if was_made:
+        answer.headers.update(REPLAYED)
+    return answer
 
 
 def _claims_sent(media: str, body: bytes) -> list[tuple[Claim | RulesServiceError, int | None]]:

@@ -10,8 +10,8 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import header, only_query, read_body
-from rules_service.api.describe import accepts, json_answer, problems, raw_body
+from rules_service.api.bodies import header, idempotency_key, only_query, read_body
+from rules_service.api.describe import accepts, idempotency, json_answer, problems, raw_body
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim
@@ -38,7 +38,7 @@ MEDIA = "application/edi-x12"
         "application/edi-x12",
         "claims:validate",
         "Interchanges of 005010X222A1 (837P), X223A2 (837I) or X224A2 (837D)",
-        [accepts("`application/edi-x12`: answer a simulated 277CA")],
+        [accepts("`application/edi-x12`: answer a simulated 277CA"), idempotency("claim by claim")],
     ),
 )
 async def validate_837(request: Request) -> Response:
@@ -46,12 +46,13 @@ async def validate_837(request: Request) -> Response:
     principal = allowed(request, "claims:validate")
     state = state_of(request)
     only_query(request)
+    key = idempotency_key(request)
     body = await read_body(request, ("application/edi-x12",), state.settings.max_batch_bytes)
     read = await asyncio.to_thread(read_837, body)
     parts: list[bytes] = []
     for start in range(0, len(read), CHUNK):
         chunk = read[start : start + CHUNK]
-        parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start))
+        parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if MEDIA in (header(request, b"accept") or ""):
         now = datetime.now(UTC)
