@@ -92,4 +92,6 @@ def is_plain(text: str) -> bool:
 
 
 def _said(error: Exception) -> str:
-    return getattr(error, "error", None) or type(error).__name__
+    """The library's code of what is wrong, and which claim it is about."""
+    code, claim = getattr(error, "error", None) or type(error).__name__, getattr(error, "claim", None)
+    return f"{code} {claim}" if claim else str(code)

@@ -113,6 +113,8 @@ def test_organizations_of_one_issuer_are_clients_of_their_own(server: Server, is
 def test_nobody_signs_under_a_name_that_is_not_registered(server: Server, issuer: str, ehr: Receiver) -> None:
     client_id = registered(server, issuer, ehr.url(path="/jwks"))
     assert send(server, client_id).status_code == 200, "the client's id is its name too"
+    elsewhere = send(server, client_id, aud=server.base_url)
+    assert (elsewhere.status_code, elsewhere.json()["detail"]) == (401, "The assertion is not accepted: invalid_claim aud.")
     for other in (issuer + "/", issuer.upper(), "https://nobody.example"):
         assert send(server, other).status_code == 401, other
 
