@@ -23,6 +23,7 @@ from rules_service.claim.service_check import ServiceCheck
 from rules_service.engine.clean_change import CleanChange
 from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.service_answer import ServiceCheckAnswer
+from rules_service.formats.fhir.cards import MAX_SUMMARY
 from rules_service.primitives.scopes import SCOPES
 from rules_service.workflow.news import EVENTS, News
 
@@ -147,7 +148,34 @@ def core_schemas() -> dict[str, Any]:
             "type": "object",
             "description": "CDS Hooks 2.0: cards, and by order Da Vinci CRD's coverage-information.",
             "required": ["cards"],
-            "properties": {"cards": {"type": "array", "items": {"type": "object"}}, "extension": {"type": "object"}},
+            "properties": {"cards": {"type": "array", "items": {"$ref": _REF.format(name="CdsCard")}}, "extension": {"type": "object"}},
+        },
+        "CdsCard": {
+            "type": "object",
+            "description": "CDS Hooks 2.0. Every suggestion creates FHIR Tasks (R4); none changes an order.",
+            "required": ["uuid", "summary", "indicator", "source"],
+            "properties": {
+                "uuid": {"type": "string", "format": "uuid"},
+                "summary": {"type": "string", "maxLength": MAX_SUMMARY - 1},
+                "detail": {"type": "string"},
+                "indicator": {"enum": ["info", "warning", "critical"]},
+                "source": {"type": "object", "required": ["label"], "properties": {"label": {"type": "string"}, "url": {"type": "string"}}},
+                "selectionBehavior": {"const": "any"},
+                "suggestions": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["label", "uuid", "actions"],
+                        "properties": {
+                            "label": {"type": "string"},
+                            "uuid": {"type": "string", "format": "uuid"},
+                            "actions": {"type": "array", "items": {"type": "object", "required": ["type", "description", "resource"]}},
+                        },
+                    },
+                },
+                "links": {"type": "array", "items": {"type": "object"}},
+                "overrideReasons": {"type": "array", "items": {"type": "object"}},
+            },
         },
         "CdsCall": {
             "type": "object",

@@ -53,7 +53,7 @@ class HookAdvice:
         now, cards, told = now_utc(), list[tuple[str, Card]](), dict[str, Any]()
         for asked in hook_checks(call, datetime.now(self._zone).date()):
             answer = self._checks.check(principal.tenant_id, asked.check)
-            cards += [(str(uuid.uuid4()), card) for card in cards_of(answer, asked.orders)]
+            cards += [(str(uuid.uuid4()), card) for card in cards_of(answer, asked)]
             if answer.covers_payer:
                 told |= {
                     order: coverage_information(service, planned.service_date or asked.check.service_date)
@@ -68,7 +68,7 @@ class HookAdvice:
                     advice.add_cards(connection, principal.tenant_id, principal.client_id, shown, now)
             except StorageUnavailable:
                 return {"cards": []}  # a card whose feedback could not be kept is not shown
-        documents = [{"uuid": number} | card.document for number, card in cards]
+        documents = [card.document(number) for number, card in cards]
         return {"cards": documents} | ({"extension": {"coverage-information": told}} if told else {})
 
     def feedback(self, principal: Principal, hook: str, told: Sequence[Feedback]) -> None:

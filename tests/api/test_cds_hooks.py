@@ -99,6 +99,39 @@ def test_an_order_that_needs_authorization_gets_a_card_with_source_ways_and_reas
     )
 
 
+def test_a_card_suggests_a_task_for_each_way_out_and_changes_no_order(client: httpx.Client) -> None:
+    (card,) = cards(client, call(order("P9213"), order()))
+    assert card["selectionBehavior"] == "any"
+    assert [one["label"] in card["detail"] for one in card["suggestions"]] == [True] * len(card["suggestions"]) != []
+    for suggestion in card["suggestions"]:
+        (action,) = suggestion["actions"]
+        assert (action["type"], action["description"]) == ("create", suggestion["label"])
+        task = action["resource"]
+        assert (task["resourceType"], task["status"], task["intent"], task["description"]) == (
+            "Task",
+            "ready",
+            "order",
+            suggestion["label"],
+        )
+        assert (task["for"], task["focus"]) == ({"reference": "Patient/p1"}, {"reference": "ServiceRequest/o-P7001"})
+        assert task["restriction"]["period"]["end"] == "2026-12-01", "it is due by the day of the service"
+    assert len({one["uuid"] for one in card["suggestions"]} | {card["uuid"]}) == len(card["suggestions"]) + 1
+
+
+def test_a_task_refers_to_no_order_that_has_no_id_and_settled_cards_suggest_nothing(client: httpx.Client) -> None:
+    unnamed = {name: value for name, value in order().items() if name != "id"}
+    body = call(unnamed, context={"patientId": "Patient/p1"})
+    (card,) = cards(client, body)
+    for suggestion in card["suggestions"]:
+        assert "focus" not in suggestion["actions"][0]["resource"]
+        assert suggestion["actions"][0]["resource"]["for"] == {"reference": "Patient/p1"}
+    told = client.post("/cds-services/order-sign", json=body).json()["extension"]["coverage-information"]
+    assert list(told) == ["ServiceRequest 1"]
+    place = {"coding": [{"system": "https://www.cms.gov/Medicare/Coding/place-of-service-codes", "code": "23"}]}
+    (free,) = cards(client, call(order(locationCode=[place])))
+    assert not {"suggestions", "selectionBehavior"} & free.keys()
+
+
 def test_the_example_of_the_docs_gets_its_card(client: httpx.Client) -> None:
     body = json.loads((ROOT / "openapi/examples/cds-order-sign.json").read_text())
     assert [card["summary"] for card in cards(client, body)] == ["Required prior authorization is missing: P7001"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from rules_service.findings.finding import Finding
+from rules_service.findings.finding import Finding, Fix
 from rules_service.findings.service_answer import ServiceAnswer, ServiceCheckAnswer
+from rules_service.formats.fhir.orders import HookCheck
 
 MAX_SUMMARY = 140
 OVERRIDE_REASONS = "urn:payer-rules:override-reason"
+FIX_CLASSES = "urn:payer-rules:fix-class"
 TOPIC = {"system": "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", "code": "coverage-info"}
 INDICATORS = {"reject": "critical", "deny_hard": "critical", "deny_soft": "warning", "pend": "warning", "warn": "info", "info": "info"}
 
@@ -23,15 +26,21 @@ class Card:
     rule_version: int
     code: str
     indicator: str
-    document: dict[str, Any]
+    content: dict[str, Any]
+    suggestions: tuple[dict[str, Any], ...] = ()
+
+    def document(self, card_id: str) -> dict[str, Any]:
+        """The card as it is sent, under its UUID; its suggestions' UUIDs follow from it."""
+        named = [{"uuid": str(uuid.uuid5(uuid.UUID(card_id), str(number)))} | one for number, one in enumerate(self.suggestions)]
+        return {"uuid": card_id} | self.content | ({"selectionBehavior": "any", "suggestions": named} if named else {})
 
 
-def cards_of(answer: ServiceCheckAnswer, orders: tuple[str, ...]) -> list[Card]:
-    """The cards of a check, worst first; `orders` names the order of each service."""
+def cards_of(answer: ServiceCheckAnswer, asked: HookCheck) -> list[Card]:
+    """The cards of a check, worst first."""
     if not answer.covers_payer:
         return []
-    cards = [_finding_card(one, answer.services) for one in answer.findings if one.suppressed_by is None]
-    for service, order in zip(answer.services, orders, strict=True):
+    cards = [_finding_card(one, answer.services, asked) for one in answer.findings if one.suppressed_by is None]
+    for service, order in zip(answer.services, asked.orders, strict=True):
         settled = _settled(service)
         if settled is not None:
             cards.append(_settled_card(service, order, *settled))
@@ -48,11 +57,11 @@ def _summary(text: str) -> str:
     return text if len(text) < MAX_SUMMARY else text[: MAX_SUMMARY - 2].rstrip() + "…"
 
 
-def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...]) -> Card:
+def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...], asked: HookCheck) -> Card:
     indicator = INDICATORS[finding.severity]
     codes = ", ".join(dict.fromkeys(one.procedure_code for one in services if one.line_number in finding.line_numbers))
     ways = "".join(f"\n- {fix.label}" for fix in finding.fixes)
-    document = {
+    content = {
         "summary": _summary(f"{finding.title}: {codes}" if codes else finding.title),
         "detail": f"{finding.message}{ways}",
         "indicator": indicator,
@@ -61,7 +70,32 @@ def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...]) -> Card
         ],
         **_source(finding),
     }
-    return Card(finding.rule_id, finding.rule_version, finding.code, indicator, document)
+    return Card(finding.rule_id, finding.rule_version, finding.code, indicator, content, _suggestions(finding, asked))
+
+
+def _suggestions(finding: Finding, asked: HookCheck) -> tuple[dict[str, Any], ...]:
+    """Each way out as a FHIR Task for the staff, one an order, due by the day of service. The order itself is the clinician's: nothing changes it."""
+    concerned = [number for number in range(len(asked.orders)) if number + 1 in finding.line_numbers or not finding.line_numbers]
+    return tuple(
+        {
+            "label": fix.label,
+            "actions": [{"type": "create", "description": fix.label, "resource": _task(fix, asked, number)} for number in concerned],
+        }
+        for fix in finding.fixes
+    )
+
+
+def _task(fix: Fix, asked: HookCheck, number: int) -> dict[str, Any]:
+    order, day = asked.orders[number], asked.check.services[number].service_date or asked.check.service_date
+    return {
+        "resourceType": "Task",
+        "status": "ready",
+        "intent": "order",
+        "code": {"coding": [{"system": FIX_CLASSES, "code": fix.class_}]},
+        "description": fix.label,
+        "for": {"reference": asked.patient},
+        "restriction": {"period": {"end": day.isoformat()}},
+    } | ({"focus": {"reference": order}} if "/" in order else {})
 
 
 def _source(finding: Finding) -> dict[str, Any]:
@@ -91,11 +125,11 @@ def _settled(service: ServiceAnswer) -> tuple[str, str] | None:
 def _settled_card(service: ServiceAnswer, order: str, code: str, text: str) -> Card:
     supply = f" Send: {', '.join(service.supply)}." if service.supply and service.authorization_basis == "unknown" else ""
     rule_id, version = service.authorization_rule_id or "", service.authorization_rule_version or 0
-    document = {
+    content = {
         "summary": _summary(text),
         "detail": f"{text}.{supply}",
         "indicator": "info",
         "source": {"label": f"Rule {rule_id} version {version}", "topic": TOPIC},
         "extension": {"order": order},
     }
-    return Card(rule_id, version, code, "info", document)
+    return Card(rule_id, version, code, "info", content)

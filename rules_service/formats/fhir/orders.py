@@ -50,9 +50,10 @@ class HookCall(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class HookCheck:
-    """A check, and of each of its services the order it is of."""
+    """A check, and of each of its services the order it is of: a FHIR reference, or kind and position of one without an id."""
 
     check: ServiceCheck
+    patient: str
     orders: tuple[str, ...]
 
 
@@ -82,7 +83,9 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
         decoded("prefetch", raw, _coverage) for kind, raw in _prefetched(pool, call.prefetch or {}) if kind == "Coverage"
     ]
     orders = [
-        (f"{kind}/{found.id or number}", found) for number, (kind, at, raw) in enumerate(listed) if (found := decoded(at, raw, _order))
+        (f"{kind}/{found.id}" if found.id else f"{kind} {number}", found)
+        for number, (kind, at, raw) in enumerate(listed, start=1)
+        if (found := decoded(at, raw, _order))
     ]
     if call.context.selections is not None:
         chosen = {name.rpartition("/")[2] for name in call.context.selections}
@@ -104,7 +107,8 @@ def _check(
     payer = _payer(pool, coverage)
     if payer is None:
         return None
-    reference = r.Reference(reference=f"Patient/{call.context.patient_id.rpartition('/')[2]}")
+    named = f"Patient/{call.context.patient_id.rpartition('/')[2]}"
+    reference = r.Reference(reference=named)
     parties = Parties(pool, Faults())
     subscriber, relationship = parties.insured("coverage", coverage, reference)
     patient = Person(**parties.person("context.patientId", reference), relationship_code=relationship) if relationship != "18" else None
@@ -112,7 +116,7 @@ def _check(
         payer=payer, services=tuple(service for _, _, service in planned), service_date=today, subscriber=subscriber, patient=patient,
         providers=_providers(parties, pool, [order for _, order, _ in planned]),
     )  # fmt: skip
-    return HookCheck(check, tuple(name for name, _, _ in planned))
+    return HookCheck(check, named, tuple(name for name, _, _ in planned))
 
 
 def _prefetched(pool: Pool, prefetch: dict[str, msgspec.Raw]) -> list[tuple[str, bytes]]:
