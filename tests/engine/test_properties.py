@@ -142,9 +142,36 @@ def test_a_longer_filing_limit_never_makes_a_claim_late_and_the_last_day_is_in_t
     assert shorter == ({"tf.expired"} if gap > days else set())
 
 
-def test_an_anchor_that_is_not_known_may_give_more_time_where_the_latest_counts() -> None:
+@pytest.mark.parametrize(
+    ("combine", "cap", "day", "found"),
+    [
+        ("latest", None, 30, set()),
+        ("latest", None, 31, {"unjudged"}),
+        ("latest", 60, 60, {"unjudged"}),
+        ("latest", 60, 61, {"tf.expired"}),
+        ("latest", 20, 20, set()),
+        ("latest", 20, 21, {"tf.expired"}),
+        ("earliest", None, 30, {"unjudged"}),
+        ("earliest", None, 31, {"tf.expired"}),
+        ("earliest", 20, 20, {"unjudged"}),
+        ("earliest", 20, 21, {"tf.expired"}),
+    ],
+)
+def test_an_anchor_that_is_not_known_leaves_open_only_what_it_could_change(
+    combine: str, cap: int | None, day: int, found: set[str]
+) -> None:
+    """Thirty days from the service or the primary payer's decision, which is not known; at most `cap` days from the service."""
     publication = read_pack(PACKS / "example_commercial_ppo").publication()
-    latest = {"anchors": ["line_from", "primary_adjudication"], "combine": "latest"}
+    clock: dict[str, object] = {"anchors": ["line_from", "primary_adjudication"], "combine": combine}
+    if cap is not None:
+        clock["absolute_cap"] = {"value": cap, "unit": "calendar_days"}
     service = date(2026, 7, 1)
-    assert _filing(publication, 30, service, service + timedelta(days=31), **latest) == {"unjudged"}
-    assert _filing(publication, 30, service, service + timedelta(days=30), **latest) == set()
+    assert _filing(publication, 30, service, service + timedelta(days=day), **clock) == found
+
+
+def test_a_cap_alone_decides_when_no_anchor_is_known() -> None:
+    publication = read_pack(PACKS / "example_commercial_ppo").publication()
+    capped = {"anchors": ["primary_adjudication"], "absolute_cap": {"value": 60, "unit": "calendar_days"}}
+    service = date(2026, 7, 1)
+    assert _filing(publication, 30, service, service + timedelta(days=60), **capped) == {"unjudged"}
+    assert _filing(publication, 30, service, service + timedelta(days=61), **capped) == {"tf.expired"}

@@ -88,6 +88,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
     one for those that are late and can be split. Level `line` lets each line's own date pick the policy."""
 
     name = "filing_limit"
+    semantics = 2  # an anchor that is not known leaves open what it could change, and nothing else
     title = "Timely filing"
     levels = ("claim", "line")
     parameters = FilingLimitParameters
@@ -231,22 +232,26 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
     def _deadline(
         self, parameters: FilingLimitParameters, clock: Clock, view: ClaimView, line: LineView | None, received: date
     ) -> date | Unknown:
-        deadlines: list[date] = []
+        known: list[date] = []
         unknown: Unknown | None = None
         for anchor in clock.anchors:
             start = _anchor_day(anchor, view, line)
             if isinstance(start, Unknown):
                 unknown = unknown or start
             else:
-                deadlines.append(_roll(parameters, _after(start, clock.limit, parameters)))
-        if not deadlines:
-            return unknown or Unknown("service_date_missing", "service_lines.service_from")
-        deadline = max(deadlines) if clock.combine == "latest" else min(deadlines)
-        if unknown is not None and clock.combine == "latest" and received > deadline:
-            return unknown  # the anchor that is not known may give more time
+                known.append(_roll(parameters, _after(start, clock.limit, parameters)))
+        cap: date | None = None
         if clock.absolute_cap is not None and view.date_from is not None:
-            deadline = min(deadline, _roll(parameters, _after(view.date_from, clock.absolute_cap, parameters)))
-        return deadline
+            cap = _roll(parameters, _after(view.date_from, clock.absolute_cap, parameters))
+        latest = clock.combine == "latest"
+        bounds = [*([max(known) if latest else min(known)] if known else []), *([cap] if cap is not None else [])]
+        if unknown is None:
+            return min(bounds, default=Unknown("service_date_missing", "service_lines.service_from"))
+        # An anchor that is not known gives more time where the latest deadline counts, and less where the earliest does.
+        if cap is not None and received > cap:
+            return cap
+        decided = known and ((received <= min(bounds)) if latest else (received > min(bounds)))
+        return min(bounds) if decided else unknown
 
     def _candidate(
         self,
