@@ -52,10 +52,10 @@ CODES: dict[str, str] = {
 HEADINGS = ("What it finds", "Why the payer denies it", "How to fix it", "When to waive it", "Known gaps")
 
 
-def check_packs(packs: Sequence[Pack]) -> list[Issue]:
-    """Every fault of these packs, in file order."""
+def check_packs(packs: Sequence[Pack], beside: Sequence[Pack] = ()) -> list[Issue]:
+    """Every fault of these packs, in file order, and of their meeting the packs `beside` them; what those hold was checked before."""
     issues: list[Issue] = []
-    ids: dict[str, str] = {}
+    ids = {rule.file.id: rule.positions.where("/id") for pack in beside for rule in pack.rules}
     for pack in packs:
         issues.extend(_check_pack(pack))
         for rule in pack.rules:
@@ -70,8 +70,8 @@ def check_packs(packs: Sequence[Pack]) -> list[Issue]:
                     )
                 )
             ids[rule.file.id] = where
-    issues.extend(_check_precedence(packs))
-    issues.extend(_check_aliases(packs))
+    issues.extend(_check_precedence([*beside, *packs]))
+    issues.extend(_check_aliases([*beside, *packs]))
     return issues
 
 

@@ -83,8 +83,7 @@ def inspect(folder: Path) -> tuple[Pack | None, list[Issue]]:
         issues.append(
             Issue("PK003", pack.positions.where("/id"), "The pack has another id than its rule set.", f"Write id: {folder.name}.")
         )
-    # Last, so that an id or a name taken twice is a fault of this pack and not of the one published before.
-    own = [issue for issue in check_packs([*packs_beside(folder), pack]) if issue.where.split("/")[0] == folder.name]
+    own = [issue for issue in check_packs([pack], packs_beside(folder)) if issue.where.split("/")[0] == folder.name]
     return pack, [*issues, *own]
 
 

@@ -14,6 +14,9 @@ import yaml
 from rules_service.primitives.errors import Issue, PackFault
 
 _WIDTH = 140
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+MAX_DEPTH = 60
+"""Looked at before anything recurses: the parser in C knows no limit of recursion."""
 
 
 class Positions:
@@ -36,25 +39,24 @@ class Positions:
 
 def load(text: str, file: str | PurePath) -> tuple[Any, Positions]:
     """Plain data whose scalars are text, and where each node stands; PackFault with the line otherwise."""
-    positions = Positions(str(file))
+    positions, depth = Positions(str(file)), 0
     try:
-        events = list(yaml.parse(text, Loader=yaml.CBaseLoader if hasattr(yaml, "CBaseLoader") else yaml.BaseLoader))
-        for event in events:
+        for event in yaml.parse(text, Loader=_LOADER):
             mark = getattr(event, "start_mark", None)
             line = mark.line + 1 if mark else 1
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                raise _fault("PK001", f"{file}:{line}", f"The file is nested deeper than {MAX_DEPTH} levels.", "Flatten it.")
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise _fault("PK001", f"{file}:{line}", "Anchors and aliases are not used here.", "Write the value out.")
             if getattr(event, "tag", None):
                 raise _fault("PK001", f"{file}:{line}", "Tags are not used here.", "Write plain text; the schema gives it its type.")
-        root = yaml.compose(text, Loader=yaml.BaseLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
-        raise _fault(
-            "PK001", f"{file}:{line}", f"This is not YAML: {getattr(error, 'problem', None) or 'unreadable'}.", "Mend the syntax."
-        ) from None
-    except RecursionError:
-        raise _fault("PK001", f"{file}:1", "The file is nested too deep.", "Flatten it.") from None
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        raise _fault("PK001", f"{file}:{line}", f"This is not YAML: {problem}.", "Mend the syntax.") from None
     if root is None:
         raise _fault("PK001", f"{file}:1", "The file is empty.", "Write the file, or remove it.")
     return _plain(root, "", positions, str(file)), positions

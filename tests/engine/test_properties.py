@@ -89,11 +89,15 @@ def test_the_order_of_rules_and_rule_sets_changes_no_finding(one: Claim) -> None
     assert found == judged(one, oracle_decider)
 
 
+MEDICARE = read_pack(PACKS / "medicare_part_b").publication()
+COMPILED = SliceCache()
+
+
 def _units(limit: int, mai: int, lines: list[dict[str, Any]]) -> set[tuple[str, tuple[int, ...]]]:
     period = EffectivePeriod(date(2020, 1, 1))
     blob = write_code_table([Row("P1001", date(2020, 1, 1), None, (limit, mai))], (("value", "int"), ("mai", "int")))
     editions = EditionCatalog([memory_edition(MUE, "test", blob, period)])
-    policy = Policy([read_pack(PACKS / "medicare_part_b").publication()], "professional", SliceCache())
+    policy = Policy([MEDICARE], "professional", COMPILED)
     view = ClaimView(claim(payer={"payer_id": "MEDB"}, lines=lines), "MEDB")
     found = judge(policy, view, Lookups(editions), frozenset(), oracle_decider).judgement.findings
     return {(one.code, one.line_numbers) for one in found if one.code.startswith("mue.mai")}

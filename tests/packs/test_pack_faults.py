@@ -48,6 +48,8 @@ def codes(pack: Path) -> set[str]:
         (RULE, "kind: condition", "kind: condition\nkind: condition", "PK001"),
         (RULE, "kind: condition", "kind:", "PK001"),
         (RULE, "kind: condition", "kind: [", "PK001"),
+        (RULE, "kind: condition", "kind: " + "[" * 100_000, "PK001"),
+        (RULE, "kind: condition", "kind: \x01", "PK001"),
         (RULE, "kind: condition", "kind: condition\nsurprise: x", "PK002"),
         (RULE, "effective_from: 2012-01-01", "effective_from: 2012-13-01", "PK002"),
         (RULE, "name: charges-out-of-balance", "name: something-else", "PK003"),
