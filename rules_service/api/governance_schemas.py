@@ -385,6 +385,26 @@ class UpcomingList(Answer):
     data: list[UpcomingAnswer]
 
 
+class AdviceOutcomeAnswer(Answer):
+    """What became of the cards of one version of a rule that said one thing. `reasons` are those of overrides; `fixes_taken` counts the
+    suggestions taken by their position among the finding's fixes, from 0."""
+
+    rule_version: int
+    code: str
+    shown: int
+    accepted: int
+    overridden: int
+    reasons: dict[str, int]
+    fixes_taken: dict[str, int]
+
+
+class RuleAdvice(Answer):
+    """What became of a rule's cards, newest version first."""
+
+    rule_id: str
+    data: list[AdviceOutcomeAnswer]
+
+
 class PreviewAnswer(Answer):
     """What a rule in preview would have found. `samples` are evaluations, newest first."""
 

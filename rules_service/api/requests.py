@@ -184,6 +184,12 @@ class OverrideReason(msgspec.Struct, frozen=True, rename="camel"):
     user_comment: str | None = None
 
 
+class AcceptedSuggestion(msgspec.Struct, frozen=True):
+    """A suggestion that was taken, by its UUID."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+
+
 class CardFeedback(msgspec.Struct, frozen=True, rename="camel"):
     """What became of one card."""
 
@@ -191,7 +197,7 @@ class CardFeedback(msgspec.Struct, frozen=True, rename="camel"):
     outcome: Literal["accepted", "overridden"]
     override_reason: OverrideReason | None = None
     outcome_timestamp: datetime | None = None
-    accepted_suggestions: list[dict[str, Any]] | None = None
+    accepted_suggestions: Annotated[tuple[AcceptedSuggestion, ...], msgspec.Meta(max_length=20)] | None = None
 
 
 class FeedbackBody(Body, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -31,11 +32,25 @@ class ShownCard:
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What became of a card."""
+    """What became of a card; `fixes_taken` are the positions of the fixes among those of its finding, such as `0,2`."""
 
     card_id: str
     outcome: str
     reason_code: str | None
+    fixes_taken: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceOutcome:
+    """What became of the cards of one version of a rule that said one thing: counts, overrides by reason, fixes taken by position."""
+
+    rule_version: int
+    code: str
+    shown: int
+    accepted: int
+    overridden: int
+    reasons: dict[str, int]
+    fixes_taken: dict[str, int]
 
 
 def add_cards(connection: Connection, tenant_id: str, client_id: str, cards: Sequence[ShownCard], now: datetime) -> None:
@@ -63,11 +78,32 @@ def add_feedback(connection: Connection, tenant_id: str, client_id: str, hook: s
     connection.execute(insert(_feedback), rows)
 
 
-def outcomes(connection: Connection, tenant_id: str, rule_id: str) -> dict[str, int]:
-    """How many of a rule's cards were shown, accepted and overridden; of a card that was told of twice the last word counts."""
+def outcomes(connection: Connection, tenant_id: str, rule_id: str) -> list[AdviceOutcome]:
+    """What became of a rule's cards, newest version first; of a card that was told of twice the last word counts."""
     mine = (_card.c.tenant_id == tenant_id, _card.c.rule_id == rule_id)
-    shown = connection.execute(select(func.count()).select_from(_card).where(*mine)).scalar_one()
+    of = (_card.c.rule_version, _card.c.code)
+    shown = connection.execute(
+        select(*of, func.count()).where(*mine).group_by(*of).order_by(_card.c.rule_version.desc(), _card.c.code)
+    ).all()
     joined = _feedback.join(_card, (_card.c.tenant_id == _feedback.c.tenant_id) & (_card.c.card_id == _feedback.c.card_id))
-    query = select(_feedback.c.card_id, _feedback.c.outcome).select_from(joined).where(*mine).order_by(_feedback.c.feedback_id)
-    last = {str(card_id): str(outcome) for card_id, outcome in connection.execute(query)}
-    return {"shown": shown} | {name: list(last.values()).count(name) for name in ("accepted", "overridden")}
+    told = select(*of, _card.c.card_id, _feedback.c.outcome, _feedback.c.reason_code, _feedback.c.fixes_taken)
+    last = {row.card_id: row for row in connection.execute(told.select_from(joined).where(*mine).order_by(_feedback.c.feedback_id))}
+    found = []
+    for version, code, count in shown:
+        rows = [row for row in last.values() if (row.rule_version, row.code) == (version, code)]
+        found.append(
+            AdviceOutcome(
+                version,
+                code,
+                count,
+                sum(row.outcome == "accepted" for row in rows),
+                sum(row.outcome == "overridden" for row in rows),
+                _counts(row.reason_code for row in rows),
+                _counts(fix for row in rows for fix in (row.fixes_taken or "").split(",")),
+            )
+        )
+    return found
+
+
+def _counts(values: Iterable[str | None]) -> dict[str, int]:
+    return dict(sorted(Counter(one for one in values if one).items()))

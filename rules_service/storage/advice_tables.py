@@ -28,7 +28,7 @@ class AdviceCard(SQLModel, table=True):
 
 
 class AdviceFeedback(SQLModel, table=True):
-    """What became of a card: `accepted` or `overridden`, with the reason by its code. Append-only."""
+    """What became of a card: `accepted` or `overridden`, with the reason by its code, and the positions of the fixes taken (`0,2`). Append-only."""
 
     __tablename__ = "advice_feedback"
     __table_args__ = (ForeignKeyConstraint(["tenant_id", "card_id"], ["advice_card.tenant_id", "advice_card.card_id"]),)
@@ -37,5 +37,6 @@ class AdviceFeedback(SQLModel, table=True):
     card_id: str = Field(max_length=40)
     outcome: str = Field(max_length=12)
     reason_code: str | None = Field(default=None, max_length=80)
+    fixes_taken: str | None = Field(default=None, max_length=80)
     client_id: str = Field(max_length=40)
     received_at: datetime = Field(sa_column=instant(nullable=False))

@@ -16,8 +16,8 @@ from joserfc.jwk import ECKey
 from sqlalchemy import text
 
 from rules_service.services.manage_clients import add_client, register_keys
-from rules_service.storage import advice
 from rules_service.storage.database import Database
+from tests.support.governance import new_tenant
 from tests.support.public_data import DIRECTORY, needs_public_data
 from tests.support.server import ROOT, Server, new_key
 
@@ -228,13 +228,44 @@ def test_feedback_is_kept_with_the_rule_and_without_words(server: Server, client
     assert client.post("/cds-services/order-sign/feedback", json={"feedback": [told]}).status_code == 200
     database = Database(server.url)
     with database.reading() as connection:
-        found = advice.outcomes(connection, "default", "EX1-PA-001")
         rows = connection.execute(text("SELECT * FROM advice_feedback")).all()
     database.close()
-    assert found["overridden"] >= 1
-    assert found["shown"] >= found["overridden"]
     assert "CANARY" not in str(rows)
     assert "payer_confirmed" in str(rows)
+
+
+def outcome(client: httpx.Client, code: str = "auth.missing") -> dict[str, Any]:
+    """What is told of the rule's cards that said this."""
+    answer = client.get("/v1/rules/EX1-PA-001/advice")
+    assert answer.status_code == 200, answer.text
+    (found,) = [one for one in answer.json()["data"] if one["code"] == code]
+    return dict(found)
+
+
+def test_a_rule_s_author_reads_what_clinicians_did_with_its_cards(server: Server) -> None:
+    tenant = new_tenant(server)
+    ehr, author = tenant["ehr"], tenant["author"]
+    assert author.get("/v1/rules/EX1-PA-001/advice").json() == {"rule_id": "EX1-PA-001", "data": []}
+    shown = [cards(ehr, call(order()))[0] for _ in range(4)]
+
+    def tell(card: dict[str, Any], outcome: str, **more: Any) -> int:
+        told = {"card": card["uuid"], "outcome": outcome, **more}
+        return ehr.post("/cds-services/order-sign/feedback", json={"feedback": [told]}).status_code
+
+    first = {"acceptedSuggestions": [{"id": shown[0]["suggestions"][0]["uuid"]}]}
+    assert tell(shown[0], "accepted", **first) == 200
+    assert tell(shown[1], "accepted") == 200, "accepted without a suggestion"
+    assert tell(shown[1], "overridden", overrideReason={"reason": {"code": "payer_confirmed"}}) == 200, "the last word counts"
+    assert tell(shown[2], "overridden", overrideReason={"userComment": "JANE DOE"}) == 200
+    assert outcome(author) == {
+        "rule_version": 1, "code": "auth.missing", "shown": 4, "accepted": 1, "overridden": 2,
+        "reasons": {"payer_confirmed": 1}, "fixes_taken": {"0": 1},
+    }  # fmt: skip
+    assert tell(shown[3], "accepted", **first) == 404, "another card's suggestion"
+    assert tell(shown[3], "accepted", acceptedSuggestions=[{"id": "JANE DOE"}]) == 404
+    assert tell({"uuid": "nobody"}, "accepted", **first) == 404
+    assert outcome(author)["accepted"] == 1, "what was refused is not kept"
+    assert new_tenant(server)["author"].get("/v1/rules/EX1-PA-001/advice").json()["data"] == [], "another tenant's cards are its own"
 
 
 def test_feedback_for_a_card_nobody_showed_keeps_nothing(server: Server, client: httpx.Client) -> None:

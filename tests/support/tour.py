@@ -150,6 +150,8 @@ def _claims(told: Exchanges, tenant: Tenant) -> None:
     call = json.loads((ROOT / "openapi/examples/cds-order-sign.json").read_text())
     (card, *_) = told.send(ehr, "callCdsService", body=call, id="order-sign").json()["cards"]
     reason = {"reason": {"code": card["overrideReasons"][0]["code"]}}
+    taken = {"card": card["uuid"], "outcome": "accepted", "acceptedSuggestions": [{"id": card["suggestions"][0]["uuid"]}]}
+    told.send(ehr, "sendCdsFeedback", "accepted", body={"feedback": [taken]}, id="order-sign")
     feedback = {
         "card": card["uuid"],
         "outcome": "overridden",
@@ -157,6 +159,7 @@ def _claims(told: Exchanges, tenant: Tenant) -> None:
         "outcomeTimestamp": "2026-11-26T10:00:00-05:00",
     }
     told.send(ehr, "sendCdsFeedback", body={"feedback": [feedback]}, id="order-sign")
+    told.send(tenant["everyone"], "getRuleAdvice", rule_id="EX1-PA-001")
 
 
 def _evaluations(told: Exchanges, tenant: Tenant) -> None:

@@ -16,6 +16,7 @@ from rules_service.api.describe import body_of, json_answer, json_body, problems
 from rules_service.api.problems import ProblemError
 from rules_service.api.requests import FeedbackBody, OverrideReason, read_struct
 from rules_service.api.state import allowed, state_of
+from rules_service.formats.fhir.cards import fixes_taken
 from rules_service.formats.fhir.orders import HOOKS, read_call
 from rules_service.services.assertions import AssertionRefused
 from rules_service.storage.advice import Feedback
@@ -75,7 +76,15 @@ async def feedback(id: str, request: Request) -> Response:
     principal = await _caller(request, f"{id}/feedback")
     only_query(request)
     body = await read_struct(request, FeedbackBody)
-    told = [Feedback(one.card, one.outcome, _reason(one.override_reason)) for one in body.feedback]
+    told = [
+        Feedback(
+            one.card,
+            one.outcome,
+            _reason(one.override_reason),
+            fixes_taken(one.card, (taken.id for taken in one.accepted_suggestions or ())),
+        )
+        for one in body.feedback
+    ]
     await asyncio.to_thread(state_of(request).advice.feedback, principal, id, told)
     return Response(status_code=200)
 

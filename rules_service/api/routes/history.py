@@ -93,6 +93,15 @@ def upcoming_changes(request: Request, caller: Reader) -> g.UpcomingList:
     return g.UpcomingList(data=[g.UpcomingAnswer(**{name: getattr(one, name) for name in g.UpcomingAnswer.model_fields}) for one in found])
 
 
+@router.get("/v1/rules/{rule_id}/advice", operation_id="getRuleAdvice", responses=problems(400), openapi_extra=scoped("rules:read"))
+def rule_advice(rule_id: str, request: Request, caller: Reader) -> g.RuleAdvice:
+    """What clinicians did with the CDS Hooks cards of a rule, by version: a rule whose cards are always overridden wants a look."""
+    only_query(request)
+    found = state_of(request).advice.outcomes(actor_of(request, caller), rule_id)
+    data = [g.AdviceOutcomeAnswer(**{name: getattr(one, name) for name in g.AdviceOutcomeAnswer.model_fields}) for one in found]
+    return g.RuleAdvice(rule_id=rule_id, data=data)
+
+
 @router.get("/v1/rules/{rule_id}/preview", operation_id="getPreviewReport", responses=problems(400), openapi_extra=scoped("rules:read", parameters=[query("days", "How many days back, 30 unless given, at most 400")]))  # fmt: skip
 def preview_report(rule_id: str, request: Request, caller: Reader) -> g.PreviewAnswer:
     """What a rule in preview would have found in the claims of the last days; seconds after they were judged."""

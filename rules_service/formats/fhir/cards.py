@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 from rules_service.findings.finding import Finding, Fix
 from rules_service.findings.service_answer import ServiceAnswer, ServiceCheckAnswer
 from rules_service.formats.fhir.orders import HookCheck
+from rules_service.primitives.errors import NotFound
 
 MAX_SUMMARY = 140
+MAX_SUGGESTIONS = 20
 OVERRIDE_REASONS = "urn:payer-rules:override-reason"
 FIX_CLASSES = "urn:payer-rules:fix-class"
 TOPIC = {"system": "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp", "code": "coverage-info"}
@@ -31,8 +34,22 @@ class Card:
 
     def document(self, card_id: str) -> dict[str, Any]:
         """The card as it is sent, under its UUID; its suggestions' UUIDs follow from it."""
-        named = [{"uuid": str(uuid.uuid5(uuid.UUID(card_id), str(number)))} | one for number, one in enumerate(self.suggestions)]
+        named = [{"uuid": _suggestion_id(card_id, number)} | one for number, one in enumerate(self.suggestions)]
         return {"uuid": card_id} | self.content | ({"selectionBehavior": "any", "suggestions": named} if named else {})
+
+
+def fixes_taken(card_id: str, suggestions: Iterable[str]) -> str | None:
+    """The positions of the suggestions of a card by their UUIDs (`0,2`); None without any, NotFound for one that is not the card's."""
+    try:
+        known = {_suggestion_id(card_id, number): number for number in range(MAX_SUGGESTIONS)}
+        taken = sorted({known[one.lower()] for one in suggestions})
+    except (ValueError, KeyError):
+        raise NotFound("no such suggestion") from None
+    return ",".join(map(str, taken)) or None
+
+
+def _suggestion_id(card_id: str, number: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(card_id), str(number)))
 
 
 def cards_of(answer: ServiceCheckAnswer, asked: HookCheck) -> list[Card]:
@@ -81,7 +98,7 @@ def _suggestions(finding: Finding, asked: HookCheck) -> tuple[dict[str, Any], ..
             "label": fix.label,
             "actions": [{"type": "create", "description": fix.label, "resource": _task(fix, asked, number)} for number in concerned],
         }
-        for fix in finding.fixes
+        for fix in finding.fixes[:MAX_SUGGESTIONS]
     )
 
 
