@@ -245,10 +245,10 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
         return work
 
     five = fixture.claim_body(5)
-    fifty_rules = [*base, fixture.condition_rules(31, concern=True)]
-    found = _compare({"parse": lambda: claim_of(five), "whole": judged(fifty_rules, five)})
+    every_rule = [*base, fixture.condition_rules(31, concern=True)]
+    found = _compare({"parse": lambda: claim_of(five), "whole": judged(every_rule, five)})
     note("in process: parse only", 1e6 / found["parse"], "claims/s")
-    note("in process: parse, judge (50 rules), encode", 1e6 / found["whole"], "claims/s")
+    note("in process: parse, judge, encode", 1e6 / found["whole"], "claims/s")
     note("whole / parse only", found["whole"] / found["parse"], "x", "parsing the same claim")
     rules = {
         f"{n} rules": judged([*base, fixture.condition_rules(n, concern=False, prefix=f"N{n}")], five) for n in (10, 50, 100, 250, 500)
@@ -268,7 +268,7 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
     for share in (0, 0.1, 1):
         blob = full if share == 1 else _cut(full, share)
         others = [(name, blob if name == "ncci_ptp_practitioner" else one, rows) for name, one, rows in made]
-        sizes[f"{share:.0%}"] = judged(fifty_rules, unpaired, EditionCatalog(fixture.memory_editions(others)))
+        sizes[f"{share:.0%}"] = judged(every_rule, unpaired, EditionCatalog(fixture.memory_editions(others)))
     found = _compare(sizes)
     for name, value in found.items():
         note(f"cost with {name} of the pair table", value, "us")
@@ -283,7 +283,7 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
         note(f"cost with an authorization list of {name}", value, "us")
     note("authorization list of 5000 / 10 rows", found["5000 rows"] / found["10 rows"], "x", "the same claim, a short list", "<= 1.2")
     for lines in (1, 5, 20, 50):
-        note(f"cost of a claim of {lines} lines", _compare({"x": judged(fifty_rules, fixture.claim_body(lines))})["x"], "us")
+        note(f"cost of a claim of {lines} lines", _compare({"x": judged(every_rule, fixture.claim_body(lines))})["x"], "us")
 
 
 def _cut(blob: bytes, share: float) -> bytes:
