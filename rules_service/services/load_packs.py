@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -13,7 +17,7 @@ from rules_service.packs.gate import run_gate
 from rules_service.packs.read import Pack, read_pack
 from rules_service.packs.samples import read_samples
 from rules_service.primitives.dates import EffectivePeriod
-from rules_service.primitives.errors import NotFound, PackFault
+from rules_service.primitives.errors import Issue, NotFound, PackFault
 from rules_service.reference.publishers import parse_table
 from rules_service.services.load_reference import Upload, load_parsed
 from rules_service.services.release import Release, release
@@ -42,9 +46,19 @@ def sound_packs(folders: list[Path], samples: Path) -> list[Pack]:
     issues = check_packs(packs)
     if issues:
         raise PackFault(f"{len(issues)} faults: nothing was published", issues)
-    for folder in folders:
-        run_gate(folder, samples)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a process of its own
+        issues = [issue for faults in pool.map(partial(_gate_faults, samples), folders) for issue in faults]
+    if issues:
+        raise PackFault("The publish gate refused a pack: nothing was published", issues)
     return packs
+
+
+def _gate_faults(samples: Path, folder: Path) -> Sequence[Issue]:
+    try:
+        run_gate(folder, samples)
+    except PackFault as fault:
+        return fault.issues
+    return ()
 
 
 def publish_packs(database: Database, tenant_id: str, packs: list[Pack], who: str) -> LoadedPacks:

@@ -134,6 +134,21 @@ def test_a_rule_whose_case_fails_is_refused_by_the_gate(database: Database, pack
         load_packs(database, "t", [pack], ROOT / "reference_samples", "tests")
 
 
+def test_the_gate_tells_the_faults_of_every_pack_and_none_is_published(database: Database, pack: Path) -> None:
+    edited(pack / "rules/charges-out-of-balance/cases.yaml", "total_charge_amount: 99.99", "total_charge_amount: 100.00")
+    other = Path(shutil.copytree(ROOT / "example_commercial_hmo", pack.parent / "example_commercial_hmo"))
+    edited(
+        other / "rules/filed-after-one-month/cases.yaml", "received_at: 2026-03-02T10:00:00-06:00", "received_at: 2026-03-03T10:00:00-06:00"
+    )
+    sound = ROOT / "example_commercial_ppo"
+    with pytest.raises(PackFault) as refused:
+        load_packs(database, "t", [pack, sound, other], ROOT / "reference_samples", "tests")
+    told = dict.fromkeys(issue.where.split("/")[0] for issue in refused.value.issues)
+    assert list(told) == ["national_baseline", "example_commercial_hmo"]
+    with database.reading() as connection:
+        assert catalog.publications(connection, "t", 10_000) == []
+
+
 def test_a_new_rule_fires_in_its_own_case_at_once(tmp_path: Path, pack: Path) -> None:
     target = Path(shutil.copytree(ROOT / "example_commercial_ppo", tmp_path / "example_commercial_ppo"))
     from datetime import date
