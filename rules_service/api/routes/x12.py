@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -12,6 +13,7 @@ from fastapi.responses import Response
 
 from rules_service.api.bodies import header, idempotency_key, only_query, read_body
 from rules_service.api.describe import accepts, idempotency, json_answer, problems, raw_body
+from rules_service.api.problems import RETRY_AFTER_SECONDS, ProblemError
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
 from rules_service.claim.claim import Claim
@@ -33,7 +35,7 @@ MEDIA = "application/edi-x12"
     responses=json_answer(
         "X12Result", "One result a claim, with its place in the file; or a simulated 277CA", or_media="application/edi-x12"
     )
-    | problems(400, 401, 403, 413, 415, 422, 503),
+    | problems(400, 401, 403, 409, 413, 415, 422, 503),
     openapi_extra=raw_body(
         "application/edi-x12",
         "claims:validate",
@@ -55,16 +57,24 @@ async def validate_837(request: Request) -> Response:
         parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if MEDIA in (header(request, b"accept") or ""):
-        now = datetime.now(UTC)
-        if any(msgspec.json.decode(part)["status"] >= 500 for part in parts):
-            raise StorageUnavailable("not every claim of the file could be judged now")  # a fault of ours is no fault of the claim
-        told = [
-            Answered(_claim(item), msgspec.json.decode(part).get("evaluation"), item.segment)
-            for item, part in zip(read, parts, strict=True)
-        ]
-        return Response(acknowledgment(told, now, time.time_ns() // 1_000), 200, media_type=MEDIA)
+        told = [Answered(_claim(item), _evaluation(part), item.segment) for item, part in zip(read, parts, strict=True)]
+        return Response(acknowledgment(told, datetime.now(UTC), time.time_ns() // 1_000), 200, media_type=MEDIA)
     placed = [_placed(item, part) for item, part in zip(read, parts, strict=True)]
     return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, media_type="application/json")
+
+
+def _evaluation(result: bytes) -> dict[str, Any] | None:
+    """The evaluation of a result; None when the claim is at fault. A fault of ours or of the request refuses the file: no claim is returned for it."""
+    document: dict[str, Any] = msgspec.json.decode(result)
+    if document["status"] != 200:
+        kind = document["problem"]["type"].removeprefix("/problems/")
+        if kind == "idempotency-in-progress":
+            raise ProblemError(kind, headers={"Retry-After": RETRY_AFTER_SECONDS})
+        if kind == "idempotency-key-reused":
+            raise ProblemError(kind)
+        if document["status"] >= 500:
+            raise StorageUnavailable("not every claim of the file could be judged now")
+    return document.get("evaluation")
 
 
 def _claim(item: ReadClaim) -> Claim | None:
