@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from rules_service.formats.fhir.cards import Card, cards_of, coverage_information
 from rules_service.formats.fhir.orders import HOOKS, HookCall, hook_checks
-from rules_service.primitives.errors import StorageUnavailable
+from rules_service.primitives.errors import NotFound, StorageUnavailable
 from rules_service.services.acting import Actor, now_utc
 from rules_service.services.check_services import ServiceChecks
-from rules_service.storage import advice
+from rules_service.storage import advice, publication_history
 from rules_service.storage.advice import AdviceOutcome, Feedback, ShownCard
 from rules_service.storage.clients import Principal
 from rules_service.storage.database import Database
@@ -78,6 +78,8 @@ class HookAdvice:
                 advice.add_feedback(connection, principal.tenant_id, principal.client_id, hook, told, now_utc())
 
     def outcomes(self, actor: Actor, rule_id: str) -> list[AdviceOutcome]:
-        """What became of a rule's cards, by version and what they said; nothing for a rule none of whose cards was shown."""
+        """What became of a rule's cards, by version and what they said; NotFound for a rule that was never published."""
         with self._database.reading() as connection:
+            if not publication_history.windows_of_rule(connection, actor.tenant_id, rule_id):
+                raise NotFound("no such rule")
             return advice.outcomes(connection, actor.tenant_id, rule_id)
