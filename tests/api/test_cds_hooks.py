@@ -118,6 +118,15 @@ def test_a_card_suggests_a_task_for_each_way_out_and_changes_no_order(client: ht
     assert len({one["uuid"] for one in card["suggestions"]} | {card["uuid"]}) == len(card["suggestions"]) + 1
 
 
+def test_what_cannot_be_mended_is_told_and_nobody_gets_a_task_for_it(client: httpx.Client) -> None:
+    hmo = PAYER | {"name": "Example Health HMO", "identifier": [{"value": "EXAMPLE02"}]}
+    (card,) = [
+        one for one in cards(client, call(order("P5301"), prefetch={"coverage": bundle(COVERAGE, hmo)})) if "P5301" in one["summary"]
+    ]
+    assert "Not covered: bill the patient only with a notice" in card["detail"]
+    assert "suggestions" not in card
+
+
 def test_a_task_refers_to_no_order_that_has_no_id_and_settled_cards_suggest_nothing(client: httpx.Client) -> None:
     unnamed = {name: value for name, value in order().items() if name != "id"}
     body = call(unnamed, context={"patientId": "Patient/p1"})

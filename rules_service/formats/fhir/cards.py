@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -23,18 +23,18 @@ INDICATORS = {"reject": "critical", "deny_hard": "critical", "deny_soft": "warni
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card, with the rule that says it and its finding's code, or what is told without one."""
+    """A card, with the rule that says it and its finding's code, or what is told without one; suggestions by their fix's position."""
 
     rule_id: str
     rule_version: int
     code: str
     indicator: str
     content: dict[str, Any]
-    suggestions: tuple[dict[str, Any], ...] = ()
+    suggestions: Mapping[int, dict[str, Any]] = field(default_factory=dict)
 
     def document(self, card_id: str) -> dict[str, Any]:
         """The card as it is sent, under its UUID; its suggestions' UUIDs follow from it."""
-        named = [{"uuid": _suggestion_id(card_id, number)} | one for number, one in enumerate(self.suggestions)]
+        named = [{"uuid": _suggestion_id(card_id, number)} | one for number, one in self.suggestions.items()]
         return {"uuid": card_id} | self.content | ({"selectionBehavior": "any", "suggestions": named} if named else {})
 
 
@@ -90,16 +90,17 @@ def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...], asked: 
     return Card(finding.rule_id, finding.rule_version, finding.code, indicator, content, _suggestions(finding, asked))
 
 
-def _suggestions(finding: Finding, asked: HookCheck) -> tuple[dict[str, Any], ...]:
+def _suggestions(finding: Finding, asked: HookCheck) -> dict[int, dict[str, Any]]:
     """Each way out as a FHIR Task for the staff, one an order, due by the day of service. The order itself is the clinician's: nothing changes it."""
     concerned = [number for number in range(len(asked.orders)) if number + 1 in finding.line_numbers or not finding.line_numbers]
-    return tuple(
-        {
+    return {
+        position: {
             "label": fix.label,
             "actions": [{"type": "create", "description": fix.label, "resource": _task(fix, asked, number)} for number in concerned],
         }
-        for fix in finding.fixes[:MAX_SUGGESTIONS]
-    )
+        for position, fix in enumerate(finding.fixes[:MAX_SUGGESTIONS])
+        if fix.class_ != "not_fixable"  # words, and nothing to do
+    }
 
 
 def _task(fix: Fix, asked: HookCheck, number: int) -> dict[str, Any]:
