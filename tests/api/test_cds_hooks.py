@@ -270,10 +270,13 @@ def test_a_rule_s_author_reads_what_clinicians_did_with_its_cards(server: Server
         "rule_version": 1, "code": "auth.missing", "shown": 4, "accepted": 1, "overridden": 2,
         "reasons": {"payer_confirmed": 1}, "fixes_taken": {"0": 1},
     }  # fmt: skip
+    twice = [{"card": shown[3]["uuid"], "outcome": one} for one in ("overridden", "accepted") * 10]
+    assert ehr.post("/cds-services/order-sign/feedback", json={"feedback": twice}).status_code == 200
+    assert (outcome(author)["accepted"], outcome(author)["overridden"]) == (2, 2), "the last word of one request counts too"
     assert tell(shown[3], "accepted", **first) == 404, "another card's suggestion"
     assert tell(shown[3], "accepted", acceptedSuggestions=[{"id": "JANE DOE"}]) == 404
     assert tell({"uuid": "nobody"}, "accepted", **first) == 404
-    assert outcome(author)["accepted"] == 1, "what was refused is not kept"
+    assert outcome(author)["accepted"] == 2, "what was refused is not kept"
     assert new_tenant(server)["author"].get("/v1/rules/EX1-PA-001/advice").json()["data"] == [], "another tenant's cards are its own"
 
 

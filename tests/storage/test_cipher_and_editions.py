@@ -10,7 +10,6 @@ from rules_service.primitives.canonical import sha256_hex
 from rules_service.reference.code_table import CodeTable, Row, write_code_table
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.editions import EditionFiles
-from rules_service.storage.ids import new_id
 
 SEARCH = bytes([7]) * 32
 
@@ -72,13 +71,6 @@ def test_keys_are_given_both_or_neither_and_have_256_bits(tmp_path: Path) -> Non
             ClaimCipher.from_settings(claim_keys, search_key, tmp_path)
     with pytest.raises(ValueError, match="32 bytes"):
         ClaimCipher.from_settings("AAAA", key, tmp_path)
-
-
-def test_ids_rise_with_time_and_never_repeat() -> None:
-    ids = [new_id("ev") for _ in range(10_000)]
-    assert len(set(ids)) == len(ids)
-    assert [one[:15] for one in ids] == sorted(one[:15] for one in ids)
-    assert all(one[3 + 12] == "7" for one in ids)
 
 
 def test_an_edition_is_fetched_once_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
