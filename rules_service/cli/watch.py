@@ -41,7 +41,10 @@ def watch(
             while not stopped.is_set():
                 try:
                     for one in folder.look():
-                        print(f"{one.name}: {one.claims} claims, {one.refused} of them not read", flush=True)
+                        if one.failure is not None:
+                            print(f"{one.name}: not answered, tried again later: {one.failure}", file=sys.stderr, flush=True)
+                        else:
+                            print(f"{one.name}: {one.claims} claims, {one.refused} of them not read", flush=True)
                 except StorageUnavailable as error:
                     print(f"the database is away, the file waits: {error}", file=sys.stderr, flush=True)
                 if once:

@@ -66,7 +66,7 @@ ROOTS: tuple[Root, ...] = (
     Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "cob.other_coverage"), "line"),
     Root(("elig.before", "elig.after", "elig.inactive"), ("auth.", "referral.", "benefit.", "freq.", "elig.grace_period"), "line"),
     Root(
-        ("status.excluded", "status.not_covered", "status.not_valid", "benefit.excluded"),
+        ("status.not_covered", "status.not_valid", "benefit.excluded"),
         ("auth.", "necessity.", "freq.", "referral.", "mue."),
         "line",
     ),

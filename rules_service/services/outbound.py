@@ -45,8 +45,11 @@ class AddressRefused(Exception):
 
 
 async def resolved(host: str) -> Sequence[str]:
-    """The addresses of a name, by the system's resolver; OSError when there are none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    """The addresses of a name, by the system's resolver; OSError when there are none, or when it is no name at all."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError:  # an empty label, one of over 63 characters, or a false A-label
+        raise OSError("not a host name") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
@@ -158,9 +161,10 @@ def target_of(url: str) -> httpx.URL:
     """The URL, when it is one a request can be sent to; InputError otherwise. Its text is never repeated."""
     try:
         target = httpx.URL(url)
+        host = target.host  # decodes an A-label, and raises for a false one
     except (httpx.InvalidURL, ValueError, TypeError):
         raise _refused("url_unreadable", "This is no URL.", "Send one such as https://ehr.example/hooks.") from None
-    if target.scheme not in ("https", "http") or not target.host:
+    if target.scheme not in ("https", "http") or not host:
         raise _refused(
             "url_unreadable", "The URL has no host, or another scheme than https.", "Send one such as https://ehr.example/hooks."
         )

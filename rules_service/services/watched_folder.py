@@ -23,7 +23,7 @@ from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
 from rules_service.rendering.text import error_document
-from rules_service.services.claim_files import FileClaim, read_claim_file
+from rules_service.services.claim_files import ClaimFile, FileClaim, read_claim_file
 from rules_service.services.validate_claim import ClaimValidator
 from rules_service.storage.clients import Principal
 
@@ -32,6 +32,8 @@ SETTLED_SECONDS = 2.0
 """How long a file must not have changed before it is taken: an upload may still be going on."""
 HEARTBEAT = 100
 """Claims between two signs of life."""
+NAME_BYTES = 180
+"""How much of a file's name is kept: its answers' names are longer, and file systems take 255 bytes."""
 LEFT_SECONDS = 300.0
 """How old what lies in `.taken` must be to have been left by a watcher that is gone."""
 
@@ -47,11 +49,12 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """A file that was answered."""
+    """A file that was answered; with a `failure` of the file system it lies in `.taken` and is tried again."""
 
     name: str
-    claims: int
-    refused: int
+    claims: int = 0
+    refused: int = 0
+    failure: str | None = None
 
 
 class WatchedFolder:
@@ -74,9 +77,12 @@ class WatchedFolder:
         """Handle every file that is ready; those handled. StorageUnavailable leaves the file where it is taken, for later."""
         handled = []
         for path in [*self._left_behind(), *self._ready()]:
-            taken = self._take(path)
-            if taken is not None:
-                handled.append(self._handle(taken))
+            try:
+                taken = self._take(path)
+                if taken is not None:
+                    handled.append(self._handle(taken))
+            except OSError as error:  # of this file: the others are answered all the same
+                handled.append(Handled(_portable(path.name), failure=error.strerror or type(error).__name__))
         return handled
 
     def _ready(self) -> list[Path]:
@@ -89,7 +95,7 @@ class WatchedFolder:
 
     def _take(self, path: Path) -> Path | None:
         """The file under a name that only this watcher has; None when another was first."""
-        name = path.name.partition("~")[2] if path.parent.name == TAKEN else path.name
+        name = _portable(path.name.partition("~")[2] if path.parent.name == TAKEN else path.name)
         taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}~{name}"
         try:
             path.rename(taken)
@@ -101,6 +107,16 @@ class WatchedFolder:
         name, data = path.name.partition("~")[2], path.read_bytes()
         read = read_claim_file(name, data)
         answers = asyncio.run(self._judged(path, read.claims, sha256_hex(data)))
+        kept = self._kept(name)
+        try:
+            self._answer(kept.name, read, answers)
+            path.replace(kept)
+        except OSError:
+            kept.unlink(missing_ok=True)  # the file is tried again, under the same name
+            raise
+        return Handled(kept.name, len(answers), sum("problem" in one for one in answers))
+
+    def _answer(self, name: str, read: ClaimFile, answers: Sequence[dict[str, Any]]) -> None:
         lines = [{"file": name, "claim": number} | one for number, one in enumerate(answers, 1)]
         self._write(f"{name}.findings.ndjson", b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
         if read.is_x12 and any(isinstance(one.outcome, Claim) for one in read.claims):
@@ -109,8 +125,6 @@ class WatchedFolder:
                 for one, answer in zip(read.claims, answers, strict=True)
             ]
             self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC), time.time_ns() // 1_000))
-        path.replace(self._free(name))
-        return Handled(name, len(answers), sum("problem" in one for one in answers))
 
     async def _judged(self, path: Path, claims: Sequence[FileClaim], file_sha256: str) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
@@ -136,13 +150,22 @@ class WatchedFolder:
         temporary.write_bytes(data)
         temporary.replace(self._folders.answers / name)
 
-    def _free(self, name: str) -> Path:
-        """A place in the archive; a second file of the same name is kept beside the first."""
+    def _kept(self, name: str) -> Path:
+        """A place in the archive, reserved; a second file of the same name is kept and answered beside the first."""
         target, number = self._folders.archive / name, 1
-        while target.exists():
-            number += 1
-            target = self._folders.archive / f"{number}-{name}"
-        return target
+        while True:
+            try:
+                target.touch(exist_ok=False)
+            except FileExistsError:
+                number += 1
+                target = self._folders.archive / f"{number}-{name}"
+            else:
+                return target
+
+
+def _portable(name: str) -> str:
+    """A name that is Unicode and leaves room for what is added to it; its end, which tells the format, stays."""
+    return name.encode(errors="replace")[-NAME_BYTES:].decode(errors="ignore")
 
 
 def _stat(path: Path) -> os.stat_result | None:

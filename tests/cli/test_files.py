@@ -160,12 +160,42 @@ def test_what_a_killed_watcher_left_is_taken_up_and_no_claim_is_judged_twice(
     before = evaluations(database)
     left = tmp_path / "in/.taken/999-1~three.837"
     left.write_bytes(X12)  # as it lies there when the watcher was killed after storing, before archiving
-    (tmp_path / "out/three.837.findings.ndjson").unlink()
     assert watched(left=3_600).look() == []
-    assert [one.name for one in watched(left=0.0).look()] == ["three.837"]
-    assert (tmp_path / "out/three.837.findings.ndjson").exists()
+    assert [one.name for one in watched(left=0.0).look()] == ["2-three.837"]
+    assert (tmp_path / "out/2-three.837.findings.ndjson").exists()
     assert evaluations(database) == before
     assert {path.name for path in (tmp_path / "archive").iterdir()} >= {"three.837", "2-three.837"}
+
+
+def test_a_second_file_of_the_same_name_is_answered_beside_the_first(watched: Callable[..., WatchedFolder], tmp_path: Path) -> None:
+    watched().look()
+    first = (tmp_path / "out/three.837.findings.ndjson").read_bytes()
+    (tmp_path / "in/three.837").write_bytes(X12.replace(b"PCN-1001", b"PCN-2002"))
+    assert [one.name for one in watched().look()] == ["2-three.837"]
+    assert (tmp_path / "out/three.837.findings.ndjson").read_bytes() == first
+    second = json.loads((tmp_path / "out/2-three.837.findings.ndjson").read_bytes().splitlines()[0])
+    assert (second["file"], second["evaluation"]["patient_control_number"]) == ("2-three.837", "PCN-2002")
+    assert b"PCN-2002" in (tmp_path / "archive/2-three.837").read_bytes()
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.json", b"a" * 250 + b".json", "\N{EURO SIGN}".encode() * 80 + b".json"])
+def test_no_name_of_a_file_keeps_the_others_from_being_answered(watched: Callable[..., WatchedFolder], tmp_path: Path, name: bytes) -> None:
+    (tmp_path / "in" / os.fsdecode(name)).write_bytes(claim_bytes(patient_control_number="NAMED"))
+    handled = watched().look()
+    assert ([one.failure for one in handled], len(handled)) == ([None] * 6, 6)
+    named = [path for path in (tmp_path / "out").iterdir() if b"NAMED" in path.read_bytes()]
+    assert [path.name.endswith(".json.findings.ndjson") for path in named] == [True]
+    assert list((tmp_path / "in/.taken").iterdir()) == []
+
+
+def test_a_file_the_system_does_not_give_is_told_and_the_others_are_answered(watched: Callable[..., WatchedFolder], tmp_path: Path) -> None:
+    folder = watched()
+    (tmp_path / "out/one.json.findings.ndjson").mkdir()  # in the place of the answer
+    handled = {one.name: one.failure for one in folder.look()}
+    assert (handled.pop("one.json"), set(handled.values()), len(handled)) == ("Is a directory", {None}, 4)
+    assert [path.name.partition("~")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["one.json"]
+    (tmp_path / "out/one.json.findings.ndjson").rmdir()
+    assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", None)]
 
 
 def test_watch_once_on_the_command_line(url: str, folder: Path, tmp_path: Path) -> None:

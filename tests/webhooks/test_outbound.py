@@ -103,6 +103,11 @@ def test_what_is_no_url_to_send_to_is_refused(url: str) -> None:
     assert refused(Outbound(LOOPBACK), url) in ("url_unreadable", "url_parts")
 
 
+@pytest.mark.parametrize("host", ["a..example", ".example", "xn--a.example", "a" * 64 + ".example"])
+def test_what_is_no_host_name_is_told_as_one_without_address(host: str) -> None:
+    assert refused(Outbound(), f"https://{host}/") in ("host_unresolvable", "url_unreadable", "url_parts")
+
+
 def test_a_name_with_one_address_that_is_not_public_is_refused_whole() -> None:
     assert refused(Outbound(resolve=names(receiver=["8.8.8.8", "10.0.0.1"])), "https://receiver.example/") == "address_refused"
 

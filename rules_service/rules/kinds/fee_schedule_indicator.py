@@ -4,7 +4,7 @@ Medicare physician fee schedule relative value file; Pub 100-04 ch. 12 s. 40 and
 one unit; 0, 2, 3 without the rule and 9 do not (3 is paid in full for each side). Assistant 0 needs documentation, 1 is not paid by
 statute, 2 is paid, 9 does not apply; co-surgeon and team 0 not paid, 1 with documentation, 2 paid, 9 does not apply. PC/TC 1 has a
 professional and a technical component; 0, 2, 4, 5, 7 and 8 take no 26, and only 1 takes TC. Status B is bundled, N not covered, I not
-valid for Medicare, X excluded by statute, P bundled or excluded, M and R are reported or restricted.
+valid for Medicare, X paid under another schedule (laboratory, vaccines, ambulance) and so no denial, P bundled or excluded, M and R are reported or restricted.
 
 `checks` says which questions a payer asks. An ambulatory surgical center (the billing provider's taxonomy in `surgical_center_taxonomies`,
 the place in `surgical_center_places`) bills RT and LT on two lines, never 50; the surgeon who operates there does use 50.
@@ -47,7 +47,7 @@ class FeeScheduleParameters(Parameters, frozen=True):
     facility_places: tuple[str, ...] = ("19", "21", "22", "23")
     surgical_center_places: tuple[str, ...] = ("24",)
     surgical_center_taxonomies: tuple[str, ...] = ("261QA1903X",)
-    statuses: tuple[str, ...] = ("B", "I", "N", "P", "X")
+    statuses: tuple[str, ...] = ("B", "I", "N", "P")
 
 
 class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
@@ -55,6 +55,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
 
     name = "fee_schedule_indicator"
     title = "Modifiers and places against the fee schedule's indicators"
+    semantics = 2  # status X is not a denial: laboratory, vaccine and ambulance services are paid under other schedules
     levels = ("line",)
     judges_void = False
     parameters = FeeScheduleParameters
@@ -273,7 +274,6 @@ def _statuses(parameters: FeeScheduleParameters) -> Iterator[tuple[str, str, tup
         ("bundled", "Code whose payment is bundled", ("B", "P"), "deny_soft", "the fee schedule bundles it into other services (status {indicator}).", "Remove the line; its payment is in the other service"),
         ("not_valid", "Code not valid for this payer", ("I",), "deny_soft", "the payer uses another code for this service (status I).", "Bill the code the payer uses"),
         ("not_covered", "Code that is not covered", ("N",), "deny_hard", "the fee schedule does not cover it (status N).", "Not covered: tell the patient before the service"),
-        ("excluded", "Code excluded by statute", ("X",), "deny_hard", "it is excluded from the fee schedule by statute (status X).", "Bill it to the payer that covers it"),
     )  # fmt: skip
     for name, title, letters, severity, message, label in every:
         asked = tuple(letter for letter in letters if letter in parameters.statuses)
