@@ -163,10 +163,15 @@ class Jobs:
 
     def results(self, actor: Actor, job_id: str) -> Iterator[bytes]:
         """Lines of JSON, one a claim or finding of the job, as far as it got."""
-        with self._database.reading() as connection:
-            for _, body in jobs.items(connection, actor.tenant_id, job_id):
-                if body:
-                    yield body + b"\n"
+        number = -1
+        while True:
+            with self._database.reading() as connection:  # for a step only: a reader that is slow or gone must hold no connection
+                found = jobs.item_after(connection, actor.tenant_id, job_id, number)
+            if found is None:
+                return
+            number, body = found
+            if body:
+                yield body + b"\n"
 
     def cancel(self, actor: Actor, job_id: str) -> JobRecord:
         """Stop a job: at once when it waits, after its step when it runs."""

@@ -199,6 +199,13 @@ def items(connection: Connection, tenant_id: str, job_id: str) -> Iterator[tuple
         yield row.number, row.body
 
 
+def item_after(connection: Connection, tenant_id: str, job_id: str, number: int) -> tuple[int, bytes] | None:
+    """(number, body) of the first step done behind a number; None when there is none."""
+    query = select(_item.c.number, _item.c.body).where(_item.c.tenant_id == tenant_id, _item.c.job_id == job_id, _item.c.number > number)
+    row = connection.execute(query.order_by(_item.c.number).limit(1)).first()
+    return None if row is None else (row.number, row.body)
+
+
 def add_upload(connection: Connection, tenant_id: str, job_id: str, number: int, sealed: Sealed) -> None:
     """Store a sealed part of what was sent for a job."""
     values = {"key_id": sealed.key_id, "nonce": sealed.nonce, "ciphertext": sealed.ciphertext}

@@ -6,6 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -50,6 +51,18 @@ def test_every_claim_has_its_line_and_its_stored_evaluation(server: Server) -> N
     )
     assert client.get(f"/v1/evaluations/{evaluation['evaluation_id']}").json() == evaluation
     assert "BULK-" not in str(job), "a job says nothing of its claims"
+
+
+def test_readers_who_do_not_read_on_keep_nobody_from_the_database(server: Server) -> None:
+    client = server.client()
+    job = ended(client, send(client, ndjson(600, lines=THREE_FINDINGS)))
+    with ExitStack() as open_readers:
+        for _ in range(20):  # more than the pool has connections; each has far more to come than sockets buffer
+            answer = open_readers.enter_context(server.client().stream("GET", f"/v1/jobs/{job['job_id']}/results"))
+            assert next(answer.iter_lines())
+        assert client.get("/readyz").status_code == 200
+        assert len(results(client, job)) == 600
+    assert client.get(f"/v1/jobs/{job['job_id']}").status_code == 200
 
 
 def test_an_837_file_gives_its_segments(server: Server) -> None:
