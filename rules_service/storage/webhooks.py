@@ -172,8 +172,11 @@ def _delivery_record(row: Any) -> DeliveryRecord:
 
 
 def due(connection: Connection, now: datetime, limit: int) -> list[Due]:
-    """Deliveries of all tenants whose time has come, longest due first."""
-    query = select(_delivery).where(_delivery.c.state == "waiting", _delivery.c.due_at <= now).order_by(_delivery.c.due_at).limit(limit)
+    """Deliveries of all tenants whose time has come: the longest due of every endpoint, then the second of each, and so on, so that no
+    backlog of one endpoint keeps the others out."""
+    age = (_delivery.c.due_at, _delivery.c.outbox_id)
+    turn = func.row_number().over(partition_by=(_delivery.c.tenant_id, _delivery.c.endpoint_id), order_by=age)
+    query = select(_delivery).where(_delivery.c.state == "waiting", _delivery.c.due_at <= now).order_by(turn, *age).limit(limit)
     return [Due(row.tenant_id, row.endpoint_id, row.outbox_id, row.attempts, row.due_at) for row in connection.execute(query)]
 
 

@@ -20,7 +20,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from rules_service.primitives.errors import Refused
 from rules_service.services.acting import Actor
 from rules_service.services.outbound import Outbound
-from rules_service.services.webhook_delivery import SPREAD, WAITS, WebhookDelivery, body_of
+from rules_service.services.webhook_delivery import ROUND_MESSAGES, SPREAD, WAITS, WebhookDelivery, body_of
 from rules_service.services.webhooks import MAX_ENDPOINTS, Webhooks, seal_anew
 from rules_service.storage import audit_log, catalog, outbox, webhooks
 from rules_service.storage.cipher import ClaimCipher
@@ -251,6 +251,20 @@ def test_rounds_side_by_side_send_each_message_once(post: Post, receiver: Receiv
     post.run()
     assert sorted(event["data"]["number"] for event in receiver.events()) == list(range(15))
     assert {one.state for one in post.webhooks.deliveries(MANAGER, record.endpoint_id, None, None, 100)} == {"delivered"}
+
+
+def test_the_backlog_of_a_dead_endpoint_holds_up_no_other(post: Post, receiver: Receiver) -> None:
+    post.webhooks.create(MANAGER, "http://127.0.0.1:9/", ["rule_set.published"], "")  # nobody listens there
+    for number in range(ROUND_MESSAGES + 20):
+        post.publish(number)
+    post.delivery.pass_on()
+    post.webhooks.create(STRANGER, receiver.url(), ["rule_set.published"], "")
+    post.now += timedelta(seconds=1)
+    post.publish(7, OTHER)
+    post.delivery.pass_on()
+    post.delivery.pass_on()  # what did not fit into one round
+    post.delivery.send_due()
+    assert [event["data"]["number"] for event in receiver.events()] == [7]
 
 
 def test_an_attempt_that_was_cut_off_is_taken_up_again(post: Post, receiver: Receiver) -> None:
