@@ -56,7 +56,7 @@ class JobRun:
     def finished_steps(self) -> frozenset[int]:
         """Numbers of the steps that are stored already, by this run or an earlier one."""
         with self._database.reading() as connection:
-            return frozenset(number for number, _ in jobs.items(connection, self.tenant_id, self.record.job_id))
+            return frozenset(jobs.item_numbers(connection, self.tenant_id, self.record.job_id))
 
     def step(self, number: int, body: bytes, done: int, total: int, store: Callable[[Connection], None] | None = None) -> None:
         """Store what a step came to, with the progress, and in the same transaction what else it made. JobStopped when the job is no longer
@@ -90,8 +90,19 @@ class JobRun:
 
     def steps(self) -> Iterator[tuple[int, bytes]]:
         """What every step came to, in order."""
-        with self._database.reading() as connection:
-            yield from jobs.items(connection, self.tenant_id, self.record.job_id)
+        return _steps(self._database, self.tenant_id, self.record.job_id)
+
+
+def _steps(database: Database, tenant_id: str, job_id: str) -> Iterator[tuple[int, bytes]]:
+    """(number, body) of every step done, in order. No connection is held between two: a reader may be slow, or gone."""
+    number = -1
+    while True:
+        with database.reading() as connection:
+            found = jobs.item_after(connection, tenant_id, job_id, number)
+        if found is None:
+            return
+        yield found
+        number = found[0]
 
 
 Handler = Callable[[JobRun], Mapping[str, Any]]
@@ -163,13 +174,7 @@ class Jobs:
 
     def results(self, actor: Actor, job_id: str) -> Iterator[bytes]:
         """Lines of JSON, one a claim or finding of the job, as far as it got."""
-        number = -1
-        while True:
-            with self._database.reading() as connection:  # for a step only: a reader that is slow or gone must hold no connection
-                found = jobs.item_after(connection, actor.tenant_id, job_id, number)
-            if found is None:
-                return
-            number, body = found
+        for _, body in _steps(self._database, actor.tenant_id, job_id):
             if body:
                 yield body + b"\n"
 

@@ -82,7 +82,7 @@ class WatchedFolder:
                 if taken is not None:
                     handled.append(self._handle(taken))
             except OSError as error:  # of this file: the others are answered all the same
-                handled.append(Handled(_portable(path.name), failure=error.strerror or type(error).__name__))
+                handled.append(Handled(_name(path), failure=error.strerror or type(error).__name__))
         return handled
 
     def _ready(self) -> list[Path]:
@@ -95,8 +95,7 @@ class WatchedFolder:
 
     def _take(self, path: Path) -> Path | None:
         """The file under a name that only this watcher has; None when another was first."""
-        name = _portable(path.name.partition("~")[2] if path.parent.name == TAKEN else path.name)
-        taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}~{name}"
+        taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}~{_name(path)}"
         try:
             path.rename(taken)
         except FileNotFoundError:
@@ -104,7 +103,7 @@ class WatchedFolder:
         return taken
 
     def _handle(self, path: Path) -> Handled:
-        name, data = path.name.partition("~")[2], path.read_bytes()
+        name, data = _name(path), path.read_bytes()
         read = read_claim_file(name, data)
         answers = asyncio.run(self._judged(path, read.claims, sha256_hex(data)))
         kept = self._kept(name)
@@ -163,8 +162,9 @@ class WatchedFolder:
                 return target
 
 
-def _portable(name: str) -> str:
-    """A name that is Unicode and leaves room for what is added to it; its end, which tells the format, stays."""
+def _name(path: Path) -> str:
+    """The name of a file, taken or not, as Unicode and with room for what is added to it; its end, which tells the format, stays."""
+    name = path.name.partition("~")[2] if path.parent.name == TAKEN else path.name
     return name.encode(errors="replace")[-NAME_BYTES:].decode(errors="ignore")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -192,11 +192,10 @@ def add_item(connection: Connection, tenant_id: str, job_id: str, number: int, b
     connection.execute(insert(_item).values(tenant_id=tenant_id, job_id=job_id, number=number, body=body))
 
 
-def items(connection: Connection, tenant_id: str, job_id: str) -> Iterator[tuple[int, bytes]]:
-    """(number, body) of every step done, in order."""
-    query = select(_item.c.number, _item.c.body).where(_item.c.tenant_id == tenant_id, _item.c.job_id == job_id).order_by(_item.c.number)
-    for row in connection.execute(query):
-        yield row.number, row.body
+def item_numbers(connection: Connection, tenant_id: str, job_id: str) -> list[int]:
+    """The numbers of the steps done, in order."""
+    query = select(_item.c.number).where(_item.c.tenant_id == tenant_id, _item.c.job_id == job_id).order_by(_item.c.number)
+    return list(connection.execute(query).scalars())
 
 
 def item_after(connection: Connection, tenant_id: str, job_id: str, number: int) -> tuple[int, bytes] | None:

@@ -194,6 +194,7 @@ def test_a_file_the_system_does_not_give_is_told_and_the_others_are_answered(wat
     handled = {one.name: one.failure for one in folder.look()}
     assert (handled.pop("one.json"), set(handled.values()), len(handled)) == ("Is a directory", {None}, 4)
     assert [path.name.partition("~")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["one.json"]
+    assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", "Is a directory")]
     (tmp_path / "out/one.json.findings.ndjson").rmdir()
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", None)]
 

@@ -4,7 +4,8 @@ Medicare physician fee schedule relative value file; Pub 100-04 ch. 12 s. 40 and
 one unit; 0, 2, 3 without the rule and 9 do not (3 is paid in full for each side). Assistant 0 needs documentation, 1 is not paid by
 statute, 2 is paid, 9 does not apply; co-surgeon and team 0 not paid, 1 with documentation, 2 paid, 9 does not apply. PC/TC 1 has a
 professional and a technical component; 0, 2, 4, 5, 7 and 8 take no 26, and only 1 takes TC. Status B is bundled, N not covered, I not
-valid for Medicare, X paid under another schedule (laboratory, vaccines, ambulance) and so no denial, P bundled or excluded, M and R are reported or restricted.
+valid for Medicare, X paid under another schedule (laboratory, vaccines, ambulance) and so no denial, P bundled or excluded, M and R are
+reported or restricted.
 
 `checks` says which questions a payer asks. An ambulatory surgical center (the billing provider's taxonomy in `surgical_center_taxonomies`,
 the place in `surgical_center_places`) bills RT and LT on two lines, never 50; the surgeon who operates there does use 50.
