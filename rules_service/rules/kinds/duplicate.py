@@ -20,7 +20,11 @@ from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters
 from rules_service.rules.kinds.earlier import history_provider, takes_back
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, DISTINCT_SERVICE
 
-DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | {"50", "76", "77", "91"}))
+COMPONENTS = frozenset({"26", "TC"})
+"""The professional and the technical part of one service, billed on lines of their own (Pub 100-04 chapter 13, section 20)."""
+DISCARDED_DRUG = frozenset({"JW"})
+"""The discarded part of a single-dose drug has its own line beside the part that was given (Pub 100-04 chapter 17, section 40)."""
+DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | COMPONENTS | DISCARDED_DRUG | {"50", "76", "77", "91"}))
 
 
 class DuplicateParameters(Parameters, frozen=True):
@@ -34,6 +38,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     """One candidate a line; one more where it repeats a line of the claim."""
 
     name = "duplicate"
+    semantics = 2  # components and the discarded part of a drug set lines apart
     title = "Billed twice"
     levels = ("line",)
     judges_void = False
