@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rules_service.claim.locations import Place, locate
+from rules_service.claim.locations import Place, locate, of_patient
 from rules_service.engine.compile import Program
 from rules_service.engine.crosswalk import from_crosswalk
 from rules_service.engine.policy import CompiledRule
@@ -111,9 +111,10 @@ def build_finding(
     first = candidate.lines[0] if candidate.lines else None
     place = candidate.place or Place(branch.at, first.index if first else None, first.number if first else None)
     if place.field.startswith("line.") and branch.at.startswith("line.") and place.index is not None and content.kind != "condition":
-        place = Place(branch.at if place.field != "line.prior_authorization_number" else place.field, place.index, place.line_number)
+        place = msgspec.structs.replace(place, field=branch.at if place.field != "line.prior_authorization_number" else place.field)
     elif branch.at.startswith("claim.") and place.field.startswith("line."):
         place = Place(branch.at)
+    place = of_patient(place, view.claim)
     related = tuple(line.number for line in candidate.related)
     if branch.severity is None:
         raise ValueError(f"{branch.code} has no severity")
@@ -155,7 +156,7 @@ def build_finding(
         expected=told.expected,
         actual=told.actual,
         facts=_shown_facts(rule, program, told, fact),
-        location=locate(place, view.claim.claim_type),
+        location=locate(place, view.claim),
         predicted_denial=None if predicts is None else _predicted(predicts),
         amount_at_risk=Money(amount),
         fix_by=deadline.day if deadline else None,

@@ -66,7 +66,7 @@ ROOTS: tuple[Root, ...] = (
     Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "cob.other_coverage"), "line"),
     Root(("elig.before", "elig.after", "elig.inactive"), ("auth.", "referral.", "benefit.", "freq.", "elig.grace_period"), "line"),
     Root(
-        ("status.not_covered", "status.not_valid", "benefit.excluded"),
+        ("status.not_covered", "status.patient_liable", "status.not_valid", "status.bundled", "benefit.excluded"),
         ("auth.", "necessity.", "freq.", "referral.", "mue."),
         "line",
     ),

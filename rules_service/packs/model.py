@@ -49,11 +49,13 @@ class PayerFile(ClaimStruct, frozen=True):
 
 
 class PackTable(ClaimStruct, frozen=True):
-    """A CSV of the pack, with effective dates per row."""
+    """A CSV of the pack, with effective dates per row. `partial`: it is an extract of the published list; of a code it does not hold
+    nothing is known."""
 
     name: str
     kind: PackTableKind
     file: str
+    partial: bool = False
 
 
 class PackFile(ClaimStruct, frozen=True):

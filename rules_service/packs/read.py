@@ -20,9 +20,8 @@ from rules_service.packs.yaml_text import Positions
 from rules_service.primitives.canonical import sha256_hex
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import Issue, PackFault, ReferenceFault
-from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Edition
-from rules_service.reference.pair_table import PairTable
+from rules_service.reference.readers import Reader, reader_of
 from rules_service.rules.rule import Manifest, PackTablePin, RuleVersionContent, Window
 
 PACK_SUFFIXES = (".yaml", ".md", ".csv")
@@ -145,12 +144,12 @@ class Pack:
 
 def pack_edition(name: str, sha256: str, blob: bytes) -> Edition:
     """A pack table as an edition without end."""
-    reader: CodeTable | PairTable | None = None
+    reader: Reader | None = None
 
-    def opened() -> CodeTable | PairTable:
+    def opened() -> Reader:
         nonlocal reader
         if reader is None:
-            reader = PairTable(blob) if blob.startswith(b"RSPT1") else CodeTable(blob)
+            reader = reader_of(blob)
         return reader
 
     return Edition(name, sha256[:12], sha256, EffectivePeriod(date.min), 0, opened)
@@ -197,7 +196,11 @@ def read_pack(root: Path) -> Pack:
             if not path.is_relative_to(root) or path.suffix != ".csv":
                 issues.append(Issue("PK017", positions.where("/tables"), "A table is a .csv file inside its pack.", "Move it there."))
                 continue
-            pack.tables[table.name] = compile_table(table.kind, path.read_text(encoding="utf-8"), path.relative_to(root.parent).as_posix())
+            text, shown = path.read_text(encoding="utf-8"), path.relative_to(root.parent).as_posix()
+            if table.partial and table.kind != "code_classes":
+                mend = "Leave `partial` out, or say what is not known in the table's own terms."
+                issues.append(Issue("PK017", positions.where("/tables"), "Only a table of code classes can be partial.", mend))
+            pack.tables[table.name] = compile_table(table.kind, text, shown, table.partial)
         except PackFault as fault:
             issues.extend(fault.issues)
         except UnicodeDecodeError:

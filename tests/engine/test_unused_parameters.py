@@ -121,7 +121,12 @@ def stay(editions: list[Edition], code: str, first: str, last: str) -> Judgement
 
 
 CONSOLIDATED = [
-    memory_edition("consolidated_billing", "test", write_code_table([Row("P6003", FIRST, None, ())], ()), EffectivePeriod(FIRST))
+    memory_edition(
+        "consolidated_billing",
+        "test",
+        write_code_table([Row("P6003", FIRST, None, ("skilled_nursing",))], (("class", "text"),)),
+        EffectivePeriod(FIRST),
+    )
 ]
 
 

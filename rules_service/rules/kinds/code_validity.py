@@ -24,6 +24,10 @@ ICD10_FIRST_DAY = date(2015, 10, 1)
 MAX_CANDIDATES = 6
 
 
+ORIGINS = frozenset("DEGHIJNPRS")
+"""First letters of an ambulance trip: where it began."""
+
+
 class CodeValidityParameters(Parameters, frozen=True):
     """What is checked, against which table. `starts_with` limits procedure checks to the codes the table is complete for."""
 
@@ -36,6 +40,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
     """One candidate a diagnosis and earliest use, a pointer, or a coded value of a line."""
 
     name = "code_validity"
+    semantics = 2  # origin and destination of an ambulance trip are modifiers
     title = "Codes valid on the date of service"
     levels = ("claim", "line")
     judges_void = False
@@ -162,8 +167,8 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         else:
             good: list[LineView] = []
             for line in judged.lines:
-                for code in _line_codes(parameters, line):
-                    candidate = self._line_code(parameters, judged, line, code)
+                for slot, code in _line_codes(parameters, line):
+                    candidate = self._line_code(parameters, judged, line, code, slot)
                     if candidate is None:
                         good.append(line)
                     else:
@@ -251,8 +256,10 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             ),
         )
 
-    def _line_code(self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str) -> Candidate | None:
-        """A coded value of a line; None when it is valid, which all valid ones say together."""
+    def _line_code(
+        self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str, slot: int | None
+    ) -> Candidate | None:
+        """A coded value of a line, and where it stands in a list of them; None when it is valid, which all valid ones say together."""
         state: FactValue
         if line.date_from is None:
             state = Unknown("service_date_missing", "service_lines.service_from")
@@ -267,7 +274,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             "place_of_service": "line.place_of_service_code",
             "revenue": "line.revenue_code",
         }[parameters.subject]
-        place = Place(field, line.index, line.number)
+        place = Place(field, line.index, line.number, slot)
         if parameters.subject == "place_of_service" and line.line.place_of_service_code is None:
             place = Place("claim.place_of_service_code")
         return Candidate(
@@ -282,16 +289,26 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         )
 
 
-def _line_codes(parameters: CodeValidityParameters, line: LineView) -> tuple[str, ...]:
-    if parameters.subject == "place_of_service":
-        found: tuple[str, ...] = (line.place_of_service,) if line.place_of_service and line.claim.claim_type != "institutional" else ()
-    elif parameters.subject == "modifier":
-        found = line.modifiers
+def _line_codes(parameters: CodeValidityParameters, line: LineView) -> list[tuple[int | None, str]]:
+    """The values of a line that are asked about, each with its position where the field is a list."""
+    found: list[tuple[int | None, str | None]]
+    if parameters.subject == "modifier":
+        found = [(slot, code) for slot, code in enumerate(line.modifiers) if not _is_trip(line, code)]
+    elif parameters.subject == "place_of_service":
+        found = [(None, line.place_of_service if line.claim.claim_type != "institutional" else None)]
     elif parameters.subject == "revenue":
-        found = (line.line.revenue_code,) if line.line.revenue_code else ()
+        found = [(None, line.line.revenue_code)]
     else:
-        found = (line.code,) if line.code and line.line.revenue_code not in HIPPS_LINES else ()
-    return tuple([code for code in found if code.startswith(parameters.starts_with)]) if parameters.starts_with else found
+        found = [(None, line.code if line.line.revenue_code not in HIPPS_LINES else None)]
+    return [(slot, code) for slot, code in found if code and code.startswith(parameters.starts_with or ("",))]
+
+
+def _is_trip(line: LineView, modifier: str) -> bool:
+    """Whether it is origin and destination of an ambulance trip, one letter each; X (a physician's office on the way) is a destination
+    only. Pub 100-04 chapter 15 section 30."""
+    if line.code is None or not line.code.startswith("A0") or len(modifier) != 2:
+        return False
+    return modifier[0] in ORIGINS and modifier[1] in ORIGINS | {"X"}
 
 
 def _diagnosis_day(view: ClaimView, line: LineView) -> date | None:

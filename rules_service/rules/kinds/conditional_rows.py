@@ -1,6 +1,7 @@
 """Rows of a pack's table that hold for some claims only: which of a code's rows a line meets.
 
-Columns of conditions, each empty for "any"; lists inside a cell are separated by spaces.
+Columns of conditions, each empty for "any"; lists inside a cell are separated by spaces. `companion_codes`: one of these codes is on
+another line of the claim that shares a day with this one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ CONDITION_COLUMNS = (
     "diagnosis_prefixes",
     "age_from",
     "age_through",
+    "companion_codes",
 )
 _SUPPLY = {
     "lines_of_business": "payer.line_of_business",
@@ -75,6 +77,11 @@ def met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
             unsure = Unknown("context_not_supplied", _SUPPLY[column])
         elif wanted and not set(wanted) & set(values):
             return False
+    companions = cell(entry, table, "companion_codes")
+    if companions and not any(
+        other.code in companions and other.index != line.index and not set(other.days).isdisjoint(line.days) for other in line.view.lines
+    ):
+        return False
     prefixes = cell(entry, table, "diagnosis_prefixes")
     if prefixes and not any(
         code.replace(".", "").startswith(prefix.replace(".", "")) for code in line.diagnosis_codes for prefix in prefixes

@@ -155,7 +155,7 @@ def _candidate(view: ClaimView, check: str, position: int, other: int | None, li
     return Candidate(
         lines=(line,) if line is not None else using,
         facts=facts,
-        place=Place("diagnosis.code", position),
+        place=Place("diagnosis.present_on_admission" if check == "present_on_admission" else "diagnosis.code", position),
         key=f"{position}/{other}/{line.number if line is not None else ''}",
         causes=causes,
         tell=partial(

@@ -4,6 +4,9 @@ Exact: payer, patient, practitioner, day, code, modifiers, units and charge are 
 of an earlier line of this claim. Suspect: the same but for modifiers and charge. Modifiers that mean "again" or "elsewhere" set lines
 apart. A claim that was rejected was never filed, so what repeats it is no duplicate; one that was denied is corrected or appealed, not
 sent anew. A replacement or void repeats on purpose.
+
+A line of a hospital without a procedure code (room and board of a stay) repeats an earlier claim's by its revenue code. On one claim such
+lines are not compared: a stay has several under one revenue code.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ COMPONENTS = frozenset({"26", "TC"})
 """The professional and the technical part of one service, billed on lines of their own (Pub 100-04 chapter 13, section 20)."""
 DISCARDED_DRUG = frozenset({"JW"})
 """The discarded part of a single-dose drug has its own line beside the part that was given (Pub 100-04 chapter 17, section 40)."""
+TOTAL = "0001"
+"""Revenue code of the line that carries the claim's total."""
 DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | COMPONENTS | DISCARDED_DRUG | {"50", "76", "77", "91"}))
 
 
@@ -38,7 +43,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     """One candidate a line; one more where it repeats a line of the claim."""
 
     name = "duplicate"
-    semantics = 2  # components and the discarded part of a drug set lines apart
+    semantics = 3  # lines without a procedure code repeat earlier ones by revenue code
     title = "Billed twice"
     levels = ("line",)
     judges_void = False
@@ -128,9 +133,10 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
         context = judged.view.claim.context
         history = context.history if context is not None else None
         for line in judged.lines:
-            if line.code is None or line.date_from is None:
+            code = line.code or (line.line.revenue_code if line.line.revenue_code != TOTAL else None)
+            if code is None or line.date_from is None:
                 continue
-            before = [other for other in judged.view.lines if other.number < line.number]
+            before = [other for other in judged.view.lines if other.number < line.number and line.code is not None]
             like = [(other, kind) for other in before if (kind := _likeness(line, other, told_apart)) is not None]
             exact = next((other for other, kind in like if kind == "exact"), None)
             other = exact or (like[0][0] if like else None)
@@ -147,7 +153,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
                 place=Place("line.procedure_code", line.index, line.number),
                 tell=partial(
                     Telling,
-                    params={"line_number": str(line.number), "code": line.code, "other": str(other.number) if other is not None else ""},
+                    params={"line_number": str(line.number), "code": code, "other": str(other.number) if other is not None else ""},
                 ),
             )
 
@@ -182,6 +188,8 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
         if entry.status == "rejected" or entry.payer_id not in (None, judged.view.claim.payer.payer_id, judged.view.payer_id):
             continue
         if earlier.procedure_code != line.code or earlier.service_from != line.date_from:
+            continue
+        if line.code is None and earlier.revenue_code != line.line.revenue_code:
             continue
         is_same_practitioner = history_provider("rendering_npi", line, earlier)
         if (earlier.service_through or earlier.service_from) != line.date_through or is_same_practitioner is False:

@@ -4,6 +4,10 @@ Before the first and after the last span of coverage; a grace month of unpaid pr
 nursing, home health and enrolment in a Medicare Advantage plan, which move payment elsewhere. An answer older than the payer's
 `fresh_days` is told. Without an answer nothing is judged. What an inactive coverage denies is recovered by billing the right payer, so it
 is not a hard denial.
+
+Consolidated billing takes what is listed, never a physician's own service: of a diagnostic test the technical part is the facility's and the
+interpretation (26) is not (Pub 100-04 chapter 6 section 20; home health: chapter 10 section 20.1). While a member of a Medicare Advantage plan
+is in hospice, original Medicare pays the claim (42 CFR 422.320).
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from rules_service.claim.context import CoverageSpan, Eligibility
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
+from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
@@ -26,11 +31,18 @@ INACTIVE = frozenset({"inactive", "terminated", "cancelled", "canceled", "6", "7
 """Statuses of a span, as words or as X12 271 EB01."""
 HOSPICE_MODIFIERS = frozenset({"GV", "GW"})
 """Attending physician not employed by the hospice; service unrelated to the terminal condition."""
+HOSPICE_CONDITION = "07"
+"""Condition code of an institutional claim: treatment of a condition that is not the terminal one."""
+INFORMATION_ONLY = "04"
+"""Condition code of a bill that a hospital sends for a member of a Medicare Advantage plan, for information only."""
+HOSPICE_BILLS = ("81", "82")
+CONSOLIDATED: tuple[Check, ...] = ("skilled_nursing", "home_health")
 
 
 class EligibilityParameters(Parameters, frozen=True):
-    """`checks` says which parts of the answer this payer's claims depend on. `consolidated_codes` is a table of the codes that a skilled
-    nursing facility or home health agency bills itself; without one every line inside such a span is told."""
+    """`checks` says which parts of the answer this payer's claims depend on. `consolidated_codes` is a table of classes:
+    `skilled_nursing` and `home_health` for codes the facility or agency bills itself during such a span, `technical` for tests of which the
+    nursing facility bills the technical part, `professional` for services that are never consolidated."""
 
     checks: tuple[Check, ...] = ("coverage", "grace_period", "freshness")
     fresh_days: int = 30
@@ -41,7 +53,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
     """One candidate a line and check; one a claim for the age of the answer."""
 
     name = "eligibility"
-    semantics = 2  # each day of a professional line counts
+    semantics = 3  # consolidated billing by table; hospice before Medicare Advantage; condition code 07
     title = "Coverage on the date of service"
     levels = ("line",)
     judges_void = False
@@ -50,11 +62,16 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         ("eligibility.check", "text", "coverage, grace_period, freshness, hospice, skilled_nursing, home_health or medicare_advantage."),
         ("eligibility.state", "text", "covered, before, after, between or inactive; unknown when no answer was supplied."),
         ("eligibility.inside", "flag", "The day of service lies in the span asked about; unknown when it was not supplied."),
-        ("eligibility.excepted", "flag", "A hospice modifier (GV, GW) says that the line is not the hospice's."),
+        ("eligibility.excepted", "flag", "A hospice modifier (GV, GW) or condition code 07 says that it is not the hospice's."),
     )
 
     def table_names(self, parameters: EligibilityParameters) -> tuple[str, ...]:
         return (parameters.consolidated_codes,) if parameters.consolidated_codes else ()
+
+    def check_parameters(self, parameters: EligibilityParameters) -> Iterator[Issue]:
+        if parameters.consolidated_codes is None and not set(CONSOLIDATED).isdisjoint(parameters.checks):
+            what = "skilled_nursing and home_health need consolidated_codes: which services are consolidated is a list."
+            yield Issue("parameters", "/consolidated_codes", what, "Name a table of code classes, or leave the two checks out.")
 
     def branches(self, parameters: EligibilityParameters) -> tuple[Branch, ...]:
         common: dict[str, Any] = {
@@ -104,12 +121,12 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
             "hospice": (
                 Branch(
                     code="elig.hospice.unrelated", title="Hospice modifier", when=inside("hospice", {"fact": "eligibility.excepted", "is": "true"}),
-                    bypassed=True, bypassed_by="hospice_modifier", **common,
+                    bypassed=True, bypassed_by="unrelated_to_hospice", **common,
                 ),
                 Branch(
                     code="elig.hospice", title="Patient in hospice", severity="deny_soft", when=inside("hospice"),
-                    message=line + "the patient is in hospice on the date of service, and the line carries neither GV nor GW.",
-                    fixes=(fix("Append GV or GW if the record supports it, or bill the hospice", "needs_documentation"),), override_reasons=reasons, **common,
+                    message=line + "the patient is in hospice on the date of service, and nothing says that the service is not the hospice's ({excepting}).",
+                    fixes=(fix("Bill the hospice; or, if the record supports it, add {excepting}", "needs_documentation"),), override_reasons=reasons, **common,
                 ),
             ),
             "skilled_nursing": (
@@ -155,11 +172,17 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                     states = [_state(answer, day) for day in _days(line)]
                     yield _candidate(line, check, parameters, state=next((one for one in states if one != "covered"), "covered"))
                     continue
-                concerned = True if check == "hospice" else self._is_consolidated(parameters, judged, line)
+                concerned = (
+                    line.view.bill[:2] not in HOSPICE_BILLS
+                    if check == "hospice"
+                    else self._is_consolidated(parameters, judged, check, line)
+                )
                 if concerned:
                     spans = getattr(answer, check) if answer is not None else None
                     inside = _inside(spans, _days(line), check)
-                    yield _candidate(line, check, parameters, inside=concerned if isinstance(concerned, Unknown) and inside else inside)
+                    yield _candidate(
+                        line, check, parameters, inside=concerned if isinstance(concerned, Unknown) and inside is True else inside
+                    )
 
     def _of_claim(self, parameters: EligibilityParameters, judged: Judged, check: str, answer: Eligibility | None) -> Candidate:
         view = judged.view
@@ -169,7 +192,10 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         elif answer is not None and check == "grace_period" and answer.grace_month is not None:
             inside = answer.grace_month >= 2
         elif answer is not None and check == "medicare_advantage":
-            inside = answer.medicare_advantage_plan is not None
+            in_hospice = answer.hospice is not None and _inside(
+                answer.hospice, [day for line in view.lines for day in _days(line)], "hospice"
+            )
+            inside = answer.medicare_advantage_plan is not None and not in_hospice and INFORMATION_ONLY not in view.claim.condition_codes
         facts: dict[str, FactValue] = {
             "eligibility.check": check,
             "eligibility.state": None,
@@ -185,13 +211,16 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
             tell=partial(Telling, params={"days": str(parameters.fresh_days), "line_number": "1"}),
         )
 
-    def _is_consolidated(self, parameters: EligibilityParameters, judged: Judged, line: LineView) -> bool | Unknown:
-        if parameters.consolidated_codes is None or line.date_from is None:
-            return True
-        table = judged.lookups.codes(parameters.consolidated_codes, line.date_from)
-        return (
-            table if isinstance(table, Unknown) else line.code is not None and table.on(line.code, line.date_from.toordinal()) is not None
-        )
+    def _is_consolidated(self, parameters: EligibilityParameters, judged: Judged, check: Check, line: LineView) -> bool | Unknown:
+        """Whether the facility or agency bills the line's service itself."""
+        if line.code is None or line.date_from is None:
+            return False
+        table = judged.lookups.codes(parameters.consolidated_codes or "", line.date_from, of=line.code)
+        if isinstance(table, Unknown):
+            return table
+        classes = table.texts_on(line.code, "class", line.date_from.toordinal())
+        has_technical_part = check == "skilled_nursing" and "technical" in classes and "26" not in line.modifiers
+        return check in classes or has_technical_part
 
 
 def _days(line: LineView) -> list[date]:
@@ -230,6 +259,8 @@ def _holds(span: CoverageSpan, day: date) -> bool:
 def _candidate(
     line: LineView, check: str, parameters: EligibilityParameters, state: str | Unknown | None = None, inside: bool | Unknown | None = None
 ) -> Candidate:
+    claim = line.claim
+    is_institutional = claim.claim_type == "institutional"
     return Candidate(
         lines=(line,),
         place=Place("claim.subscriber.member_id"),
@@ -238,11 +269,17 @@ def _candidate(
             "eligibility.check": check,
             "eligibility.state": state,
             "eligibility.inside": inside,
-            "eligibility.excepted": bool(HOSPICE_MODIFIERS & set(line.modifiers)),
+            "eligibility.excepted": HOSPICE_CONDITION in claim.condition_codes
+            if is_institutional
+            else bool(HOSPICE_MODIFIERS & set(line.modifiers)),
         },
         tell=partial(
             Telling,
-            params={"line_number": str(line.number), "days": str(parameters.fresh_days)},
+            params={
+                "line_number": str(line.number),
+                "days": str(parameters.fresh_days),
+                "excepting": "condition code 07" if is_institutional else "modifier GV or GW",
+            },
             shown={"service_date": line.date_from.isoformat() if line.date_from else None},
         ),
     )

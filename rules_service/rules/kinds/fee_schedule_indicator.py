@@ -3,9 +3,11 @@
 Medicare physician fee schedule relative value file; Pub 100-04 ch. 12 s. 40 and ch. 23 addendum. Bilateral 1 takes modifier 50 with
 one unit; 0, 2, 3 without the rule and 9 do not (3 is paid in full for each side). Assistant 0 needs documentation, 1 is not paid by
 statute, 2 is paid, 9 does not apply; co-surgeon and team 0 not paid, 1 with documentation, 2 paid, 9 does not apply. PC/TC 1 has a
-professional and a technical component; 0, 2, 4, 5, 7 and 8 take no 26, and only 1 takes TC. Status B is bundled, N not covered, I not
+professional and a technical component; 0, 2, 4, 5, 7 and 8 take no 26, and only 1 takes TC. In a hospital the technical part (TC, or a code
+with indicator 3) is the hospital's, and of a test with indicator 4 the physician bills the code of the interpretation (Pub 100-04 chapter 13
+section 20.2.1). Status B is bundled, N not covered, I not
 valid for Medicare, X paid under another schedule (laboratory, vaccines, ambulance) and so no denial, P bundled or excluded, M and R are
-reported or restricted.
+reported or restricted. What is not covered may be billed for a denial, with GY, GX or GA saying that the patient is liable.
 
 `checks` says which questions a payer asks. An ambulatory surgical center (the billing provider's taxonomy in `surgical_center_taxonomies`,
 the place in `surgical_center_places`) bills RT and LT on two lines, never 50; the surgeon who operates there does use 50.
@@ -23,12 +25,15 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.findings.finding import Fix, Severity
 from rules_service.primitives.codes import shown_code
+from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 Check = Literal["bilateral", "assistant", "co_surgeon", "team", "components", "status"]
 ASSISTANT = ("80", "81", "82", "AS")
+LIABILITY = ("GY", "GX", "GA")
+"""The patient is liable: excluded by statute, with a voluntary notice, with a signed notice."""
 SIDES = frozenset({"LT", "RT"})
 _MODIFIERS: dict[str, tuple[str, ...]] = {
     "bilateral": ("50",),
@@ -36,7 +41,14 @@ _MODIFIERS: dict[str, tuple[str, ...]] = {
     "co_surgeon": ("62",),
     "team": ("66",),
     "components": ("26", "TC"),
+    "status": LIABILITY,
 }
+STATUSES: tuple[tuple[str, str, tuple[str, ...], Severity, str, str], ...] = (
+    ("bundled", "Code whose payment is bundled", ("B", "P"), "deny_soft", "the fee schedule bundles it into other services (status {indicator}).", "Remove the line; its payment is in the other service"),
+    ("not_valid", "Code not valid for this payer", ("I",), "deny_soft", "the payer uses another code for this service (status I).", "Bill the code the payer uses"),
+    ("not_covered", "Code that is not covered", ("N",), "deny_hard", "the fee schedule does not cover it (status N).", "Not covered: tell the patient before the service"),
+)  # fmt: skip
+"""Finding, its title, the letters it is about, severity, message and way out."""
 NO_26 = ("0", "2", "3", "4", "5", "7", "8", "9")
 
 
@@ -56,7 +68,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
 
     name = "fee_schedule_indicator"
     title = "Modifiers and places against the fee schedule's indicators"
-    semantics = 2  # status X is not a denial: laboratory, vaccine and ambulance services are paid under other schedules
+    semantics = 3  # technical part in a facility; not covered and billed so
     levels = ("line",)
     judges_void = False
     parameters = FeeScheduleParameters
@@ -69,6 +81,12 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
         ("fee.in_facility", "flag", "The place of service is a facility."),
         ("fee.in_surgical_center", "flag", "An ambulatory surgical center bills, for a service there."),
     )
+
+    def check_parameters(self, parameters: FeeScheduleParameters) -> Iterator[Issue]:
+        silent = sorted(set(parameters.statuses) - {letter for _, _, letters, *_ in STATUSES for letter in letters})
+        if silent:
+            what = f"No question is asked of status {', '.join(map(shown_code, silent))}."
+            yield Issue("parameters", "/statuses", what, "Name letters among B, I, N and P.")
 
     def table_names(self, parameters: FeeScheduleParameters) -> tuple[str, ...]:
         return (parameters.table,)
@@ -178,6 +196,20 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     fixes=(remove,),
                 ),
                 Branch(
+                    code="component.technical_in_facility",
+                    title="Technical part of a test billed by a physician in a facility",
+                    at="line.place_of_service_code",
+                    severity="deny_soft",
+                    confidence="likely",
+                    when=asks(
+                        "components",
+                        {"fact": "fee.in_facility", "is": "true"},
+                        {"any": [{"all": [modifier("TC"), indicator("1")]}, indicator("3")]},
+                    ),
+                    message=line + "at place of service {place} the technical part is the facility's and is not paid to a physician.",
+                    fixes=(fix("Leave the technical part to the facility's claim", "not_fixable"),),
+                ),
+                Branch(
                     code="component.facility_global",
                     title="Whole diagnostic test billed by a physician in a facility",
                     at="line.modifiers",
@@ -186,11 +218,17 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     when=asks(
                         "components",
                         {"fact": "fee.modifier", "present": "false"},
-                        indicator("1"),
+                        indicator("1", "4"),
                         {"fact": "fee.in_facility", "is": "true"},
                     ),
-                    message=line + "in a facility the technical part is the facility's; a physician bills modifier 26.",
-                    fixes=(fix("Add modifier 26 if only the interpretation was given", "needs_documentation"),),
+                    message=line
+                    + "at place of service {place} the technical part is the facility's; a physician bills the interpretation.",
+                    fixes=(
+                        fix(
+                            "If only the interpretation was given, bill it: with modifier 26, or where PC/TC is 4 by the code of the interpretation",
+                            "needs_documentation",
+                        ),
+                    ),
                 ),
                 Branch(
                     code="component.incident_to_in_facility",
@@ -202,17 +240,30 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     fixes=(fix("Leave the service to the facility's claim", "not_fixable"),),
                 ),
             ),
-            "status": tuple(
+            "status": (
                 Branch(
-                    code=f"status.{name}",
-                    title=title,
-                    at="line.procedure_code",
-                    severity=severity,
-                    when=asks("status", indicator(*letters)),
-                    message=line + message,
-                    fixes=(fix(label, "not_fixable" if severity == "deny_hard" else "data_entry"),),
-                )
-                for name, title, letters, severity, message, label in _statuses(parameters)
+                    code="status.patient_liable",
+                    title="Not covered, and billed so",
+                    at="line.modifiers",
+                    severity="warn",
+                    when=asks("status", indicator("N"), modifier(*LIABILITY)),
+                    message=line + "the fee schedule does not cover it, and modifier {modifier} says that the patient is liable.",
+                    fixes=(
+                        fix("Keep the modifier only if the record has what it says (GA and GX: a signed notice)", "needs_documentation"),
+                    ),
+                ),
+                *(
+                    Branch(
+                        code=f"status.{name}",
+                        title=title,
+                        at="line.procedure_code",
+                        severity=severity,
+                        when=asks("status", indicator(*letters)),
+                        message=line + message,
+                        fixes=(fix(label, "not_fixable" if severity == "deny_hard" else "data_entry"),),
+                    )
+                    for name, title, letters, severity, message, label in _statuses(parameters)
+                ),
             ),
         }
         return tuple(branch for check in dict.fromkeys(parameters.checks) for branch in found[check])
@@ -271,12 +322,7 @@ def _surgeons(question: str, modifier: str, who: str, line: str, document: Fix, 
 
 
 def _statuses(parameters: FeeScheduleParameters) -> Iterator[tuple[str, str, tuple[str, ...], Severity, str, str]]:
-    every: tuple[tuple[str, str, tuple[str, ...], Severity, str, str], ...] = (
-        ("bundled", "Code whose payment is bundled", ("B", "P"), "deny_soft", "the fee schedule bundles it into other services (status {indicator}).", "Remove the line; its payment is in the other service"),
-        ("not_valid", "Code not valid for this payer", ("I",), "deny_soft", "the payer uses another code for this service (status I).", "Bill the code the payer uses"),
-        ("not_covered", "Code that is not covered", ("N",), "deny_hard", "the fee schedule does not cover it (status N).", "Not covered: tell the patient before the service"),
-    )  # fmt: skip
-    for name, title, letters, severity, message, label in every:
+    for name, title, letters, severity, message, label in STATUSES:
         asked = tuple(letter for letter in letters if letter in parameters.statuses)
         if asked:
             yield name, title, asked, severity, message, label
@@ -305,7 +351,13 @@ def _candidate(line: LineView, check: str, indicator: str | Unknown, carried: st
         key=check,
         tell=partial(
             Telling,
-            params={"line_number": str(line.number), "code": line.code or "", "indicator": indicator if isinstance(indicator, str) else ""},
+            params={
+                "line_number": str(line.number),
+                "code": line.code or "",
+                "indicator": indicator if isinstance(indicator, str) else "",
+                "modifier": carried or "",
+                "place": line.place_of_service or "",
+            },
             shown=shown,
             actual={"modifiers": list(map(shown_code, line.modifiers))},
         ),

@@ -95,10 +95,10 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                     message=line + "another CLIA number stands on the claim; each laboratory bills its own.", fixes=(fix("Bill each laboratory on its own claim"),), **common,
                 ),
                 Branch(
-                    code="prov.clia_waived_modifier", title="Waived test without modifier QW", at="line.modifiers",
+                    code="prov.clia_waived_modifier", title="Waived test without modifier QW", at="line.modifiers", confidence="possible",
                     when={"fact": "provider_id.waived_modifier", "is": "false"},
-                    message=line + "the test is waived and takes modifier QW.",
-                    fixes=(fix("Append QW if the laboratory has a certificate of waiver", "needs_documentation"),), **{**common, "severity": "deny_soft"},
+                    message=line + "a laboratory with a certificate of waiver bills this test with modifier QW.",
+                    fixes=(fix("Append QW if the laboratory has a certificate of waiver", "needs_documentation"),), **{**common, "severity": "warn"},
                 ),
             ),
             "ndc": (

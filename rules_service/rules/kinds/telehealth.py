@@ -25,8 +25,8 @@ AUDIO = frozenset({"93", "FQ"})
 
 
 class TelehealthParameters(Parameters, frozen=True):
-    """`codes` is a table of classes: `telehealth`, and `audio_only` for what may be given by telephone. `covered: false` while the law has
-    lapsed. `modifiers_any_of` are asked for where the place alone does not say it."""
+    """`codes` is a table of classes: `telehealth`, `audio_only` for what may be given by telephone, and `excluded` for codes an extract names
+    as not covered; a code missing from a whole table is not covered either. `covered: false` while the law has lapsed. `modifiers_any_of` are asked for where the place alone does not say it."""
 
     codes: str
     covered: bool = True
@@ -40,6 +40,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
     """One candidate a telehealth line."""
 
     name = "telehealth"
+    semantics = 2  # class excluded; an extract says nothing of other codes
     title = "Telehealth by date"
     levels = ("line",)
     judges_void = False
@@ -135,7 +136,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
             modifiers = set(line.modifiers)
             if line.code is None or line.date_from is None or not (line.place_of_service in PLACES or modifiers & MODIFIERS):
                 continue
-            table = judged.lookups.codes(parameters.codes, line.date_from)
+            table = judged.lookups.codes(parameters.codes, line.date_from, of=line.code)
             listed: FactValue
             audio_listed: FactValue
             if isinstance(table, Unknown):
@@ -143,7 +144,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
             else:
                 day = line.date_from.toordinal()
                 classes = table.texts_on(line.code, "class", day)
-                listed, audio_listed = bool(classes), "audio_only" in classes
+                listed, audio_listed = bool(classes - {"excluded"}), "audio_only" in classes
             audio = bool(modifiers & AUDIO)
             wanted = parameters.audio_modifiers_any_of if audio else parameters.modifiers_any_of
             yield Candidate(

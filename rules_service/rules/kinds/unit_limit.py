@@ -31,6 +31,8 @@ from rules_service.rules.kinds.base import (
 )
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
 
+BILATERAL = fix("If it was done on both sides, bill one line with modifier 50 and one unit", "needs_documentation")
+
 
 class UnitLimitParameters(Parameters, frozen=True):
     """Tables by setting. `adjudication: line` judges every row a line, as Medicaid does, whose file has no MAI."""
@@ -78,7 +80,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         exceeds = {"fact": "units.excess", "more_than": "0"}
         exceeds_with_history = {"fact": "units.excess_with_history", "more_than": "0"}
         correct = fix("Correct the units if they were miscounted")
-        message = "Line {line_number} {code}: {billed} units a day, the limit is {limit} (MAI {mai}).{hint}"
+        message = "Line {line_number} {code}: {billed} units a day, the limit is {limit} (MAI {mai})."
         return (
             Branch(
                 code="mue.not_payable",
@@ -273,8 +275,8 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                     "billed": shown,
                     "limit": str(limit),
                     "mai": str(mai),
-                    "hint": " For a bilateral service bill one line with modifier 50 and 1 unit." if is_bilateral else "",
                 },
+                fixes=(BILATERAL,) if is_bilateral else (),
                 shown={"limit": limit, "mai": mai, "service_date": line.date_from.isoformat() if line.date_from else None},
                 expected={"units_at_most": limit},
                 actual={"units": shown},
