@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from fastapi import FastAPI
@@ -20,7 +20,7 @@ from rules_service.api.requests import BODIES
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import schema_value
 from rules_service.claim.service_check import ServiceCheck
-from rules_service.engine.clean_change import CleanChange
+from rules_service.engine.clean_change import MAX_CHANGES, MAX_JUDGEMENTS, CleanChange, SearchOutcome
 from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.service_answer import ServiceCheckAnswer
 from rules_service.formats.fhir.cards import MAX_SUMMARY
@@ -94,11 +94,16 @@ def core_schemas() -> dict[str, Any]:
     full = {
         "type": "object",
         "description": "With explain=full: each condition of each rule, the fixes that were tried, and the fewest changes after which the claim is clean.",
-        "required": ["rules", "tried_fixes", "smallest_clean_change"],
+        "required": ["rules", "tried_fixes", "smallest_clean_change", "clean_change_search"],
         "properties": {
             "rules": rules,
             "tried_fixes": {"type": "array", "items": {"$ref": _REF.format(name="TriedFix")}},
             "smallest_clean_change": {"anyOf": [{"$ref": _REF.format(name="CleanChange")}, {"type": "null"}]},
+            "clean_change_search": {
+                "type": "string",
+                "enum": list(get_args(SearchOutcome)),
+                "description": f"found; none: there are none of at most {MAX_CHANGES} changes; gave_up: not found in {MAX_JUDGEMENTS} judgements.",
+            },
         },
     }
     evaluation = dict(components)["Evaluation"]

@@ -16,6 +16,9 @@ ClaimType = Literal["professional", "institutional", "dental"]
 DiagnosisType = Literal["principal", "secondary", "admitting", "reason_for_visit", "external_cause"]
 
 
+SubmissionType = Literal["original", "secondary", "corrected", "void", "appeal"]
+
+
 class PriorSubmission(ClaimStruct, frozen=True):
     """An earlier submission of this claim and what became of it."""
 
@@ -34,9 +37,10 @@ class FilingException(ClaimStruct, frozen=True):
 
 
 class Submission(ClaimStruct, frozen=True):
-    """Which submission this is; left out, it follows from frequency code and payer responsibility."""
+    """Which submission this is; left out, it follows from frequency code and payer responsibility. An appeal is no claim of its own: it is
+    judged as one whose clock runs from the remittance."""
 
-    type: Literal["original", "secondary", "corrected", "void"] | None = None
+    type: SubmissionType | None = None
     prior: tuple[PriorSubmission, ...] | None = None
     exception: FilingException | None = None
 

@@ -8,7 +8,7 @@ orders of changes is looked at once. Work is bounded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,8 @@ from rules_service.rules.kinds.provider_identifier import eleven_digits
 MAX_CHANGES = 5
 MAX_JUDGEMENTS = 300
 Judge = Callable[[Claim], Judgement]
+SearchOutcome = Literal["found", "none", "gave_up"]
+"""Found; there are none of at most MAX_CHANGES; or not found within MAX_JUDGEMENTS, which leaves open whether there are any."""
 
 
 class TriedFix(FindingStruct, frozen=True):
@@ -65,16 +67,18 @@ def _is_of(one: Finding, known: Finding) -> bool:
     return one.finding_key == known.finding_key or (same and bool(one.line_numbers) and set(one.line_numbers) <= set(known.line_numbers))
 
 
-def smallest_clean_change(claim: Claim, judgement: Judgement, judge: Judge) -> CleanChange | None:
-    """At most MAX_CHANGES changes that make the claim clean; None when there are none, or finding them takes too much work."""
+def smallest_clean_change(claim: Claim, judgement: Judgement, judge: Judge) -> tuple[CleanChange | None, SearchOutcome]:
+    """At most MAX_CHANGES changes that make the claim clean, and how the search for them ended."""
     search = _Search(judge)
     for depth in range(1, MAX_CHANGES + 1):
         found = search.within(claim, judgement, depth)
         if found is not None:
-            return CleanChange(changes=tuple(found))
-        if search.spent >= MAX_JUDGEMENTS or not search.is_cut:
-            return None
-    return None
+            return CleanChange(changes=tuple(found)), "found"
+        if search.spent >= MAX_JUDGEMENTS:
+            return None, "gave_up"
+        if not search.is_cut:
+            break
+    return None, "none"
 
 
 class _Search:

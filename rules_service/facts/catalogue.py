@@ -1,14 +1,16 @@
 """The fact catalogue: every scalar of the canonical claim by its path, and the derived facts rules need.
 
 Paths are generated from the claim structures, so a field added to the claim is a fact at once. `claim.*` facts belong to the
-claim; `line.*` facts to one service line. Under `claim.context`, a part that was not supplied is unknown, not absent.
+claim; `line.*` facts to one service line. Under `claim.context`, a part that was not supplied is unknown, not absent. Of a repeated element
+there is `count`, each of its texts as the set of values, and of each number, amount or date `lowest` and `highest`, of amounts and
+quantities `total` besides; elements within elements are taken together.
 """
 
 from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -115,34 +117,69 @@ def _walk(struct: type, prefix: str, root: str, steps: tuple[str, ...], found: d
         kind = _scalar_type(annotation)
         if kind is not None:
             found[name] = CatalogueFact(
-                FactSpec(name, kind, level, f"`{root}` field {name.partition('.')[2]}.", phi), _path_getter(root, path, ())
+                FactSpec(name, kind, level, f"`{root}` field {name.partition('.')[2]}.", phi), _path_getter(root, path)
             )
         elif typing.get_origin(annotation) is tuple:
             element = typing.get_args(annotation)[0]
-            if element is str:
-                found[name] = CatalogueFact(
-                    FactSpec(name, "codes", level, f"All values of {name.partition('.')[2]}.", phi), _path_getter(root, path, ())
-                )
-            elif isinstance(element, type) and issubclass(element, msgspec.Struct) and name != "claim.service_lines":
-                count = f"{name}.count"
+            count = f"{name}.count"
+            if element is not str and name != "claim.service_lines":
                 found[count] = CatalogueFact(
                     FactSpec(count, "count", level, f"How many {name.partition('.')[2]} there are."), _count_getter(root, path)
                 )
-                for inner in msgspec.structs.fields(element):
-                    if _scalar_type(_strip_optional(inner.type)) == "text":
-                        inner_name = f"{name}.{inner.encode_name}"
-                        found[inner_name] = CatalogueFact(
-                            FactSpec(
-                                inner_name,
-                                "codes",
-                                level,
-                                f"{inner.encode_name} of all {name.partition('.')[2]}.",
-                                inner.encode_name in _PHI_PARTS,
-                            ),
-                            _path_getter(root, path, (inner.name,)),
-                        )
+            if name != "claim.service_lines":
+                _walk_elements(element, name, (), phi, found, level, lambda inner: _elements_getter(root, path, inner))
         elif isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
             _walk(annotation, name, root, path, found, level)
+
+
+def _walk_elements(
+    element: Any,
+    name: str,
+    inner: tuple[str, ...],
+    phi: bool,
+    found: dict[str, CatalogueFact],
+    level: Any,
+    values_at: Callable[[tuple[str, ...]], Callable[[Any], tuple[Any, ...] | Unknown]],
+) -> None:
+    """Facts of what stands in a repeated element, over all of them."""
+    element = _strip_optional(element)
+    if typing.get_origin(element) is tuple:
+        element = typing.get_args(element)[0]
+    what = name.partition(".")[2]
+    kind = _scalar_type(element)
+    if kind == "text":
+        found[name] = CatalogueFact(FactSpec(name, "codes", level, f"All values of {what}.", phi), _texts(values_at(inner)))
+    elif kind == "flag":
+        found[name] = CatalogueFact(FactSpec(name, "flag", level, f"Whether any {what} says so.", phi), _folded(values_at(inner), any))
+    elif kind is not None:
+        folds: dict[str, Callable[[Any], Any]] = {"lowest": min, "highest": max}
+        if kind in ("money", "quantity"):
+            folds["total"] = sum
+        for fold, of in folds.items():
+            found[f"{name}.{fold}"] = CatalogueFact(
+                FactSpec(f"{name}.{fold}", kind, level, f"The {fold} of all {what}; absent when there is none.", phi),
+                _folded(values_at(inner), of),
+            )
+    elif isinstance(element, type) and issubclass(element, msgspec.Struct):
+        for field in msgspec.structs.fields(element):
+            is_phi = phi or field.encode_name in _PHI_PARTS
+            _walk_elements(field.type, f"{name}.{field.encode_name}", (*inner, field.name), is_phi, found, level, values_at)
+
+
+def _texts(values: Callable[[Any], tuple[Any, ...] | Unknown]) -> Getter:
+    def get(view: Any) -> FactValue:
+        found = values(view)
+        return found if isinstance(found, Unknown) else tuple(text for text in found if text)
+
+    return get
+
+
+def _folded(values: Callable[[Any], tuple[Any, ...] | Unknown], fold: Callable[[Any], Any]) -> Getter:
+    def get(view: Any) -> FactValue:
+        found = values(view)
+        return found if isinstance(found, Unknown) else fold(map(_plain, found)) if found else None
+
+    return get
 
 
 def _follow(view: Any, root: str, path: tuple[str, ...]) -> Any:
@@ -157,20 +194,36 @@ def _follow(view: Any, root: str, path: tuple[str, ...]) -> Any:
     return _missing(path) if value is None and in_context and path != ("context",) else value
 
 
-def _path_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Getter:
-    if len(path) == 1 and not inner:
+def _path_getter(root: str, path: tuple[str, ...]) -> Getter:
+    if len(path) == 1:
         step = path[0]
         return lambda view: _plain(getattr(getattr(view, root), step))
 
     def get(view: Any) -> FactValue:
         value = _follow(view, root, path)
-        if isinstance(value, Unknown):
-            return value
-        if inner:
-            return tuple(text for item in value or () if (text := getattr(item, inner[0])))
-        return _plain(value)
+        return value if isinstance(value, Unknown) else _plain(value)
 
     return get
+
+
+def _elements_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...] | Unknown]:
+    """Every value at a path inside the elements of a list, in the claim's order."""
+
+    def get(view: Any) -> tuple[Any, ...] | Unknown:
+        value = _follow(view, root, path)
+        return value if isinstance(value, Unknown) else tuple(_inside(value, inner))
+
+    return get
+
+
+def _inside(value: Any, inner: tuple[str, ...]) -> Iterator[Any]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _inside(item, inner)
+    elif value is not None and inner:
+        yield from _inside(getattr(value, inner[0]), inner[1:])
+    elif value is not None:
+        yield value
 
 
 def _count_getter(root: str, path: tuple[str, ...]) -> Getter:

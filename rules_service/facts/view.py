@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 
-from rules_service.claim.claim import Claim
+from rules_service.claim.claim import Claim, SubmissionType
 from rules_service.claim.parties import Provider
 from rules_service.claim.service_lines import ServiceLine
 
@@ -151,8 +151,8 @@ class ClaimView:
         return self.claim.received_at.date()
 
     @cached_property
-    def submission_type(self) -> str:
-        """original, secondary, corrected or void: as stated, else from frequency code and payer responsibility."""
+    def submission_type(self) -> SubmissionType:
+        """original, secondary, corrected, void or appeal: as stated, else from frequency code and payer responsibility."""
         claim = self.claim
         if claim.submission is not None and claim.submission.type is not None:
             return claim.submission.type

@@ -232,10 +232,12 @@ class ClaimValidator:
             return judge(of_changed, ClaimView(changed, payer), Lookups(snapshot.editions), self._hold).judgement
 
         judgement = judged(claim)
+        change, search = smallest_clean_change(claim, judgement, judged)
         told = {
             "rules": explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions)),
             "tried_fixes": tried_fixes(claim, judgement, judged),
-            "smallest_clean_change": smallest_clean_change(claim, judgement, judged),
+            "smallest_clean_change": change,
+            "clean_change_search": search,
         }
         return answered.body[:-1] + b',"explanation":' + encode_json(told) + b"}"
 

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from rules_service.claim.claim import Claim
-from rules_service.engine.clean_change import MAX_CHANGES, patched, smallest_clean_change, tried_fixes
+from rules_service.engine.clean_change import MAX_CHANGES, MAX_JUDGEMENTS, patched, smallest_clean_change, tried_fixes
 from rules_service.engine.remedies import remedies
 from rules_service.findings.evaluation import Judgement
 from rules_service.findings.finding import Fix
@@ -65,7 +65,8 @@ def test_a_fix_is_offered_only_when_its_finding_goes_and_none_comes(claim: Claim
 @pytest.mark.parametrize("claim", CLAIMS, ids=IDS)
 def test_the_smallest_clean_change_is_clean_and_nothing_smaller_is(claim: Claim) -> None:
     judgement = judged(claim)
-    found = smallest_clean_change(claim, judgement, judged)
+    found, search = smallest_clean_change(claim, judgement, judged)
+    assert (found is not None) == (search == "found")
     if not holds(judgement):
         assert found is not None
         assert found.changes == ()
@@ -103,8 +104,8 @@ def test_five_changes_at_most_are_sought_and_the_work_is_bounded() -> None:
         calls += 1
         return judgement
 
-    assert smallest_clean_change(claim, judgement, never_clean) is None
-    assert calls <= 300
+    assert smallest_clean_change(claim, judgement, never_clean) == (None, "gave_up" if calls == MAX_JUDGEMENTS else "none")
+    assert calls <= MAX_JUDGEMENTS
 
 
 def test_the_full_explanation_comes_with_the_answer_and_is_not_stored(server: Server) -> None:

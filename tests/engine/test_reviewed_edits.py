@@ -131,3 +131,55 @@ def test_lines_dated_by_the_claim_are_repeated_in_its_replacement() -> None:
     ]}  # fmt: skip
     replacement = {"claim_frequency_code": "7", "payer_claim_control_number": "ICN-1", "submission": {"prior": [{"status": "paid"}]}}
     assert "corr.lines_missing" not in codes("medicare_part_b", lines, base="outpatient-hospital", context=earlier, **replacement)
+
+
+@pytest.mark.parametrize(("received", "threshold"), [("2026-11-20", 7), ("2026-11-16", 30), ("2026-10-20", 60)])
+def test_a_deadline_that_is_near_tells_the_narrowest_threshold_it_has_reached(received: str, threshold: int) -> None:
+    claim = row_claim(
+        {"id": "x", "pack": "medicare_part_b", "base": "office-visit", "date": "2025-11-24", "received": f"{received}T10:00:00-05:00"}
+    )
+    (near,) = [one for one in judged(claim).findings if one.code == "tf.at_risk"]
+    assert near.facts["warn_within_days"] == threshold
+
+
+def place(told: Any, code: str) -> tuple[str, str | None, str | None, str | None]:
+    (found,) = [one.location for one in told.findings if one.code == code]
+    return found.json_pointer, found.x12, found.fhir, found.form
+
+
+def test_a_finding_about_a_dependent_points_to_the_dependent_and_one_about_the_subscriber_to_the_subscriber() -> None:
+    child = {"relationship_code": "19", "last_name": "SAMPLE", "birth_date": "2026-12-01", "sex": "F"}
+    dependent = told("example_commercial_ppo", [{}], subscriber={"relationship_code": ""}, patient=child)
+    assert place(dependent, "fmt.dob_future") == ("/patient/birth_date", "2010CA/DMG02", "Patient.birthDate", "CMS-1500 3")
+    subscriber = told("example_commercial_ppo", [{}], subscriber={"birth_date": "2026-12-01"})
+    assert place(subscriber, "fmt.dob_future")[:2] == ("/subscriber/birth_date", "2010BA/DMG02")
+    assert place(told("example_commercial_ppo", [{}], subscriber={"sex": ""}), "fmt.sex_missing")[1] == "2010BA/DMG03"
+
+
+def test_the_modifier_at_fault_is_named_by_its_slot() -> None:
+    wrong = told("example_commercial_ppo", [{"modifiers": ["25", "Z9"]}])
+    assert place(wrong, "mod.invalid_dos") == (
+        "/service_lines/0/modifiers/1",
+        "2400[1]/SV101-4",
+        "Claim.item[0].modifier[1]",
+        "CMS-1500 24D line 1",
+    )
+
+
+def test_diagnoses_of_a_hospital_claim_are_placed_by_their_type() -> None:
+    diagnoses = [
+        {"sequence": 1, "code": "J06.9", "type": "principal"},
+        {"sequence": 2, "code": "J06.9", "type": "admitting"},
+        {"sequence": 3, "code": "M17.11", "type": "secondary"},
+        {"sequence": 4, "code": "ZZZ", "type": "secondary"},
+    ]
+    stay = told("medicare_part_a", [{}], "inpatient-stay", diagnoses=diagnoses)
+    assert place(stay, "dx.not_icd10cm")[1:] == ("2300/HI*BF/HI02-2", "Claim.diagnosis[3].diagnosisCodeableConcept", "UB-04 FL67B")
+    unmarked = [one.location for one in stay.findings if one.code == "dx.present_on_admission"]
+    forms = {one.x12: one.form for one in unmarked}
+    assert (forms["2300/HI*BK/HI01-9"], forms["2300/HI*BF/HI01-9"]) == ("UB-04 FL67", "UB-04 FL67A")
+    assert place(told("medicare_part_a", [{}], "inpatient-stay", institutional={"patient_status": ""}), "inst.patient_status")[1:] == (
+        "2300/CL103",
+        "Claim.supportingInfo",
+        "UB-04 FL17",
+    )

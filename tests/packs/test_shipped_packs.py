@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rules_service.engine.decide import oracle_decider
+from rules_service.engine.policy import complete_branches
 from rules_service.packs.cases import run_cases
 from rules_service.packs.check import check_packs
 from rules_service.packs.gate import run_gate
@@ -51,6 +52,21 @@ def test_the_shipped_packs_have_no_fault() -> None:
 def test_case(result) -> None:  # type: ignore[no-untyped-def]
     assert result.faults == ()
     assert ORACLE[result.rule_id, result.name] == ()
+
+
+def test_every_finding_code_of_the_shipped_rules_is_in_a_case() -> None:
+    told = {
+        branch.code
+        for pack in PACKS
+        for _, _, content in pack.contents()
+        for branch in complete_branches(content)
+        if branch.severity is not None
+    }
+    expected = {
+        one.code for pack in PACKS for rule in pack.rules if rule.cases is not None for case in rule.cases.cases for one in case.expect
+    }
+    assert len(told) > 150
+    assert told - expected == set()
 
 
 def test_every_shipped_version_is_locked() -> None:

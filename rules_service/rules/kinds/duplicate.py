@@ -3,7 +3,7 @@
 Exact: payer, patient, practitioner, day, code, modifiers, units and charge are those of a line that was accepted, paid or is pending, or
 of an earlier line of this claim. Suspect: the same but for modifiers and charge. Modifiers that mean "again" or "elsewhere" set lines
 apart. A claim that was rejected was never filed, so what repeats it is no duplicate; one that was denied is corrected or appealed, not
-sent anew. A replacement or void repeats on purpose.
+sent anew. A replacement, a void and an appeal repeat on purpose.
 
 A line of a hospital without a procedure code (room and board of a stay) repeats an earlier claim's by its revenue code. On one claim such
 lines are not compared: a stay has several under one revenue code.
@@ -127,7 +127,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
         return tuple(found)
 
     def derive(self, parameters: DuplicateParameters, judged: Judged) -> Iterator[Candidate]:
-        if takes_back(judged.view):
+        if takes_back(judged.view) or judged.view.submission_type == "appeal":
             return
         told_apart = frozenset(parameters.distinguishing_modifiers)
         context = judged.view.claim.context

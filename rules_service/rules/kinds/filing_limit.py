@@ -12,6 +12,7 @@ from datetime import date, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from rules_service.claim.claim import SubmissionType
 from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactValue
@@ -57,7 +58,7 @@ class Extension(ClaimStruct, frozen=True):
 class Clock(ClaimStruct, frozen=True):
     """One clock: to which submissions and network states it applies, where it starts and how long it runs."""
 
-    submissions: tuple[Literal["original", "secondary", "corrected", "void", "appeal"], ...]
+    submissions: tuple[SubmissionType, ...]
     anchors: tuple[Anchor, ...]
     limit: Limit
     networks: tuple[str, ...] = ()
@@ -88,7 +89,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
     one for those that are late and can be split. Level `line` lets each line's own date pick the policy."""
 
     name = "filing_limit"
-    semantics = 2  # an anchor that is not known leaves open what it could change, and nothing else
+    semantics = 3  # the warning threshold reached; appeals
     title = "Timely filing"
     levels = ("claim", "line")
     parameters = FilingLimitParameters
@@ -98,7 +99,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             "count",
             "Days from receipt to the deadline, negative when late; unknown when the anchor's date was not supplied.",
         ),
-        ("filing.warn_within", "count", "The widest warning threshold."),
+        ("filing.warn_within", "count", "The narrowest warning threshold that the days remaining have reached; absent when none."),
         ("filing.near", "flag", "The deadline is within a warning threshold."),
         ("filing.split_helps", "flag", "The line starts too early, yet its last days are timely: it can be split."),
         ("filing.exception", "text", "none, proven (with evidence and in time), unproven (without evidence) or late."),
@@ -135,7 +136,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         late = {"fact": "filing.days_remaining", "less_than": "0"}
         common: dict[str, Any] = {
             "category": "timely_filing",
-            "at": "claim.received_at",
+            "at": "line.service_from",
             "owner_role": "biller",
             "override_reasons": ("proof_of_timely_filing", "payer_confirmed"),
         }
@@ -214,7 +215,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 if deadline is None:
                     deadline = deadlines[days] = self._deadline(parameters, clock, view, line, received)
                 if isinstance(deadline, Unknown):
-                    yield self._candidate(parameters, judged, received, deadline, [line], False, True)
+                    yield self._candidate(parameters, clock, judged, received, deadline, [line], False, True)
                     continue
                 late = received > deadline
                 split = late and _still_timely_later(parameters, clock, line, received)
@@ -222,11 +223,11 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             for (_, split), entries in sorted(groups.items()):
                 lines = [entry[1] for entry in entries]
                 yield self._candidate(
-                    parameters, judged, received, min(entry[0] for entry in entries), lines, split, len(lines) < len(view.lines)
+                    parameters, clock, judged, received, min(entry[0] for entry in entries), lines, split, len(lines) < len(view.lines)
                 )
             return
         yield self._candidate(
-            parameters, judged, received, self._deadline(parameters, clock, view, None, received), view.lines, False, False
+            parameters, clock, judged, received, self._deadline(parameters, clock, view, None, received), view.lines, False, False
         )
 
     def _deadline(
@@ -256,6 +257,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
     def _candidate(
         self,
         parameters: FilingLimitParameters,
+        clock: Clock,
         judged: Judged,
         received: date,
         deadline: date | Unknown,
@@ -263,16 +265,24 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         split: bool,
         some_lines: bool,
     ) -> Candidate:
-        widest = max(parameters.warn_within_days, default=0)
-        facts: dict[str, FactValue] = {"filing.warn_within": widest, "filing.split_helps": split}
+        facts: dict[str, FactValue] = {"filing.split_helps": split}
+        earliest = min(lines, key=lambda line: (line.date_from or date.max, line.number))
+        place = _place(clock, judged.view, earliest)
         if isinstance(deadline, Unknown):
-            facts |= {"filing.days_remaining": deadline, "filing.near": deadline, "filing.exception": "none"}
-            return Candidate(lines=lines, facts=facts, place=Place("claim.received_at"))
+            facts |= {
+                "filing.warn_within": deadline,
+                "filing.days_remaining": deadline,
+                "filing.near": deadline,
+                "filing.exception": "none",
+            }
+            return Candidate(lines=lines, facts=facts, place=place)
         state, extended = _exception(parameters, judged.view, received)
         remaining = (deadline - received).days
+        reached = min((days for days in parameters.warn_within_days if 0 <= remaining <= days), default=None)
         facts |= {
             "filing.days_remaining": remaining,
-            "filing.near": bool(parameters.warn_within_days) and 0 <= remaining <= widest,
+            "filing.warn_within": reached,
+            "filing.near": reached is not None,
             "filing.exception": state,
         }
         effective = extended if extended is not None and state == "proven" and extended > deadline else deadline
@@ -294,7 +304,8 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 shown={
                     "deadline": deadline.isoformat(),
                     "days_remaining": remaining,
-                    "earliest_line_at_risk": min(lines, key=lambda line: (line.date_from or date.max, line.number)).number,
+                    "warn_within_days": reached,
+                    "earliest_line_at_risk": earliest.number,
                 },
                 expected={"received_by": deadline.isoformat()},
                 actual={"counts_as_received_on": received.isoformat()},
@@ -303,10 +314,20 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         return Candidate(
             lines=lines,
             facts=facts,
-            place=Place("claim.received_at"),
+            place=place,
+            qualifier="appeal" if judged.view.submission_type == "appeal" else "",
             deadline=(effective, (effective - received).days),
             tell=tell,
         )
+
+
+def _place(clock: Clock, view: ClaimView, earliest: LineView) -> Place:
+    """The date the clock starts at, where it is one of the service; else the receipt."""
+    if clock.anchors[0] in ("statement_through", "discharge") and view.claim.institutional is not None:
+        return Place("claim.institutional.statement_through")
+    if clock.anchors[0] in (*LINE_ANCHORS, "last_service", "statement_through"):
+        return Place("line.service_from", earliest.index, earliest.number)
+    return Place("claim.received_at")
 
 
 def _network(parameters: FilingLimitParameters, view: ClaimView, lookups: Lookups) -> str:
