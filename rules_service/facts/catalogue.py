@@ -13,6 +13,7 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -127,7 +128,7 @@ def _walk(struct: type, prefix: str, root: str, steps: tuple[str, ...], found: d
                     FactSpec(count, "count", level, f"How many {name.partition('.')[2]} there are."), _count_getter(root, path)
                 )
             if name != "claim.service_lines":
-                _walk_elements(element, name, (), phi, found, level, lambda inner: _elements_getter(root, path, inner))
+                _walk_elements(element, name, (), phi, found, level, partial(_elements_getter, root, path))
         elif isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
             _walk(annotation, name, root, path, found, level)
 
