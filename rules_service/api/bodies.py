@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from fastapi import Request
 
 from rules_service.api.problems import ProblemError
+from rules_service.storage.keyed_request import KeyedRequest
 
 MAX_KEY = 255
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -49,6 +52,11 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise ProblemError("bad-request", f"An Idempotency-Key is 1 to {MAX_KEY} printable ASCII characters.")
     return key
+
+
+def keyed(key: str, body: bytes) -> KeyedRequest:
+    """The request with this key and body."""
+    return KeyedRequest(key, hashlib.sha256(body).hexdigest())
 
 
 def precondition(request: Request, what: str) -> str:

@@ -201,9 +201,10 @@ class CardFeedback(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class FeedbackBody(Body, frozen=True):
-    """What became of cards (CDS Hooks 2.0)."""
+    """What became of cards (CDS Hooks 2.0). Extensions of the sender's are passed over."""
 
     feedback: Annotated[tuple[CardFeedback, ...], msgspec.Meta(max_length=100)]
+    extension: dict[str, Any] | None = None
 
 
 B = TypeVar("B", bound="Body")
@@ -232,4 +233,10 @@ _decoders = {kind: StrictDecoder(kind, "request") for kind in BODIES}
 
 async def read_struct(request: Request, kind: type[B], limit: int = MAX_SMALL) -> B:
     """The body as a structure; 4xx with pointer and mend otherwise."""
-    return _decoders[kind].decode(await read_body(request, ("application/json",), limit))  # type: ignore[no-any-return]
+    return (await read_struct_and_bytes(request, kind, limit))[0]
+
+
+async def read_struct_and_bytes(request: Request, kind: type[B], limit: int = MAX_SMALL) -> tuple[B, bytes]:
+    """The body as a structure, and as it was sent."""
+    body = await read_body(request, ("application/json",), limit)
+    return _decoders[kind].decode(body), body

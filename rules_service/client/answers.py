@@ -30,6 +30,42 @@ class Problem(Answer, frozen=True):
     errors: tuple[Mapping[str, str], ...] = ()
 
 
+class _Coding(Answer, frozen=True):
+    code: str = ""
+
+
+class _Details(Answer, frozen=True):
+    text: str = ""
+    coding: tuple[_Coding, ...] = ()
+
+
+class _OutcomeIssue(Answer, frozen=True):
+    code: str
+    details: _Details = _Details()
+    diagnostics: str = ""
+    expression: tuple[str, ...] = ()
+
+
+class _Outcome(Answer, frozen=True):
+    issue: tuple[_OutcomeIssue, ...]
+
+
+def problem_of_outcome(body: bytes, status: int) -> Problem:
+    """A refusal in FHIR: each issue with its code, its place (a FHIRPath expression), what is wrong and how to mend it."""
+    issues = msgspec.json.decode(body, type=_Outcome).issue
+    errors = tuple(
+        {
+            "code": one.details.coding[0].code if one.details.coding else one.code,
+            "pointer": one.expression[0] if one.expression else "",
+            "message": one.details.text,
+            "mend": one.diagnostics,
+        }
+        for one in issues
+    )
+    first = issues[0] if issues else None
+    return Problem("The service refused", status, first.code if first else "", first.details.text if first else "", errors)
+
+
 class ClaimResult(Answer, frozen=True):
     """One claim of many, by its position from 0: its evaluation, or why it has none; of an 837 its segment too."""
 
@@ -104,6 +140,10 @@ class ServiceError(Exception):
     def __init__(self, problem: Problem, request_id: str | None) -> None:
         super().__init__(f"{problem.status} {problem.title}" + (f": {problem.detail}" if problem.detail else ""))
         self.problem, self.request_id = problem, request_id
+
+    def __reduce__(self) -> tuple[type[ServiceError], tuple[Problem, str | None]]:
+        """So that it passes between processes."""
+        return ServiceError, (self.problem, self.request_id)
 
 
 def read(kind: type[T], body: bytes) -> T:

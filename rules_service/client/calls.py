@@ -14,7 +14,7 @@ import msgspec
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import encode_json
 from rules_service.claim.service_check import ServiceCheck
-from rules_service.client.answers import Batch, ClaimResult, EvaluationPage, Job, Problem, ServiceError, X12Answer, read
+from rules_service.client.answers import Batch, ClaimResult, EvaluationPage, Job, Problem, ServiceError, X12Answer, problem_of_outcome, read
 from rules_service.findings.evaluation import Evaluation
 from rules_service.findings.service_answer import ServiceCheckAnswer
 
@@ -126,11 +126,17 @@ def answer_of(call: Call[T], response: httpx.Response) -> T:
     """What a response says; ServiceError when it is a refusal."""
     if response.is_success:
         return call.read(response.content)
+    raise ServiceError(_problem(response), response.headers.get("request-id"))
+
+
+def _problem(response: httpx.Response) -> Problem:
+    """Why the service refused, as a problem document or, of a FHIR call, an OperationOutcome says it."""
     try:
-        problem = read(Problem, response.content)
+        if response.headers.get("content-type", "").startswith(FHIR):
+            return problem_of_outcome(response.content, response.status_code)
+        return read(Problem, response.content)
     except (msgspec.DecodeError, msgspec.ValidationError):
-        problem = Problem("The service refused", response.status_code)
-    raise ServiceError(problem, response.headers.get("request-id"))
+        return Problem("The service refused", response.status_code)
 
 
 def wait_before_again(call: Call[Any], attempt: int, retries: int, response: httpx.Response | None) -> float | None:

@@ -49,12 +49,15 @@ def claimed(assertion: str, claim: str, default: str | None = None) -> str:
     return said
 
 
-def verified(assertion: str, key: Key, jku: str | None, audience: str, now: datetime, **own: str) -> dict[str, Any]:
-    """The claims of an assertion signed with one of the caller's keys, for the audience; `own` are claims that must have these values."""
+def verified(
+    assertion: str, key: Key, jku: str | None, audience: str, now: datetime, needs_iat: bool = False, **own: str
+) -> dict[str, Any]:
+    """The claims of an assertion signed with one of the caller's keys, for the audience; `own` are claims that must have these values.
+    CDS Hooks asks for `iat`, RFC 7523 does not."""
     seconds = int(now.timestamp())
     who: dict[str, Any] = {name: {"essential": True, "value": value} for name, value in own.items()}
     registry = JWTClaimsRegistry(
-        now=seconds, leeway=LEEWAY_SECONDS, aud={"essential": True, "value": audience}, exp={"essential": True}, jti={"essential": True}, **who,
+        now=seconds, leeway=LEEWAY_SECONDS, aud={"essential": True, "value": audience}, exp={"essential": True}, iat={"essential": needs_iat}, jti={"essential": True}, **who,
     )  # fmt: skip
     try:
         header = jws.extract_compact(assertion.encode()).headers()

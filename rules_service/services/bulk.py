@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
-from rules_service.primitives.errors import InputError, Issue, RulesServiceError, StorageUnavailable
+from rules_service.primitives.errors import EngineFault, InputError, Issue, RulesServiceError, StorageUnavailable
 from rules_service.rendering.text import error_document
 from rules_service.services.acting import Actor
 from rules_service.services.jobs import JobRun, Jobs
@@ -25,7 +25,7 @@ from rules_service.storage import jobs
 from rules_service.storage.clients import Principal
 from rules_service.storage.database import Database
 from rules_service.storage.evaluations import EvaluationRow, insert_rows, standing_versions
-from rules_service.storage.jobs import JobRequest
+from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.storage.writer import StaleCatalog
 
 KIND = "validate_claims"
@@ -54,7 +54,7 @@ class BulkValidation:
         self._database, self._registry, self._validator, self._jobs = database, registry, validator, work
         work.handle(KIND, self._run)
 
-    def start(self, actor: Actor, file: ClaimsFile, request: JobRequest | None) -> tuple[str, bool]:
+    def start(self, actor: Actor, file: ClaimsFile, request: KeyedRequest | None) -> tuple[str, bool]:
         """(job for the claims of a file, whether the same request made it before). IdempotencyMismatch when another body did."""
         made = self._made(actor, request)
         if made is not None:
@@ -67,7 +67,7 @@ class BulkValidation:
                 raise
             return made, True
 
-    def _made(self, actor: Actor, request: JobRequest | None) -> str | None:
+    def _made(self, actor: Actor, request: KeyedRequest | None) -> str | None:
         if request is None:
             return None
         with self._database.reading() as connection:
@@ -76,7 +76,7 @@ class BulkValidation:
             raise IdempotencyMismatch("this idempotency key was used with another body")
         return None if found is None else found[0]
 
-    def _start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]], request: JobRequest | None) -> str:
+    def _start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]], request: KeyedRequest | None) -> str:
         if not read or len(read) > MAX_CLAIMS:
             issue = Issue("claims", "", f"A job has 1 to {MAX_CLAIMS} claims.", "Send the claims in several jobs.")
             raise InputError("The job cannot be made", [issue])
@@ -116,15 +116,15 @@ class BulkValidation:
             lines: list[dict[str, Any]] = []
             for entry in entries:
                 told: dict[str, Any] = {"index": entry.index} | ({} if entry.segment is None else {"segment": entry.segment})
-                problem = entry.problem
+                problem, status = entry.problem, 422
                 if entry.claim is not None:
                     try:
                         rows.append(self._validator.judged(entry.claim, principal, snapshot))
                         lines.append(told | {"evaluation_id": rows[-1].evaluation_id, "outcome": rows[-1].outcome})
                         continue
-                    except RulesServiceError as error:
-                        problem = error_document(error)
-                lines.append(told | {"outcome": "refused", "problem": problem})
+                    except EngineFault as error:
+                        problem, status = error_document(error), 500
+                lines.append(told | {"outcome": "refused", "status": status, "problem": problem})
 
             def store(connection: Connection, rows: list[EvaluationRow] = rows) -> None:
                 live = standing_versions(connection, {run.tenant_id}).get(run.tenant_id)
@@ -150,4 +150,4 @@ class BulkValidation:
                     head = msgspec.json.encode({name: value for name, value in told.items() if name != "outcome"} | {"status": 200})
                     yield head[:-1] + b',"evaluation":' + answered.body + b"}\n"
                 elif told is not None:
-                    yield msgspec.json.encode({name: value for name, value in told.items() if name != "outcome"} | {"status": 422}) + b"\n"
+                    yield msgspec.json.encode({name: value for name, value in told.items() if name != "outcome"}) + b"\n"

@@ -62,17 +62,22 @@ class HookAdvice:
         if time.monotonic() > until:
             return {"cards": []}
         if cards:
-            shown = [ShownCard(number, call.hook, card.rule_id, card.rule_version, card.code, card.indicator) for number, card in cards]
+            shown = [
+                ShownCard(number, call.hook, card.rule_id, card.rule_version, card.code, card.indicator, card.override_reasons)
+                for number, card in cards
+            ]
             try:
                 with self._database.writing() as connection:
                     advice.add_cards(connection, principal.tenant_id, principal.client_id, shown, now)
-            except StorageUnavailable:
+                    if time.monotonic() > until:
+                        raise TimeoutError  # the database was waited for: nobody sees the cards, and none is kept
+            except (StorageUnavailable, TimeoutError):
                 return {"cards": []}  # a card whose feedback could not be kept is not shown
         documents = [card.document(number) for number, card in cards]
         return {"cards": documents} | ({"extension": {"coverage-information": told}} if told else {})
 
     def feedback(self, principal: Principal, hook: str, told: Sequence[Feedback]) -> None:
-        """Keep what became of cards of a hook; NotFound for one this client was never shown."""
+        """Keep what became of cards of a hook; those this client was never shown are passed over, and NotFound when it was shown none."""
         if told:
             with self._database.writing() as connection:
                 advice.add_feedback(connection, principal.tenant_id, principal.client_id, hook, told, now_utc())

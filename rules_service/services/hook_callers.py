@@ -30,7 +30,7 @@ class HookCallers:
             record = self._record(issuer, organization)
             if record.revoked_at is not None:
                 raise AssertionRefused("The client was revoked.")
-            claims = verified(token, partial(self._keys.named, record), record.jwks_url, self._base + path, now, iss=issuer)
+            claims = verified(token, partial(self._keys.named, record), record.jwks_url, self._base + path, now, needs_iat=True, iss=issuer)
             with self._database.writing() as connection:
                 clients.use_assertion(connection, record, claims["jti"], usable_until(claims), now)
         except NotFound:
@@ -43,4 +43,6 @@ class HookCallers:
         with self._database.reading() as connection:
             if is_issuer(issuer):
                 return clients.find_issuer(connection, issuer, organization)
+            if organization:
+                raise NotFound("a client's id has no tenant of the EHR's")
             return clients.find_client(connection, issuer)

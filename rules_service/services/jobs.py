@@ -17,7 +17,8 @@ from rules_service.storage import audit_log, jobs, outbox
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
 from rules_service.storage.job_queue import JobQueue
-from rules_service.storage.jobs import JobRecord, JobRequest
+from rules_service.storage.jobs import JobRecord
+from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.workflow.news import News
 
 logger = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ class Jobs:
         kind: str,
         parameters: Mapping[str, Any],
         run_at: datetime | None = None,
-        request: JobRequest | None = None,
+        request: KeyedRequest | None = None,
     ) -> str:
         """A job of the caller's transaction: it exists, and is run, when that is committed. Its id. IntegrityError when the request
         made a job before."""

@@ -10,7 +10,6 @@ from sqlalchemy.exc import IntegrityError
 from rules_service.primitives.errors import InputError, Issue, NotFound, StateConflict
 from rules_service.services.acting import now_utc
 from rules_service.services.assertions import is_issuer, is_plain
-from rules_service.services.outbound import target_of
 from rules_service.services.public_keys import Fetched, PublicKeys, checked_jwks
 from rules_service.storage import audit_log, catalog, clients
 from rules_service.storage.clients import ClientRecord
@@ -41,8 +40,8 @@ def register_keys(database: Database, tenant_id: str, client_id: str, jwks: byte
 
 def register_keys_address(database: Database, keys: PublicKeys, tenant_id: str, client_id: str, url: str, who: str) -> Fetched:
     """Register the address of a client's public keys in the place of keys and addresses before; what it gives now, which may be
-    nothing yet. InputError when nothing can be fetched from such an address."""
-    target_of(url)
+    nothing yet. InputError when nothing can be fetched from such an address, which is then not registered."""
+    keys.check(url)
     _change(database, tenant_id, client_id, "client.keys_registered", who, {"jwks_url": url}, jwks=None, jwks_url=url)
     return keys.fetch(url)
 

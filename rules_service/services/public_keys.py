@@ -60,6 +60,10 @@ class PublicKeys:
         with self._locks[record.jwks_url]:
             return self._fetched_key(record.jwks_url, kid)
 
+    def check(self, url: str) -> None:
+        """InputError when nothing can be fetched from such an address: it is no URL, has no host, or leads where calls may not go."""
+        asyncio.run(self._outbound.check(url))
+
     def fetch(self, url: str) -> Fetched:
         """Ask the address now."""
         sent = asyncio.run(self._outbound.get(url, MAX_SET_BYTES, FETCH_SECONDS))
@@ -97,10 +101,10 @@ def checked_jwks(text: bytes) -> str:
     try:
         document = msgspec.json.decode(text, type=dict[str, list[dict[str, Any]]])
         keys = document["keys"]
-    except (msgspec.DecodeError, KeyError):
+    except (msgspec.DecodeError, KeyError, RecursionError):
         issue = Issue("jwks", "", "This is not a JWK Set: an object with a list `keys`.", "Send the public keys as RFC 7517 says.")
         raise InputError("The keys cannot be registered", [issue]) from None
-    if not 0 < len(keys) <= MAX_KEYS or len({key.get("kid") for key in keys}) != len(keys):
+    if not 0 < len(keys) <= MAX_KEYS or len({str(key.get("kid")) for key in keys}) != len(keys):
         issues.append(Issue("jwks", "/keys", f"A client has 1 to {MAX_KEYS} keys, each with a kid of its own.", "Name each key once."))
     for at, key in enumerate(keys):
         issues += [

@@ -33,6 +33,9 @@ WAITS = tuple(timedelta(seconds=one) for one in (5, 300, 1_800, 7_200, 18_000, 3
 """From each attempt that failed to the next one (the example schedule of Standard Webhooks): ten attempts in three days and a half."""
 SPREAD = 0.1
 """Share by which a wait is lengthened at random, so that what failed together does not come back together."""
+PAUSE = timedelta(minutes=5)
+"""How long the untried messages of an endpoint wait after one that failed: a dead endpoint is not tried with each of its backlog, and a
+message that an endpoint refuses holds up the others no longer."""
 LEASE = timedelta(seconds=60)
 ROUND_MESSAGES = 500
 SIDE_BY_SIDE = 16
@@ -128,7 +131,9 @@ class WebhookDelivery:
         now, attempts = self._now(), one.attempts + 1
         if sent.failure is None:
             webhooks.note(connection, one, state="delivered", delivered_at=now, last_status=sent.status, last_failure=None)
+            webhooks.let_go(connection, one, now)
             return
+        webhooks.hold_back(connection, one, now + PAUSE)
         is_last = attempts > len(WAITS) or sent.status == GONE
         told = {"last_status": sent.status, "last_failure": sent.failure}
         if is_last:

@@ -15,14 +15,17 @@ from sqlalchemy import Connection
 from rules_service.primitives.errors import InputError, Issue, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.outbound import Outbound
+from rules_service.services.validate_claim import IdempotencyMismatch
 from rules_service.storage import audit_log, catalog, outbox, webhooks
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
 from rules_service.storage.ids import new_id
+from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.storage.webhooks import DeliveryRecord, EndpointRecord
-from rules_service.workflow.news import SUBSCRIBABLE, WebhookTested
+from rules_service.workflow.news import NAMES, SUBSCRIBABLE, WebhookTested
 
 MAX_ENDPOINTS = 50
+MAX_WAITING_TESTS = 10
 BOTH_SECRETS = timedelta(hours=24)
 """How long after a rotation messages carry a signature by the earlier secret too."""
 SECRET_BYTES = 32
@@ -46,9 +49,16 @@ class Webhooks:
         with self._database.reading() as connection:
             return webhooks.find(connection, actor.tenant_id, endpoint_id)
 
-    def create(self, actor: Actor, url: str, events: Sequence[str], description: str) -> tuple[EndpointRecord, str]:
-        """A new endpoint with its secret, which is not shown again."""
+    def create(
+        self, actor: Actor, url: str, events: Sequence[str], description: str, request: KeyedRequest | None = None
+    ) -> tuple[EndpointRecord, str, bool]:
+        """(new endpoint, its secret, whether the same request made it before). The secret is shown to who sends that request again, and
+        to nobody else. IdempotencyMismatch when another body has its key."""
         chosen = _known(events)
+        with self._database.reading() as connection:
+            made = self._made(connection, actor, request)
+        if made is not None:
+            return made
         asyncio.run(self._outbound.check(url))
         now, endpoint_id = now_utc(), new_id("we")
         secret = os.urandom(SECRET_BYTES)
@@ -61,11 +71,23 @@ class Webhooks:
             self._database.writing() as connection,
         ):
             catalog.lock_tenant(connection, actor.tenant_id)
+            made = self._made(connection, actor, request)
+            if made is not None:
+                return made
             if len(webhooks.listed(connection, actor.tenant_id)) >= MAX_ENDPOINTS:
                 raise Refused("state-conflict", f"There are {MAX_ENDPOINTS} webhook endpoints already: remove one first.")
-            webhooks.add(connection, actor.tenant_id, record)
+            webhooks.add(connection, actor.tenant_id, record, request)
             self._tell(connection, actor, "created", endpoint_id, host=_host(url), events=list(chosen))
-        return record, shown(secret)
+        return record, shown(secret), False
+
+    def _made(self, connection: Connection, actor: Actor, request: KeyedRequest | None) -> tuple[EndpointRecord, str, bool] | None:
+        found = None if request is None else webhooks.find_requested(connection, actor.tenant_id, actor.name, request.key)
+        if request is None or found is None:
+            return None
+        record, sha256 = found
+        if sha256 != request.sha256:
+            raise IdempotencyMismatch("this idempotency key was used with another body")
+        return record, shown(self._cipher.open(record.secret, actor.tenant_id, record.endpoint_id)), True
 
     def change(self, actor: Actor, endpoint_id: str, tag: str, changes: Mapping[str, Any]) -> EndpointRecord:
         """Change url, events, description or state of the endpoint as it was read. What waits goes to the new URL."""
@@ -113,7 +135,9 @@ class Webhooks:
     def test(self, actor: Actor, endpoint_id: str) -> DeliveryRecord:
         """Have a message of no consequence sent to an endpoint."""
         with self._database.writing() as connection:
-            self._require_active(webhooks.find(connection, actor.tenant_id, endpoint_id))
+            self._require_active(webhooks.find(connection, actor.tenant_id, endpoint_id, lock=True))
+            if webhooks.waiting_count(connection, actor.tenant_id, endpoint_id, NAMES[WebhookTested]) >= MAX_WAITING_TESTS:
+                raise Refused("state-conflict", f"{MAX_WAITING_TESTS} tests wait for the endpoint already: see its deliveries.")
             now = now_utc()
             message_id = outbox.send_out(connection, actor.tenant_id, WebhookTested(endpoint_id=endpoint_id), now, delivered_at=now)
             webhooks.add_delivery(connection, actor.tenant_id, endpoint_id, message_id, now)

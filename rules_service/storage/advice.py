@@ -28,6 +28,7 @@ class ShownCard:
     rule_version: int
     code: str
     indicator: str
+    override_reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +57,29 @@ class AdviceOutcome:
 def add_cards(connection: Connection, tenant_id: str, client_id: str, cards: Sequence[ShownCard], now: datetime) -> None:
     """Keep the cards that are about to be shown."""
     rows = [
-        {name: getattr(card, name) for name in ShownCard.__slots__} | {"tenant_id": tenant_id, "client_id": client_id, "shown_at": now}
+        {name: getattr(card, name) for name in ShownCard.__slots__}
+        | {"override_reasons": " ".join(card.override_reasons), "tenant_id": tenant_id, "client_id": client_id, "shown_at": now}
         for card in cards
     ]
     connection.execute(insert(_card), rows)
 
 
 def add_feedback(connection: Connection, tenant_id: str, client_id: str, hook: str, told: Sequence[Feedback], now: datetime) -> None:
-    """Keep what became of cards; NotFound, and nothing kept, when one was never shown to this client by that hook."""
-    wanted = {one.card_id for one in told}
-    query = select(_card.c.card_id).where(
-        _card.c.tenant_id == tenant_id, _card.c.client_id == client_id, _card.c.hook == hook, _card.c.card_id.in_(sorted(wanted))
+    """Keep what became of the cards that hook showed this client, each with its reason when the card offered it; NotFound when it was
+    shown none of them."""
+    wanted = sorted({one.card_id for one in told})
+    query = select(_card.c.card_id, _card.c.override_reasons).where(
+        _card.c.tenant_id == tenant_id, _card.c.client_id == client_id, _card.c.hook == hook, _card.c.card_id.in_(wanted)
     )
-    if wanted - set(connection.execute(query).scalars()):
+    offered = {row.card_id: frozenset(row.override_reasons.split()) for row in connection.execute(query)}
+    if not offered:
         raise NotFound("no such card")
     rows = [
         {name: getattr(one, name) for name in Feedback.__slots__}
+        | {"reason_code": one.reason_code if one.reason_code in offered[one.card_id] else None}
         | {"tenant_id": tenant_id, "feedback_id": new_id("fb"), "client_id": client_id, "received_at": now}
         for one in told
+        if one.card_id in offered
     ]
     connection.execute(insert(_feedback), rows)
 

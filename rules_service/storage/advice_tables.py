@@ -23,6 +23,7 @@ class AdviceCard(SQLModel, table=True):
     rule_version: int
     code: str = Field(max_length=80)
     indicator: str = Field(max_length=10)
+    override_reasons: str = ""
     client_id: str = Field(max_length=40)
     shown_at: datetime = Field(sa_column=instant(nullable=False))
 

@@ -17,6 +17,7 @@ from rules_service.storage import outbox
 from rules_service.storage import tables as t
 from rules_service.storage.cipher import Sealed
 from rules_service.storage.ids import new_id
+from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.workflow.news import JobFinished
 
 _job = t.core(j.Job)
@@ -54,14 +55,6 @@ def _record(row: Any) -> JobRecord:
     return JobRecord(**values)
 
 
-@dataclass(frozen=True, slots=True)
-class JobRequest:
-    """A request for a job that may be sent twice: its idempotency key, and the SHA-256 of its body."""
-
-    key: str
-    sha256: str
-
-
 def add(
     connection: Connection,
     tenant_id: str,
@@ -70,7 +63,7 @@ def add(
     run_at: datetime,
     who: str,
     now: datetime,
-    request: JobRequest | None = None,
+    request: KeyedRequest | None = None,
 ) -> str:
     """Store a job that waits for its time; its id. IntegrityError when the request made a job before."""
     job_id = new_id("jb")

@@ -11,10 +11,14 @@ from rules_service.storage.tables import instant
 
 
 class WebhookEndpoint(SQLModel, table=True):
-    """A receiver of events. `events` are names with spaces between; secrets are sealed as claims are, the earlier one for a day after a rotation."""
+    """A receiver of events. `events` are names with spaces between; secrets are sealed as claims are, the earlier one for a day after a rotation.
+    The request that made it, by its idempotency key and the hash of its body, makes no other."""
 
     __tablename__ = "webhook_endpoint"
-    __table_args__ = (ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),)
+    __table_args__ = (
+        Index("ix_webhook_endpoint_request", "tenant_id", "created_by", "request_key", unique=True),
+        ForeignKeyConstraint(["tenant_id"], ["tenant.tenant_id"]),
+    )
     tenant_id: str = Field(primary_key=True, max_length=64)
     endpoint_id: str = Field(primary_key=True, max_length=40)
     url: str = Field(max_length=2_000)
@@ -33,6 +37,8 @@ class WebhookEndpoint(SQLModel, table=True):
     created_by: str
     created_at: datetime = Field(sa_column=instant(nullable=False))
     updated_at: datetime = Field(sa_column=instant(nullable=False))
+    request_key: str | None = Field(default=None, max_length=255)
+    request_sha256: str | None = Field(default=None, max_length=64)
 
 
 class WebhookDelivery(SQLModel, table=True):

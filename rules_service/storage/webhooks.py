@@ -14,6 +14,7 @@ from rules_service.storage import governance_tables as g
 from rules_service.storage import tables as t
 from rules_service.storage import webhook_tables as w
 from rules_service.storage.cipher import Sealed
+from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.storage.outbox import Message
 
 _endpoint = t.core(w.WebhookEndpoint)
@@ -96,10 +97,18 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     return columns
 
 
-def add(connection: Connection, tenant_id: str, record: EndpointRecord) -> None:
-    """Store a new endpoint."""
+def add(connection: Connection, tenant_id: str, record: EndpointRecord, request: KeyedRequest | None) -> None:
+    """Store a new endpoint with the request that makes it."""
     values = {name: getattr(record, name) for name in EndpointRecord.__slots__}
-    connection.execute(insert(_endpoint).values(tenant_id=tenant_id, **_columns(values)))
+    keyed = {} if request is None else {"request_key": request.key, "request_sha256": request.sha256}
+    connection.execute(insert(_endpoint).values(tenant_id=tenant_id, **_columns(values), **keyed))
+
+
+def find_requested(connection: Connection, tenant_id: str, who: str, key: str) -> tuple[EndpointRecord, str] | None:
+    """(endpoint, SHA-256 of the body) of the request with this idempotency key."""
+    where = (_endpoint.c.tenant_id == tenant_id, _endpoint.c.created_by == who, _endpoint.c.request_key == key)
+    row = connection.execute(select(_endpoint).where(*where)).first()
+    return None if row is None else (_record(row), row.request_sha256)
 
 
 def find(connection: Connection, tenant_id: str, endpoint_id: str, lock: bool = False) -> EndpointRecord:
@@ -198,6 +207,27 @@ def note(connection: Connection, one: Due, **values: Any) -> None:
 def _of(one: Due) -> Any:
     key = (_delivery.c.tenant_id == one.tenant_id, _delivery.c.endpoint_id == one.endpoint_id, _delivery.c.outbox_id == one.message_id)
     return update(_delivery).where(*key)
+
+
+def hold_back(connection: Connection, one: Due, until: datetime) -> None:
+    """Let the messages that wait for the same endpoint and were never tried wait until an instant."""
+    connection.execute(_untried(one).where(_delivery.c.due_at < until).values(due_at=until))
+
+
+def let_go(connection: Connection, one: Due, now: datetime) -> None:
+    """Make what was held back due."""
+    connection.execute(_untried(one).where(_delivery.c.due_at > now).values(due_at=now))
+
+
+def _untried(one: Due) -> Any:
+    key = (_delivery.c.tenant_id == one.tenant_id, _delivery.c.endpoint_id == one.endpoint_id)
+    return update(_delivery).where(*key, _delivery.c.state == "waiting", _delivery.c.attempts == 0)
+
+
+def waiting_count(connection: Connection, tenant_id: str, endpoint_id: str, event: str) -> int:
+    """How many events of a name wait for an endpoint."""
+    found = _deliveries(tenant_id, endpoint_id).where(_delivery.c.state == "waiting", _outbox.c.event == event).subquery()
+    return int(connection.execute(select(func.count()).select_from(found)).scalar_one())
 
 
 def send_again(connection: Connection, tenant_id: str, endpoint_id: str, message_id: str, now: datetime) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from rules_service.services.acting import now_utc
 from rules_service.services.manage_clients import add_client, register_issuer, register_keys, register_keys_address
 from rules_service.services.outbound import Outbound
 from rules_service.services.public_keys import Fetched, PublicKeys
+from rules_service.storage import catalog, clients
 from rules_service.storage.clients import ClientRecord
 from rules_service.storage.database import Database
 from tests.api.test_cds_hooks import call, order
@@ -232,3 +234,20 @@ def test_the_commands_register_what_an_ehr_signs_with(url: str, ehr: Receiver, t
     assert run("register-keys", client_id, "--url", ehr.url(path="/none")) == "address registered; no keys there now: status\n"
     assert run("register-issuer", client_id, "https://ehr.example/cds", "--tenant", "clinic-1") == "issuer registered\n"
     assert "(keys registered, signs as https://ehr.example/cds)" in run("list")
+
+
+def test_a_faulty_kid_is_told_and_an_address_nothing_is_fetched_from_is_not_registered(database: Database) -> None:
+    with database.writing() as connection:
+        catalog.ensure_tenant(connection, "t", "t", datetime.now(UTC))
+    client_id, _ = add_client(database, "t", "ehr", ["claims:validate"], "tests")
+    for kid in (["a"], {"a": 1}, 7, None, ""):
+        with pytest.raises(InputError) as refused:
+            register_keys(database, "t", client_id, json.dumps({"keys": [KEY.as_dict(private=False) | {"kid": kid}]}).encode(), "tests")
+        assert refused.value.issues[0].where == "/keys/0"
+    for url, code in (("https://10.0.0.1/jwks", "address_refused"), ("https://nowhere.invalid/jwks", "host_unresolvable")):
+        with pytest.raises(InputError) as refused:
+            register_keys_address(database, PublicKeys(Outbound()), "t", client_id, url, "tests")
+        assert refused.value.issues[0].code == code
+    with database.reading() as connection:
+        record = clients.find_client(connection, client_id)
+    assert (record.jwks, record.jwks_url) == (None, None)

@@ -207,8 +207,11 @@ def test_a_settled_card_names_the_rule_that_settled_it(server: Server, client: h
 def test_only_selected_orders_are_looked_at(client: httpx.Client) -> None:
     both = call(order(), order("P9213"), hook="order-select", context={"selections": ["ServiceRequest/o-P9213"]})
     assert cards(client, both, "order-select") == []
-    both["context"]["selections"] = ["ServiceRequest/o-P7001"]
-    assert len(cards(client, both, "order-select")) == 1
+    both["context"]["selections"] = ["DeviceRequest/o-P7001"]
+    assert cards(client, both, "order-select") == [], "another kind's id is another order"
+    for named in ("ServiceRequest/o-P7001", "https://ehr.example/fhir/ServiceRequest/o-P7001", "o-P7001"):
+        both["context"]["selections"] = [named]
+        assert len(cards(client, both, "order-select")) == 1, named
 
 
 def test_an_appointment_is_judged_on_its_day(client: httpx.Client) -> None:
@@ -280,10 +283,46 @@ def test_a_rule_s_author_reads_what_clinicians_did_with_its_cards(server: Server
     assert new_tenant(server)["author"].get("/v1/rules/EX1-PA-001/advice").json()["data"] == [], "another tenant's cards are its own"
 
 
+def test_feedback_keeps_what_is_of_cards_that_were_shown(server: Server) -> None:
+    tenant = new_tenant(server)
+    ehr, author = tenant["ehr"], tenant["author"]
+    (card,) = cards(ehr, call(order()))
+    nobody, odd = (
+        {"card": "nobody", "outcome": "accepted"},
+        {"card": card["uuid"], "outcome": "accepted", "acceptedSuggestions": [{"id": "x"}]},
+    )
+    known = {
+        "card": card["uuid"].upper(),
+        "outcome": "overridden",
+        "overrideReason": {"reason": {"code": "of_my_own"}},
+        "extension": {"ehr": 1},
+    }
+    body = {"feedback": [nobody, known, odd], "extension": {"ehr": {"anything": 1}}}
+    assert ehr.post("/cds-services/order-sign/feedback", json=body).status_code == 200
+    assert outcome(author) == {
+        "rule_version": 1, "code": "auth.missing", "shown": 1, "accepted": 0, "overridden": 1, "reasons": {}, "fixes_taken": {},
+    }, "a reason the card did not offer may be words"  # fmt: skip
+
+
+def test_cards_nobody_waited_for_are_not_kept(server: Server) -> None:
+    tenant = new_tenant(server)
+    database = Database(server.url)
+    with database.writing() as connection:  # as long as this stands, nobody else writes
+        if database.dialect == "postgresql":
+            connection.execute(text("LOCK TABLE advice_card IN EXCLUSIVE MODE"))
+        assert tenant["ehr"].post("/cds-services/order-sign", json=call(order()), timeout=30).json() == {"cards": []}
+    time.sleep(0.5)  # the one that was left behind goes on now
+    (card,) = cards(tenant["ehr"], call(order()))
+    with database.reading() as connection:
+        kept = connection.execute(text("SELECT card_id FROM advice_card WHERE tenant_id = :one"), {"one": tenant.tenant_id}).scalars().all()
+    database.close()
+    assert kept == [card["uuid"]]
+
+
 def test_feedback_for_a_card_nobody_showed_keeps_nothing(server: Server, client: httpx.Client) -> None:
     (card,) = cards(client, call(order()))
     told = [{"card": card["uuid"], "outcome": "accepted"}, {"card": "nobody", "outcome": "accepted"}]
-    assert client.post("/cds-services/order-sign/feedback", json={"feedback": told}).status_code == 404
+    assert client.post("/cds-services/order-sign/feedback", json={"feedback": told[1:]}).status_code == 404
     assert client.post("/cds-services/order-select/feedback", json={"feedback": told[:1]}).status_code == 404, "another hook's card"
     database = Database(server.url)
     others = [server.client(new_key(database, tenant, ["claims:validate"])) for tenant in ("default", "elsewhere")]
@@ -333,6 +372,14 @@ def test_a_call_signed_with_the_ehr_s_key_is_taken_once_and_only_for_its_address
         "deep": ".".join([base64.urlsafe_b64encode(one.encode()).decode().rstrip("=") for one in ('{"alg":"ES384","kid":"x"}', "[" * 2_900 + "]" * 2_900)] + ["AAAA"]),
         "odd": token(server, "cl\x00", signed[1]), "forged": token(server, signed[0], ECKey.generate_key("P-384", {"kid": "ehr-1"}, private=True)), "none": "a.b.c",
     }  # fmt: skip
+    refusals |= {"without iat": token(server, *signed, iat=None), "with a tenant": token(server, *signed, tenant="clinic-9")}
+    basic = httpx.post(
+        server.base_url + "/cds-services/order-sign",
+        json=call(order()),
+        headers={"Authorization": f"Basic {token(server, *signed)}"},
+        trust_env=False,
+    )
+    assert basic.status_code == 401
     for what, one in refusals.items():
         answer = server.client(one).post("/cds-services/order-sign", json=call(order()))
         assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json"), what

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.server
 import json
+import pickle
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -95,6 +96,27 @@ def test_a_refusal_is_an_error_that_says_what_and_where_and_nothing_of_the_claim
     assert "SECRET" not in str(refused.value)
     with pytest.raises(httpx.TransportError), RulesClient("http://127.0.0.1:9", "x", retries=1) as nobody:
         nobody.capabilities()
+
+
+def test_a_refusal_in_fhir_says_what_and_where_too(client: RulesClient) -> None:
+    resource = write_fhir(carried(claim()))
+    one = next(entry["resource"] for entry in resource["entry"] if entry["resource"]["resourceType"] == "Claim")
+    one["use"] = "preauthorization"
+    with pytest.raises(ServiceError) as refused:
+        client.validate_fhir(resource)
+    problem = refused.value.problem
+    assert problem.status == 422
+    assert problem.errors[0]["code"] == "fhir.preauthorization"
+    assert problem.errors[0]["pointer"].startswith(("Claim", "Bundle"))
+    assert problem.detail == problem.errors[0]["message"]
+    assert problem.detail in str(refused.value)
+
+
+def test_a_refusal_passes_between_processes(client: RulesClient) -> None:
+    with pytest.raises(ServiceError) as refused:
+        client.evaluation("ev_nothing")
+    again = pickle.loads(pickle.dumps(refused.value))
+    assert (str(again), again.problem, again.request_id) == (str(refused.value), refused.value.problem, refused.value.request_id)
 
 
 def test_what_a_newer_service_adds_is_passed_over(client: RulesClient) -> None:

@@ -20,8 +20,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from rules_service.primitives.errors import Refused
 from rules_service.services.acting import Actor
 from rules_service.services.outbound import Outbound
-from rules_service.services.webhook_delivery import ROUND_MESSAGES, SPREAD, WAITS, WebhookDelivery, body_of
-from rules_service.services.webhooks import MAX_ENDPOINTS, Webhooks, seal_anew
+from rules_service.services.webhook_delivery import PAUSE, ROUND_MESSAGES, SPREAD, WAITS, WebhookDelivery, body_of
+from rules_service.services.webhooks import MAX_ENDPOINTS, MAX_WAITING_TESTS, Webhooks, seal_anew
 from rules_service.storage import audit_log, catalog, outbox, webhooks
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
@@ -88,7 +88,7 @@ def test_the_signature_is_that_of_the_specification() -> None:
 
 
 def test_an_event_arrives_once_signed_and_says_ids_only(post: Post, receiver: Receiver) -> None:
-    record, secret = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published", "job.finished"], "ours")
+    record, secret, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published", "job.finished"], "ours")
     message_id = post.publish(7)
     post.run()
     post.run(timedelta(days=1))
@@ -134,7 +134,7 @@ def test_a_transaction_that_is_rolled_back_tells_nothing(post: Post, receiver: R
 
 
 def test_a_message_is_sent_again_on_schedule_and_the_endpoint_disabled_at_its_end(post: Post, receiver: Receiver) -> None:
-    record, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     message_id = post.publish()
     for attempt, wait in enumerate(WAITS, 1):
         receiver.statuses = [500]
@@ -159,7 +159,7 @@ def test_a_message_is_sent_again_on_schedule_and_the_endpoint_disabled_at_its_en
 
 
 def test_an_endpoint_that_takes_other_messages_is_not_disabled_for_one(post: Post, receiver: Receiver) -> None:
-    record, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     post.publish(1)
     for _ in WAITS:
         receiver.statuses = [422]
@@ -175,7 +175,7 @@ def test_an_endpoint_that_takes_other_messages_is_not_disabled_for_one(post: Pos
 
 
 def test_an_endpoint_that_is_gone_is_disabled_at_once_with_all_that_waits(post: Post, receiver: Receiver) -> None:
-    record, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     for number in range(3):
         post.publish(number)
     receiver.statuses = [410]
@@ -210,7 +210,7 @@ def test_messages_of_one_endpoint_come_in_order_and_a_dead_one_holds_up_no_other
 
 
 def test_both_secrets_sign_for_a_day_after_a_rotation(post: Post, receiver: Receiver) -> None:
-    record, first = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, first, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     rotated, second = post.webhooks.rotate_secret(MANAGER, record.endpoint_id)
     assert first != second
     assert rotated.earlier_until is not None
@@ -227,7 +227,7 @@ def test_both_secrets_sign_for_a_day_after_a_rotation(post: Post, receiver: Rece
 
 
 def test_an_altered_body_or_an_old_message_does_not_verify(post: Post, receiver: Receiver) -> None:
-    _, secret = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    _, secret, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     post.now -= timedelta(minutes=6)
     post.publish()
     post.run()
@@ -239,7 +239,7 @@ def test_an_altered_body_or_an_old_message_does_not_verify(post: Post, receiver:
 
 
 def test_rounds_side_by_side_send_each_message_once(post: Post, receiver: Receiver) -> None:
-    record, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     for number in range(15):
         post.publish(number)
     receiver.seconds = 0.01
@@ -267,8 +267,47 @@ def test_the_backlog_of_a_dead_endpoint_holds_up_no_other(post: Post, receiver: 
     assert [event["data"]["number"] for event in receiver.events()] == [7]
 
 
+def test_after_a_failure_the_backlog_of_an_endpoint_waits_and_follows_when_one_arrives(post: Post, receiver: Receiver) -> None:
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    for number in range(5):
+        post.publish(number)
+        time.sleep(0.002)  # those of one millisecond have no order
+    receiver.statuses = [503]
+    post.run()
+    post.run(timedelta(seconds=1))
+    assert len(receiver.arrived) == 1, "the endpoint is not tried with each of its messages"
+    first = min(post.webhooks.deliveries(MANAGER, record.endpoint_id, None, None, 10), key=lambda one: one.due_at)
+    post.now = first.due_at
+    post.run()
+    post.run(timedelta(seconds=1))
+    assert [event["data"]["number"] for event in receiver.events()] == [0, 0, 1, 2, 3, 4]
+
+
+def test_a_message_that_is_refused_holds_up_the_others_for_minutes_at_most(post: Post, receiver: Receiver) -> None:
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    post.publish(1)
+    for _ in range(3):
+        receiver.statuses = [422]
+        post.run()
+        post.now = post.one(record.endpoint_id).due_at
+    post.publish(2)
+    receiver.statuses = [422]
+    post.run()
+    assert [event["data"]["number"] for event in receiver.events()][-1] == 1
+    post.run(PAUSE)
+    assert [event["data"]["number"] for event in receiver.events()][-1] == 2
+
+
+def test_only_so_many_tests_wait_for_an_endpoint(post: Post) -> None:
+    record, _, _ = post.webhooks.create(MANAGER, "http://127.0.0.1:9/", ["job.finished"], "")
+    for _ in range(MAX_WAITING_TESTS):
+        post.webhooks.test(MANAGER, record.endpoint_id)
+    with pytest.raises(Refused, match="wait for the endpoint"):
+        post.webhooks.test(MANAGER, record.endpoint_id)
+
+
 def test_an_attempt_that_was_cut_off_is_taken_up_again(post: Post, receiver: Receiver) -> None:
-    record, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     post.publish()
     post.delivery.pass_on()
     with post.database.writing() as connection:  # a process takes it, and is killed before it sends
@@ -281,7 +320,7 @@ def test_an_attempt_that_was_cut_off_is_taken_up_again(post: Post, receiver: Rec
 
 
 def test_a_removed_endpoint_is_forgotten_with_its_deliveries(post: Post, receiver: Receiver) -> None:
-    record, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, _, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     post.publish()
     post.delivery.pass_on()
     post.webhooks.remove(MANAGER, record.endpoint_id)
@@ -294,7 +333,7 @@ def test_secrets_are_sealed_and_follow_the_claim_key(post: Post, receiver: Recei
     old, new = os.urandom(32), os.urandom(32)
     post.cipher = ClaimCipher([old], os.urandom(32))
     post.webhooks = Webhooks(post.database, post.cipher, Outbound(LOOPBACK))
-    record, first = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, first, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     _, second = post.webhooks.rotate_secret(MANAGER, record.endpoint_id)
     with post.database.reading() as connection:
         rows = connection.execute(text("SELECT secret_ciphertext, earlier_ciphertext FROM webhook_endpoint")).all()
@@ -322,7 +361,7 @@ def test_the_receiver_of_the_docs_takes_each_message_once(post: Post, receiver: 
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)  # what a reader copies
-    record, secret = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
+    record, secret, _ = post.webhooks.create(MANAGER, receiver.url(), ["rule_set.published"], "")
     message_id = post.publish()
     post.run()
     post.webhooks.redeliver(MANAGER, record.endpoint_id, message_id)

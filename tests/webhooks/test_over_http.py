@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -74,6 +75,29 @@ def test_an_endpoint_from_its_making_to_its_end(tenant: Tenant, receiver: Receiv
     told = [one["event"]["action"] for one in manager.get("/v1/audit-events").json()["data"]]
     assert {f"webhook_endpoint.{what}" for what in ("created", "changed", "redelivery_asked", "secret_rotated", "removed")} <= set(told)
     assert "/hooks" not in manager.get("/v1/audit-events").text, "the log names the host, not the whole URL"
+
+
+def test_a_request_that_is_sent_again_makes_no_second_endpoint(tenant: Tenant, receiver: Receiver) -> None:
+    manager = tenant.person("manager", [MANAGER])
+    body = {"url": receiver.url(), "events": ["job.finished"]}
+
+    def sent(key: str, **more: object) -> httpx.Response:
+        return manager.post("/v1/webhook-endpoints", json=body | more, headers={"Idempotency-Key": key})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: sent("once"), range(8)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.text for answer in answers}) == 1, "the same endpoint with the same secret"
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    assert sent("once", description="another").status_code == 422
+    assert sent("twice").json()["endpoint_id"] != answers[0].json()["endpoint_id"]
+    assert (
+        tenant.person("other", [MANAGER])
+        .post("/v1/webhook-endpoints", json=body, headers={"Idempotency-Key": "once"})
+        .headers.get("idempotent-replayed")
+        is None
+    )
+    assert len(manager.get("/v1/webhook-endpoints").json()["data"]) == 3
 
 
 def test_another_tenant_s_endpoint_is_not_there(tenant: Tenant, receiver: Receiver, server: Server) -> None:

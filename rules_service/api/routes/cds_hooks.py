@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from typing import Any
 
@@ -14,18 +13,17 @@ from fastapi.responses import Response
 from rules_service.api.bodies import header, only_query, read_body
 from rules_service.api.describe import body_of, json_answer, json_body, problems
 from rules_service.api.problems import ProblemError
-from rules_service.api.requests import FeedbackBody, OverrideReason, read_struct
+from rules_service.api.requests import CardFeedback, FeedbackBody, OverrideReason, read_struct
 from rules_service.api.state import allowed, state_of
 from rules_service.formats.fhir.cards import fixes_taken
 from rules_service.formats.fhir.orders import HOOKS, read_call
+from rules_service.primitives.errors import NotFound
 from rules_service.services.assertions import AssertionRefused
 from rules_service.storage.advice import Feedback
 from rules_service.storage.clients import Principal
 
 router = APIRouter(tags=["cds hooks"])
 SCOPE = "claims:validate"
-_CODE = re.compile(r"[a-z][a-z_]{0,79}")
-"""Codes of reasons as cards offer them; anything else may be words."""
 SECONDS = 4.0
 """An EHR waits for advice, a clinician does not: then there are no cards."""
 
@@ -52,16 +50,20 @@ def discover(request: Request) -> Response:
 async def call(id: str, request: Request) -> Response:
     """Authorization, coverage and frequency of draft orders or appointments as cards. Always in time: no cards rather than late ones."""
     until = time.monotonic() + SECONDS
+    try:
+        async with asyncio.timeout(SECONDS):
+            return _json(await _cards(id, request, until))
+    except TimeoutError:
+        return _json({"cards": []})
+
+
+async def _cards(id: str, request: Request, until: float) -> dict[str, Any]:
     principal = await _caller(request, id)
     state = state_of(request)
     only_query(request)
     body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
     read = await asyncio.to_thread(read_call, body, id)
-    try:
-        document = await asyncio.wait_for(asyncio.to_thread(state.advice.advise, principal, read, until), until - time.monotonic())
-    except TimeoutError:
-        document = {"cards": []}
-    return _json(document)
+    return await asyncio.to_thread(state.advice.advise, principal, read, until)
 
 
 @router.post(
@@ -76,32 +78,36 @@ async def feedback(id: str, request: Request) -> Response:
     principal = await _caller(request, f"{id}/feedback")
     only_query(request)
     body = await read_struct(request, FeedbackBody)
-    told = [
-        Feedback(
-            one.card,
-            one.outcome,
-            _reason(one.override_reason),
-            fixes_taken(one.card, (taken.id for taken in one.accepted_suggestions or ())),
-        )
-        for one in body.feedback
-    ]
+    told = [one for item in body.feedback if (one := _told(item)) is not None]
+    if body.feedback and not told:
+        raise ProblemError("not-found")
     await asyncio.to_thread(state_of(request).advice.feedback, principal, id, told)
     return Response(status_code=200)
 
 
+def _told(item: CardFeedback) -> Feedback | None:
+    """What is kept of one card's feedback; None when its UUIDs are not ours."""
+    card = item.card.lower()
+    try:
+        taken = fixes_taken(card, (one.id for one in item.accepted_suggestions or ()))
+    except NotFound:
+        return None
+    return Feedback(card, item.outcome, _reason(item.override_reason), taken)
+
+
 def _reason(override: OverrideReason | None) -> str | None:
     code = override.reason.get("code") if override is not None and override.reason is not None else None
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+    return code if isinstance(code, str) else None
 
 
 async def _caller(request: Request, path: str) -> Principal:
     """The caller by a credential of ours, or by a JWT signed with a registered key for exactly this address; then 404 for no hook of ours."""
-    token = (header(request, b"authorization") or "").partition(" ")[2].strip()
-    if token.count(".") != 2:
+    scheme, _, token = (header(request, b"authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or token.strip().count(".") != 2:
         principal = await asyncio.to_thread(allowed, request, SCOPE)
     else:
         try:
-            principal = await asyncio.to_thread(state_of(request).hook_callers.caller, token, f"/cds-services/{path}")
+            principal = await asyncio.to_thread(state_of(request).hook_callers.caller, token.strip(), f"/cds-services/{path}")
         except AssertionRefused as refused:
             raise ProblemError(
                 "unauthenticated", refused.description, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}

@@ -58,13 +58,14 @@ async def validate_claim(request: Request) -> Response:
         raise ProblemError("bad-request", "mode is live or dry_run.")
     if explain not in ("none", "full"):
         raise ProblemError("bad-request", "explain is none or full.")
+    key = idempotency_key(request)
     body = await read_body(request, ("application/json",), state.settings.max_validate_bytes)
     claim = claim_of(body)
     if mode == "dry_run":
         claim = state.validator.received(claim)
         answered = await state.validator.dry_run(claim, principal)
     else:
-        answered = await state.validator.validate(claim, principal, idempotency_key(request))
+        answered = await state.validator.validate(claim, principal, key)
     request.scope["catalog_epoch"] = answered.epoch
     headers = {}
     if answered.evaluation_id is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from functools import partial
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.bodies import REPLAYED, idempotency_key, media_type, only_query, read_body
+from rules_service.api.bodies import REPLAYED, idempotency_key, keyed, media_type, only_query, read_body
 from rules_service.api.describe import claims_file, problems, query, scoped, text_answer
 from rules_service.api.state import actor_of, needs, permitted, state_of
 from rules_service.claim.claim import Claim
@@ -21,7 +20,7 @@ from rules_service.primitives.errors import NotFound, RulesServiceError
 from rules_service.services.bulk import KIND as VALIDATE_CLAIMS
 from rules_service.services.bulk import MAX_CLAIMS
 from rules_service.storage.clients import Principal
-from rules_service.storage.jobs import JobRecord, JobRequest
+from rules_service.storage.jobs import JobRecord
 
 router = APIRouter(tags=["jobs"], responses=problems(401, 403, 404))
 Caller = Annotated[Principal, Depends(needs("jobs:read"))]
@@ -73,7 +72,7 @@ async def create_job(request: Request) -> Response:
     only_query(request)
     key = idempotency_key(request)
     body = await read_body(request, ("application/x-ndjson", "application/edi-x12"), state.settings.max_bulk_bytes)
-    sent = None if key is None else JobRequest(key, await asyncio.to_thread(lambda: hashlib.sha256(body).hexdigest()))
+    sent = None if key is None else await asyncio.to_thread(keyed, key, body)
     job_id, was_made = await asyncio.to_thread(state.bulk.start, actor, partial(_claims_sent, media_type(request), body), sent)
     answer = await asyncio.to_thread(accepted, request, principal, job_id)
     if was_made:
@@ -93,9 +92,10 @@ def get_job(job_id: str, request: Request, caller: Caller) -> g.JobAnswer:
     return job_answer(_visible(request, caller, job_id))
 
 
-@router.get("/v1/jobs/{job_id}/results", operation_id="getJobResults", response_class=StreamingResponse, responses=text_answer("application/x-ndjson", "One line a claim, as far as the job got"), openapi_extra=scoped("jobs:read"))  # fmt: skip
+@router.get("/v1/jobs/{job_id}/results", operation_id="getJobResults", response_class=StreamingResponse, responses=text_answer("application/x-ndjson", "One line a claim, as far as the job got") | problems(400), openapi_extra=scoped("jobs:read"))  # fmt: skip
 def get_results(job_id: str, request: Request, caller: Caller) -> StreamingResponse:
     """What each claim of the job came to."""
+    only_query(request)
     state, actor = state_of(request), actor_of(request, caller)
     if _visible(request, caller, job_id).kind != VALIDATE_CLAIMS:
         return StreamingResponse(state.jobs.results(actor, job_id), media_type="application/x-ndjson")

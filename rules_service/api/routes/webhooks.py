@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 
 from rules_service.api import governance_schemas as g
-from rules_service.api.bodies import only_query, precondition
-from rules_service.api.describe import body_of, if_match, problems, query, scoped
+from rules_service.api.bodies import REPLAYED, idempotency_key, keyed, only_query, precondition
+from rules_service.api.describe import body_of, idempotency, if_match, problems, query, scoped
 from rules_service.api.problems import ProblemError
 from rules_service.api.queries import number_in
-from rules_service.api.requests import WebhookChangeBody, WebhookEndpointBody, read_struct
+from rules_service.api.requests import WebhookChangeBody, WebhookEndpointBody, read_struct, read_struct_and_bytes
 from rules_service.api.state import actor_of, needs, state_of
 from rules_service.storage.clients import Principal
 from rules_service.storage.webhooks import DeliveryRecord, EndpointRecord
@@ -48,14 +48,20 @@ def _delivery(record: DeliveryRecord) -> g.WebhookDeliveryAnswer:
     return g.WebhookDeliveryAnswer(**{name: getattr(record, name) for name in g.WebhookDeliveryAnswer.model_fields})
 
 
-@router.post("/v1/webhook-endpoints", operation_id="createWebhookEndpoint", status_code=201, response_model=g.WebhookSecretAnswer, responses=problems(400, 409, 413, 415, 422), openapi_extra=body_of(WebhookEndpointBody, SCOPE))  # fmt: skip
+@router.post("/v1/webhook-endpoints", operation_id="createWebhookEndpoint", status_code=201, response_model=g.WebhookSecretAnswer, responses=problems(400, 409, 413, 415, 422), openapi_extra=body_of(WebhookEndpointBody, SCOPE, [idempotency()]))  # fmt: skip
 async def create_endpoint(request: Request, caller: Manager) -> Response:
-    """Have events sent to a URL. The answer holds the secret messages are signed with (Standard Webhooks); it is not shown again."""
-    body = await read_struct(request, WebhookEndpointBody)
-    made = await asyncio.to_thread(
-        state_of(request).webhooks.create, actor_of(request, caller), body.url, body.events, body.description
+    """Have events sent to a URL. The answer holds the secret messages are signed with (Standard Webhooks); it is not
+    shown again but to who repeats the request under its idempotency key."""
+    key = idempotency_key(request)
+    body, sent = await read_struct_and_bytes(request, WebhookEndpointBody)
+    again = None if key is None else keyed(key, sent)
+    record, secret, was_made = await asyncio.to_thread(
+        state_of(request).webhooks.create, actor_of(request, caller), body.url, body.events, body.description, again
     )  # fmt: skip
-    return _with_secret(made, 201)
+    answer = _with_secret((record, secret), 201)
+    if was_made:
+        answer.headers.update(REPLAYED)
+    return answer
 
 
 @router.get("/v1/webhook-endpoints", operation_id="listWebhookEndpoints", openapi_extra=scoped(SCOPE))

@@ -30,6 +30,7 @@ class Card:
     code: str
     indicator: str
     content: dict[str, Any]
+    override_reasons: tuple[str, ...] = ()
     suggestions: Mapping[int, dict[str, Any]] = field(default_factory=dict)
 
     def document(self, card_id: str) -> dict[str, Any]:
@@ -87,7 +88,9 @@ def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...], asked: 
         ],
         **_source(finding),
     }
-    return Card(finding.rule_id, finding.rule_version, finding.code, indicator, content, _suggestions(finding, asked))
+    return Card(
+        finding.rule_id, finding.rule_version, finding.code, indicator, content, finding.override_reasons, _suggestions(finding, asked)
+    )
 
 
 def _suggestions(finding: Finding, asked: HookCheck) -> dict[int, dict[str, Any]]:

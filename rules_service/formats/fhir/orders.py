@@ -88,8 +88,8 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
         if (found := decoded(at, raw, _order))
     ]
     if call.context.selections is not None:
-        chosen = {name.rpartition("/")[2] for name in call.context.selections}
-        orders = [one for one in orders if one[1].id in chosen]
+        chosen = {"/".join(name.split("/")[-2:]) for name in call.context.selections}
+        orders = [one for one in orders if one[0] in chosen or one[1].id in chosen]
     usual = min((one for one in policies if one.status in (None, "active")), key=lambda one: one.order or 1, default=None)
     by_policy: dict[int, tuple[r.Coverage, list[tuple[str, r.Order, PlannedService]]]] = {}
     for name, order in orders[:MAX_ORDERS]:
