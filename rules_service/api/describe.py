@@ -18,6 +18,9 @@ def scoped(scope: str, **more: Any) -> dict[str, Any]:
     return {"security": [{"oauth2": [scope]}, {"apiKey": []}], "x-scope": scope, **more}
 
 
+BY_CLAIM = "claim by claim: a claim at a place that had another is refused alone, and what is new is judged"
+
+
 def idempotency(what: str = "") -> dict[str, Any]:
     """The Idempotency-Key header, and what it counts for when that is not the whole request."""
     return {
@@ -47,7 +50,7 @@ def json_body(
         for name, values, text in query
     ]
     if idempotent:
-        parameters.append(idempotency("claim by claim" if ndjson else ""))
+        parameters.append(idempotency(BY_CLAIM if ndjson else ""))
     return scoped(scope, requestBody={"required": True, "content": content}, parameters=parameters)
 
 

@@ -123,7 +123,7 @@ class WatchedFolder:
                 Answered(one.outcome if isinstance(one.outcome, Claim) else None, answer.get("evaluation"), one.segment or 0)
                 for one, answer in zip(read.claims, answers, strict=True)
             ]
-            self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC), time.time_ns() // 1_000))
+            self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC)))
 
     async def _judged(self, path: Path, claims: Sequence[FileClaim], file_sha256: str) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []

@@ -19,10 +19,11 @@ from tests.acceptance.test_rows import ROWS, judged, row_claim
 from tests.support.builders import claim
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
+IDENTITY = {"evaluation_id": "ev_1", "evaluated_at": "2026-11-26T11:00:00+00:00"}
 
 
 def answered(found: Claim, segment: int = 13) -> Answered:
-    told = {"outcome": "clean", "findings": []} | json.loads(encode_json(judged(found)))
+    told = IDENTITY | {"outcome": "clean", "findings": []} | json.loads(encode_json(judged(found)))
     return Answered(found, told, segment)
 
 
@@ -45,7 +46,7 @@ def statuses(text: bytes) -> list[tuple[str | None, str | None]]:
 
 def test_every_row_of_the_acceptance_list_gives_a_sound_277ca() -> None:
     rows = [answered(row_claim(row), number) for number, row in enumerate(ROWS, 1)]
-    text = acknowledgment(rows, NOW, 1)
+    text = acknowledgment(rows, NOW)
     validated(text)
     assert len(found(text, "TRN")) >= len(rows)
     rejected = [one for one in rows if any(finding["blocking"] for finding in (one.evaluation or {})["findings"])]
@@ -56,7 +57,7 @@ def test_every_row_of_the_acceptance_list_gives_a_sound_277ca() -> None:
 
 
 def test_it_says_that_it_is_simulated() -> None:
-    text = acknowledgment([answered(claim())], NOW, 7)
+    text = acknowledgment([answered(claim())], NOW)
     (isa,), (gs,), (source, *_) = found(text, "ISA"), found(text, "GS"), found(text, "NM1")
     assert (isa.get(15), (isa.get(6) or "").strip(), gs.get(2), gs.get(8), source.get(3)) == (
         "T",
@@ -76,7 +77,7 @@ def test_a_rejected_claim_has_the_status_of_the_crosswalk_and_a_clean_one_is_acc
     )
     blocking = [one for one in (sick.evaluation or {})["findings"] if one["blocking"]]
     assert blocking
-    text = acknowledgment([sick, answered(claim())], NOW, 1)
+    text = acknowledgment([sick, answered(claim())], NOW)
     validated(text)
     told = statuses(text)
     assert told[0] == ("A1:19:PR", "WQ")
@@ -87,7 +88,7 @@ def test_a_rejected_claim_has_the_status_of_the_crosswalk_and_a_clean_one_is_acc
 def test_line_statuses_stand_at_the_lines_that_reject() -> None:
     sick = answered(claim(lines=[{}, {"procedure_code": "P1002", "place_of_service_code": "98"}]))
     lines = {number for one in (sick.evaluation or {})["findings"] if one["blocking"] for number in one["line_numbers"]}
-    text = acknowledgment([sick], NOW, 1)
+    text = acknowledgment([sick], NOW)
     validated(text)
     assert len(found(text, "SVC")) == len(lines) > 0
     assert {one.get(2) for one in found(text, "REF") if one.get(1) == "FJ"} == {str(number) for number in lines}
@@ -95,12 +96,12 @@ def test_line_statuses_stand_at_the_lines_that_reject() -> None:
 
 @pytest.mark.parametrize(("outcome", "status"), [("not_covered", "A1:19:PR"), ("incomplete", "A1:19:PR"), ("clean", "A2:20")])
 def test_a_claim_that_could_not_be_judged_is_received_and_not_accepted(outcome: str, status: str) -> None:
-    text = acknowledgment([Answered(claim(), {"outcome": outcome, "findings": []}, 1)], NOW, 1)
+    text = acknowledgment([Answered(claim(), IDENTITY | {"outcome": outcome, "findings": []}, 1)], NOW)
     assert statuses(text)[-1] == (status, "WQ")
 
 
 def test_a_claim_that_could_not_be_read_is_returned_by_its_segment() -> None:
-    text = acknowledgment([Answered(None, None, 27)], NOW, 1)
+    text = acknowledgment([Answered(None, None, 27)], NOW)
     validated(text)
     assert statuses(text)[-1] == ("A3:0", "U")
     assert "SEGMENT 27" in [one.get(2) for one in found(text, "TRN")]
@@ -115,17 +116,17 @@ def test_no_value_of_a_claim_breaks_the_interchange() -> None:
         "birth_date": "1980-05-17",
         "sex": "F",
     }
-    text = acknowledgment([answered(claim(subscriber=person, patient_control_number="A*B~C:D"))], NOW, 1)
+    text = acknowledgment([answered(claim(subscriber=person, patient_control_number="A*B~C:D"))], NOW)
     validated(text)
     assert text.count(b"IEA*") == 1
 
 
 def test_identifiers_come_back_as_they_were_sent_and_nobody_writes_a_status_of_its_own() -> None:
     billing = {"npi": "1234567893", "entity_type": "1*X~STC*A2:20", "last_or_organization_name": "Clinic"}
-    text = acknowledgment([answered(claim(patient_control_number="pcn_1a", providers={"billing": billing}))], NOW, 1)
+    text = acknowledgment([answered(claim(patient_control_number="pcn_1a", providers={"billing": billing}))], NOW)
     assert "pcn_1a" in [one.get(2) for one in found(text, "TRN")]
     assert [one.get(2) for one in found(text, "NM1") if one.get(1) == "85"] == ["2"]
-    assert acknowledgment([answered(claim(providers={"billing": billing | {"entity_type": "\u00c9"}}))], NOW, 1)
+    assert acknowledgment([answered(claim(providers={"billing": billing | {"entity_type": "\u00c9"}}))], NOW)
 
 
 def test_providers_without_an_npi_are_told_apart() -> None:
@@ -133,5 +134,15 @@ def test_providers_without_an_npi_are_told_apart() -> None:
         answered(claim(providers={"billing": {"tax_id": number, "last_or_organization_name": "Atypical"}}))
         for number in ("111111111", "222222222")
     ]
-    text = acknowledgment(two, NOW, 1)
+    text = acknowledgment(two, NOW)
     assert [one.get(9) for one in found(text, "NM1") if one.get(1) == "85"] == ["111111111", "222222222"]
+
+
+def test_other_evaluations_have_another_control_number_and_the_same_ones_the_same() -> None:
+    one = answered(claim())
+    other = Answered(one.claim, {**(one.evaluation or {}), "evaluation_id": "ev_2"}, 13)
+    texts = [acknowledgment([each], moment) for each, moment in ((one, NOW), (one, datetime.now(UTC)), (other, NOW))]
+    assert texts[0] == texts[1]
+    numbers = [found(text, "ISA")[0].get(13) for text in texts]
+    assert numbers[0] != numbers[2]
+    assert all(number and len(number) == 9 and int(number) > 0 for number in numbers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from rules_service.api.bodies import header, idempotency_key, only_query, read_body
-from rules_service.api.describe import accepts, idempotency, json_answer, problems, raw_body
+from rules_service.api.describe import BY_CLAIM, accepts, idempotency, json_answer, problems, raw_body
 from rules_service.api.problems import RETRY_AFTER_SECONDS, ProblemError
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
@@ -40,7 +39,7 @@ MEDIA = "application/edi-x12"
         "application/edi-x12",
         "claims:validate",
         "Interchanges of 005010X222A1 (837P), X223A2 (837I) or X224A2 (837D)",
-        [accepts("`application/edi-x12`: answer a simulated 277CA"), idempotency("claim by claim")],
+        [accepts("`application/edi-x12`: answer a simulated 277CA"), idempotency(BY_CLAIM)],
     ),
 )
 async def validate_837(request: Request) -> Response:
@@ -58,7 +57,7 @@ async def validate_837(request: Request) -> Response:
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if MEDIA in (header(request, b"accept") or ""):
         told = [Answered(_claim(item), _evaluation(part), item.segment) for item, part in zip(read, parts, strict=True)]
-        return Response(acknowledgment(told, datetime.now(UTC), time.time_ns() // 1_000), 200, media_type=MEDIA)
+        return Response(acknowledgment(told, datetime.now(UTC)), 200, media_type=MEDIA)
     placed = [_placed(item, part) for item, part in zip(read, parts, strict=True)]
     return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, media_type="application/json")
 

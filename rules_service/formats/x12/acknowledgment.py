@@ -7,6 +7,7 @@ where the crosswalk has no front-end status, as for a denial after adjudication)
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,9 +50,14 @@ def _segment(name: str, *elements: object) -> str:
     return "*".join([name, *texts]) + "~"
 
 
-def acknowledgment(answers: Sequence[Answered], now: datetime, number: int) -> bytes:
-    """The interchange; `now` is the instant of the answer, `number` its control number."""
-    day, clock, control = now.strftime("%Y%m%d"), now.strftime("%H%M"), f"{number % 10**9:09d}"
+def acknowledgment(answers: Sequence[Answered], now: datetime) -> bytes:
+    """The interchange. Its instant and control number are those of the evaluations it tells of, so that the same evaluations give the same
+    bytes again; `now` is for a file of which no claim was evaluated."""
+    evaluations = [one.evaluation for one in answers if one.evaluation is not None]
+    moment = max((datetime.fromisoformat(one["evaluated_at"]) for one in evaluations), default=now)
+    named = "".join(one["evaluation_id"] for one in evaluations) or now.isoformat()
+    number = int.from_bytes(hashlib.sha256(named.encode()).digest()[:8])
+    day, clock, control = moment.strftime("%Y%m%d"), moment.strftime("%H%M"), f"{number % (10**9 - 1) + 1:09d}"
     body = _Body(answers, day)
     inside = (
         _segment("ST", "277", "0001", "005010X214") + _segment("BHT", "0085", "08", f"{SIMULATED}{control}", day, clock, "TH") + body.text()
