@@ -46,6 +46,15 @@ async def read_body(request: Request, allowed: tuple[str, ...], limit: int) -> b
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def accepts_media(request: Request, media: str) -> bool:
+    """Whether Accept names a media type, in whatever case, and does not rule it out (`q=0`)."""
+    for part in (header(request, b"accept") or "").lower().split(","):
+        name, *parameters = [one.strip() for one in part.split(";")]
+        if name == media and not any(one.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for one in parameters):
+            return True
+    return False
+
+
 def idempotency_key(request: Request) -> str | None:
     """The key under which a repeated request does nothing again, when one was sent."""
     key = header(request, b"idempotency-key")

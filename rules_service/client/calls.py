@@ -125,7 +125,13 @@ def capabilities() -> Call[dict[str, Any]]:
 def answer_of(call: Call[T], response: httpx.Response) -> T:
     """What a response says; ServiceError when it is a refusal."""
     if response.is_success:
-        return call.read(response.content)
+        try:
+            return call.read(response.content)
+        except (msgspec.DecodeError, msgspec.ValidationError):
+            problem = Problem(
+                "The answer is not the service's", response.status_code, detail="Is this its address? Something between may answer."
+            )
+            raise ServiceError(problem, response.headers.get("request-id")) from None
     raise ServiceError(_problem(response), response.headers.get("request-id"))
 
 
@@ -153,5 +159,7 @@ def wait_before_again(call: Call[Any], attempt: int, retries: int, response: htt
     if not call.is_repeatable and (response is None or response.status_code in (502, 504)):
         return None
     told = response.headers.get("retry-after", "") if response is not None else ""
+    if told.isdigit() and int(told) > LONGEST_WAIT:
+        return None  # sooner is not wanted, and nobody waits for so long here
     wait = float(told) if told.isdigit() else FIRST_WAIT * 2**attempt * (0.5 + random.random())  # noqa: S311  it spreads retries, nothing more
     return min(wait, LONGEST_WAIT)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from rules_service.formats.fhir.cards import Card, cards_of, coverage_information
 from rules_service.formats.fhir.orders import HOOKS, HookCall, hook_checks
-from rules_service.primitives.errors import NotFound, StorageUnavailable
+from rules_service.primitives.errors import EngineFault, NotFound, StorageUnavailable
 from rules_service.services.acting import Actor, now_utc
 from rules_service.services.check_services import ServiceChecks
 from rules_service.storage import advice, publication_history
@@ -52,7 +52,10 @@ class HookAdvice:
         """The cards of a call, when there is time for them: `until` is an instant of the monotonic clock. Cards nobody sees are not kept."""
         now, cards, told = now_utc(), list[tuple[str, Card]](), dict[str, Any]()
         for asked in hook_checks(call, datetime.now(self._zone).date()):
-            answer = self._checks.check(principal.tenant_id, asked.check)
+            try:
+                answer = self._checks.check(principal.tenant_id, asked.check)
+            except (EngineFault, StorageUnavailable):
+                return {"cards": []}  # what could not be judged is not guessed
             cards += [(str(uuid.uuid4()), card) for card in cards_of(answer, asked)]
             if answer.covers_payer:
                 told |= {

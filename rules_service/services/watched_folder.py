@@ -21,7 +21,7 @@ import msgspec
 from rules_service.claim.claim import Claim
 from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.primitives.canonical import sha256_hex
-from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
+from rules_service.primitives.errors import EngineFault, InputError, StateConflict
 from rules_service.rendering.text import error_document
 from rules_service.services.claim_files import ClaimFile, FileClaim, read_claim_file
 from rules_service.services.validate_claim import ClaimValidator
@@ -49,7 +49,8 @@ class Folders:
 
 @dataclass(frozen=True, slots=True)
 class Handled:
-    """A file that was answered; with a `failure` of the file system it lies in `.taken` and is tried again."""
+    """A file that was answered; with a `failure` (of the file system, or a claim that could not be judged) it lies in `.taken` and is
+    tried again."""
 
     name: str
     claims: int = 0
@@ -83,6 +84,8 @@ class WatchedFolder:
                     handled.append(self._handle(taken))
             except OSError as error:  # of this file: the others are answered all the same
                 handled.append(Handled(_name(path), failure=error.strerror or type(error).__name__))
+            except (EngineFault, StateConflict) as error:
+                handled.append(Handled(_name(path), failure=str(error)))
         return handled
 
     def _ready(self) -> list[Path]:
@@ -136,9 +139,7 @@ class WatchedFolder:
                     answered = await self._validator.validate(error, self._principal, f"file/{file_sha256}/{number}")
                     answers.append({"evaluation": msgspec.json.decode(answered.body)})
                     continue
-                except StorageUnavailable:
-                    raise
-                except RulesServiceError as refusal:
+                except InputError as refusal:  # any other fault is not the claim's: the file stays where it is, for later
                     error = refusal
             answers.append({"problem": error_document(error)})
         return answers

@@ -34,14 +34,15 @@ WAITS = tuple(timedelta(seconds=one) for one in (5, 300, 1_800, 7_200, 18_000, 3
 SPREAD = 0.1
 """Share by which a wait is lengthened at random, so that what failed together does not come back together."""
 PAUSE = timedelta(minutes=5)
-"""How long the untried messages of an endpoint wait after one that failed: a dead endpoint is not tried with each of its backlog, and a
-message that an endpoint refuses holds up the others no longer."""
+"""How long the untried messages of an endpoint wait after one that failed: a dead endpoint is not tried with each of its backlog."""
 LEASE = timedelta(seconds=60)
 ROUND_MESSAGES = 500
 SIDE_BY_SIDE = 16
 ENDPOINT_SECONDS = 30.0
 """How long one endpoint's messages may hold a round."""
 GONE = 410
+BUSY = frozenset({408, 425, 429})
+"""Of the 4xx those that say something of the endpoint, and not of the message."""
 
 
 class WebhookDelivery:
@@ -98,7 +99,7 @@ class WebhookDelivery:
                 logger.warning("the deliveries of a webhook endpoint failed: %s", type(fault).__name__)
 
     async def _try(self, one: Due) -> bool:
-        """One attempt; False when the endpoint did not take the message."""
+        """One attempt; False when the endpoint takes no messages now. One that refuses this message may take others."""
         started = self._now()
         with self._database.writing() as connection:
             if not webhooks.take(connection, one, started, started + LEASE):
@@ -108,7 +109,7 @@ class WebhookDelivery:
         sent = await self._outbound.post(endpoint.url, self._headers(endpoint, message, one.tenant_id, started), body_of(message))
         with self._database.writing() as connection:
             self._note(connection, one, message, sent)
-        return sent.failure is None
+        return sent.failure is None or _is_refusal(sent)
 
     def _headers(self, endpoint: EndpointRecord, message: Message, tenant_id: str, now: datetime) -> dict[str, str]:
         secrets = [endpoint.secret]
@@ -131,9 +132,10 @@ class WebhookDelivery:
         now, attempts = self._now(), one.attempts + 1
         if sent.failure is None:
             webhooks.note(connection, one, state="delivered", delivered_at=now, last_status=sent.status, last_failure=None)
-            webhooks.let_go(connection, one, now)
+            webhooks.let_go(connection, one.tenant_id, one.endpoint_id, now)
             return
-        webhooks.hold_back(connection, one, now + PAUSE)
+        if not _is_refusal(sent):
+            webhooks.hold_back(connection, one, now + PAUSE)
         is_last = attempts > len(WAITS) or sent.status == GONE
         told = {"last_status": sent.status, "last_failure": sent.failure}
         if is_last:
@@ -156,6 +158,11 @@ class WebhookDelivery:
             webhooks.give_up(connection, one.tenant_id, one.endpoint_id, "endpoint_disabled")
             event = Event("delivery", "webhook_endpoint.disabled", "webhook_endpoint", one.endpoint_id, details={"because": reason})
             audit_log.append(connection, one.tenant_id, now, event)
+
+
+def _is_refusal(sent: Sent) -> bool:
+    """Whether an endpoint that is there refused a message."""
+    return sent.status is not None and 400 <= sent.status < 500 and sent.status != GONE and sent.status not in BUSY
 
 
 def body_of(message: Message) -> bytes:

@@ -28,6 +28,8 @@ MAX_ENDPOINTS = 50
 MAX_WAITING_TESTS = 10
 BOTH_SECRETS = timedelta(hours=24)
 """How long after a rotation messages carry a signature by the earlier secret too."""
+SHOWN_AGAIN = timedelta(hours=24)
+"""How long a request that is sent again is answered with the secret, unless it was rotated."""
 SECRET_BYTES = 32
 
 
@@ -52,8 +54,8 @@ class Webhooks:
     def create(
         self, actor: Actor, url: str, events: Sequence[str], description: str, request: KeyedRequest | None = None
     ) -> tuple[EndpointRecord, str, bool]:
-        """(new endpoint, its secret, whether the same request made it before). The secret is shown to who sends that request again, and
-        to nobody else. IdempotencyMismatch when another body has its key."""
+        """(new endpoint, its secret, whether the same request made it before). The secret is shown to who sends that request again within
+        a day, and to nobody else. IdempotencyMismatch when another body has its key."""
         chosen = _known(events)
         with self._database.reading() as connection:
             made = self._made(connection, actor, request)
@@ -87,6 +89,10 @@ class Webhooks:
         record, sha256 = found
         if sha256 != request.sha256:
             raise IdempotencyMismatch("this idempotency key was used with another body")
+        if record.earlier_until is not None or now_utc() - record.created_at > SHOWN_AGAIN:
+            raise Refused(
+                "state-conflict", "The request made an endpoint whose secret is not shown any more: read it, or rotate its secret."
+            )
         return record, shown(self._cipher.open(record.secret, actor.tenant_id, record.endpoint_id)), True
 
     def change(self, actor: Actor, endpoint_id: str, tag: str, changes: Mapping[str, Any]) -> EndpointRecord:
@@ -111,6 +117,7 @@ class Webhooks:
             told: dict[str, Any] = {name: values[name] for name in ("events", "state") if name in values}
             if "url" in values:
                 told["host"] = _host(values["url"])
+                webhooks.let_go(connection, actor.tenant_id, endpoint_id, now_utc())
             self._tell(connection, actor, "changed", endpoint_id, **told)
             return webhooks.find(connection, actor.tenant_id, endpoint_id)
 

@@ -211,16 +211,16 @@ def _of(one: Due) -> Any:
 
 def hold_back(connection: Connection, one: Due, until: datetime) -> None:
     """Let the messages that wait for the same endpoint and were never tried wait until an instant."""
-    connection.execute(_untried(one).where(_delivery.c.due_at < until).values(due_at=until))
+    connection.execute(_untried(one.tenant_id, one.endpoint_id).where(_delivery.c.due_at < until).values(due_at=until))
 
 
-def let_go(connection: Connection, one: Due, now: datetime) -> None:
+def let_go(connection: Connection, tenant_id: str, endpoint_id: str, now: datetime) -> None:
     """Make what was held back due."""
-    connection.execute(_untried(one).where(_delivery.c.due_at > now).values(due_at=now))
+    connection.execute(_untried(tenant_id, endpoint_id).where(_delivery.c.due_at > now).values(due_at=now))
 
 
-def _untried(one: Due) -> Any:
-    key = (_delivery.c.tenant_id == one.tenant_id, _delivery.c.endpoint_id == one.endpoint_id)
+def _untried(tenant_id: str, endpoint_id: str) -> Any:
+    key = (_delivery.c.tenant_id == tenant_id, _delivery.c.endpoint_id == endpoint_id)
     return update(_delivery).where(*key, _delivery.c.state == "waiting", _delivery.c.attempts == 0)
 
 

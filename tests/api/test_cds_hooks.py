@@ -214,6 +214,18 @@ def test_only_selected_orders_are_looked_at(client: httpx.Client) -> None:
         assert len(cards(client, both, "order-select")) == 1, named
 
 
+def test_what_is_another_patient_s_or_no_policy_of_that_day_gives_no_card(client: httpx.Client) -> None:
+    def covered(**changes: Any) -> dict[str, Any]:
+        return {"patient": PATIENT, "coverage": bundle(COVERAGE | changes, PAYER)}
+
+    assert cards(client, call(order(subject={"reference": "Patient/other"}))) == []
+    assert len(cards(client, call(order(subject={"reference": "https://ehr.example/fhir/Patient/p1"})))) == 1
+    assert cards(client, call(order(), prefetch=covered(status="cancelled"))) == []
+    assert cards(client, call(order(), prefetch=covered(period={"start": "2020-01-01", "end": "2026-11-30"}))) == []
+    assert len(cards(client, call(order(), prefetch=covered(period={"start": "2020-01-01", "end": "2026-12-01"})))) == 1
+    assert cards(client, call(order(), hook="order-select"), "order-select") == [], "nothing was selected"
+
+
 def test_an_appointment_is_judged_on_its_day(client: httpx.Client) -> None:
     booked = {
         "resourceType": "Appointment",

@@ -112,6 +112,24 @@ def test_a_refusal_in_fhir_says_what_and_where_too(client: RulesClient) -> None:
     assert problem.detail in str(refused.value)
 
 
+def test_an_answer_of_something_between_is_an_error_of_its_own() -> None:
+    class Portal(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>Sign in</html>")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    portal = http.server.HTTPServer(("127.0.0.1", 0), Portal)
+    threading.Thread(target=portal.serve_forever, daemon=True).start()
+    with RulesClient(f"http://127.0.0.1:{portal.server_port}", "x") as lost, pytest.raises(ServiceError, match="not the service's"):
+        lost.evaluation("ev_1")
+    portal.shutdown()
+    portal.server_close()
+
+
 def test_a_refusal_passes_between_processes(client: RulesClient) -> None:
     with pytest.raises(ServiceError) as refused:
         client.evaluation("ev_nothing")

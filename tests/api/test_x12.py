@@ -83,6 +83,20 @@ def test_accept_asks_for_a_simulated_277ca(client: httpx.Client) -> None:
     assert found(answer.content, "ISA")[0].get(15) == "T"
 
 
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("application/EDI-X12", "application/edi-x12"), ("text/html, application/edi-x12; q=0.5", "application/edi-x12"),
+        ("application/edi-x12;q=0, application/json", "application/json"), ("*/*", "application/json"),
+    ],
+)  # fmt: skip
+def test_accept_is_read_as_http_says(client: httpx.Client, accept: str, media: str) -> None:
+    answer = client.post(
+        "/v1/x12/837/validate", content=file(BILLING, SUBSCRIBER, CLAIM), headers={"Content-Type": "application/edi-x12", "Accept": accept}
+    )
+    assert answer.headers["content-type"] == media
+
+
 def test_a_file_that_cannot_be_read_is_a_problem_also_when_a_277ca_was_asked_for(client: httpx.Client) -> None:
     answer = post(client, b"ISA*", Accept="application/edi-x12")
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")

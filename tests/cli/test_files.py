@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
+import hashlib
 import io
 import json
 import os
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from rules_service.formats.native.json_claims import claim_of
 from rules_service.rendering.reports import csv_report, sarif_report
 from rules_service.services.settings import Settings
 from rules_service.services.validate_claim import open_validator
@@ -197,6 +200,20 @@ def test_a_file_the_system_does_not_give_is_told_and_the_others_are_answered(wat
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", "Is a directory")]
     (tmp_path / "out/one.json.findings.ndjson").rmdir()
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", None)]
+
+
+def test_a_claim_that_could_not_be_judged_for_no_fault_of_its_own_is_not_returned(
+    watched: Callable[..., WatchedFolder], tmp_path: Path
+) -> None:
+    folder = watched()
+    other = claim_of(claim_bytes(patient_control_number="OTHER"))
+    key = f"file/{hashlib.sha256(X12).hexdigest()}/0"  # somebody stored another claim under the first claim's key
+    asyncio.run(folder._validator.validate(other, folder._principal, key))
+    handled = {one.name: one.failure for one in folder.look()}
+    assert handled.pop("three.837") == "this idempotency key was used with another body"
+    assert set(handled.values()) == {None}
+    assert [path.name.partition("~")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["three.837"]
+    assert not (tmp_path / "out/three.837.277ca").exists()
 
 
 def test_watch_once_on_the_command_line(url: str, folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """The 837 readers: loops, precedence, many claims, positions of faults, and the independent parser's word."""
 
 import json
+import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -314,3 +316,23 @@ def damaged(body: bytearray, data: st.DataObject) -> None:
     except (X12Error, InputError) as error:
         assert error.issues
         assert all(issue.where and issue.message and issue.mend for issue in error.issues)
+
+
+@pytest.mark.parametrize(
+    ("broken", "code"),
+    [
+        (lambda text: text.replace(b"GE*1*1~", b""), "x12.no_ge"),
+        (lambda text: text.replace(b"~ST*", b"~GS*HC*A*B*20261120*1200*2*X*005010X222A1~ST*", 1), "x12.gs"),
+        (lambda text: text.replace(b"GE*1*1~", b"GE*1*1~GE*1*1~"), "x12.ge"),
+        (lambda text: text.replace(b"IEA*1*1~", b"") + text, "x12.no_iea"),
+        (lambda text: text + text.replace(text[text.index(b"GS*") : text.index(b"ST*")], b""), "x12.st"),
+    ],
+)
+def test_an_envelope_that_is_broken_refuses_the_file(broken: Callable[[bytes], bytes], code: str) -> None:
+    text = file(BILLING, SUBSCRIBER, CLAIM)
+    assert len(read_837(text + text)) == 2, "two interchanges"
+    with pytest.raises(X12Error) as refused:
+        list(read_837(broken(text)))
+    (issue,) = refused.value.issues
+    assert issue.code == code
+    assert re.search(r"segment \d+.*byte \d+", issue.where)

@@ -87,18 +87,34 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
         for number, (kind, at, raw) in enumerate(listed, start=1)
         if (found := decoded(at, raw, _order))
     ]
-    if call.context.selections is not None:
-        chosen = {"/".join(name.split("/")[-2:]) for name in call.context.selections}
+    patient = call.context.patient_id.rpartition("/")[2]
+    orders = [one for one in orders if _is_of(one[1], patient)]
+    if call.hook == "order-select":
+        chosen = {"/".join(name.split("/")[-2:]) for name in call.context.selections or ()}
         orders = [one for one in orders if one[0] in chosen or one[1].id in chosen]
-    usual = min((one for one in policies if one.status in (None, "active")), key=lambda one: one.order or 1, default=None)
+    usual = min((one for one in policies if _is_in_force(one, today)), key=lambda one: one.order or 1, default=None)
     by_policy: dict[int, tuple[r.Coverage, list[tuple[str, r.Order, PlannedService]]]] = {}
     for name, order in orders[:MAX_ORDERS]:
         named = next((found for one in order.insurance[:MAX_POLICIES] if (found := pool.find(one, r.Coverage)) is not None), None)
         coverage, service = named or usual, _service(pool, order, today)
-        if coverage is not None and service is not None:
+        if coverage is not None and service is not None and _is_in_force(coverage, service.service_date or today):
             by_policy.setdefault(id(coverage), (coverage, []))[1].append((name, order, service))
     checks = [_check(pool, call, coverage, planned, today) for coverage, planned in by_policy.values()]
     return [one for one in checks if one is not None]
+
+
+def _is_of(order: r.Order, patient: str) -> bool:
+    """Whether an order may be the patient's: it names no other one."""
+    reference = order.subject.reference if order.subject is not None else None
+    return reference is None or reference.rpartition("/")[2] == patient
+
+
+def _is_in_force(coverage: r.Coverage, day: date) -> bool:
+    """Whether a policy may count on a day: it is active as far as it says, and its period holds the day as far as that can be read."""
+    faults = Faults()
+    period = coverage.period or r.Period()
+    first, last = faults.day("start", period.start), faults.day("end", period.end)
+    return coverage.status in (None, "active") and not (first and day < first) and not (last and last < day)
 
 
 def _check(

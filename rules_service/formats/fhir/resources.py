@@ -131,6 +131,7 @@ class Coverage(Resource, frozen=True):
     relationship: CodeableConcept | None = None
     payor: tuple[Reference, ...] = ()
     class_: tuple[CoverageClass, ...] = msgspec.field(default=(), name="class")
+    period: Period | None = None
     order: int | None = None
     network: str | None = None
 
@@ -317,6 +318,7 @@ class Order(Resource, frozen=True, kw_only=True):
     """ServiceRequest, DeviceRequest or Appointment: what is ordered or booked. Each uses the members it has."""
 
     status: str | None = None
+    subject: Reference | None = None
     do_not_perform: bool = False
     code: CodeableConcept | None = None
     code_codeable_concept: CodeableConcept | None = None

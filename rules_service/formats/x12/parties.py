@@ -147,7 +147,9 @@ class PartyLoops(ABC):
                 holder.setdefault("providers", {})[role] = entity
                 self._provider(entity, segment)
             elif code in ("PW", "45"):
-                self.claim.setdefault("ambulance", {})["pickup" if code == "PW" else "dropoff"] = entity
+                end, ambulance = "pickup" if code == "PW" else "dropoff", self.claim.setdefault("ambulance", {})
+                if self.line is None or end not in ambulance:  # one trip a claim: a line's own does not take the claim's place
+                    ambulance[end] = entity
             return
         if self.loop == "other" and self.other is not None:
             if code == "IL":

@@ -102,7 +102,7 @@ def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
                 "The delimiters in ISA are not three different characters.",
                 "Use for instance *, : and ~.",
             )
-        ended = False
+        ended, first = False, number + 1
         while position < length and not ended:
             end = text.find(terminator, position)
             if end < 0:
@@ -121,6 +121,10 @@ def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
                 elements = stripped.split(element)
                 if encoding == "utf-8" and not stripped.isascii():
                     elements = [one.encode("latin-1").decode("utf-8", "replace") for one in elements]
+                if elements[0] == "ISA" and number > first:
+                    raise fault(
+                        "x12.no_iea", f"segment {number} ISA, byte {start}", "An interchange begins before IEA ended the one before it.", "Send the whole interchange."
+                    )  # fmt: skip
                 if "\x00" in stripped:
                     raise fault("x12.nul", f"segment {number}, byte {start}", "A segment holds the character NUL.", "Remove it.")
                 yield Segment(elements, number, start, component, repetition)
@@ -138,6 +142,8 @@ def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction
     for segment in segments(data, limit):
         name = segment.name
         if name == "GS":
+            if group:
+                raise fault("x12.gs", segment.where(), "GS begins a group inside another: GE is missing.", "Check the envelopes.")
             group, version = True, segment.get(8) or ""
         elif name == "ST":
             if not group or current:
@@ -153,8 +159,11 @@ def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction
         elif name in ("ISA", "IEA", "GE", "TA1"):
             if current:
                 raise fault("x12.no_se", segment.where(), "A transaction is not closed by SE.", "Send the whole transaction.")
-            if name == "GE":
-                group = False
+            if name == "GE" and not group:
+                raise fault("x12.ge", segment.where(), "GE closes a group that was not opened.", "Check the envelopes.")
+            if name == "IEA" and group:
+                raise fault("x12.no_ge", segment.where(), "IEA closes an interchange whose group has no GE.", "Send the whole group.")
+            group = group and name != "GE"
         elif current:
             current.append(segment)
         else:
