@@ -48,16 +48,18 @@ def validate(
         _here() if server is None else _there(server, key) as judge,
         Progress(transient=True, disable=chosen != "text" or not sys.stderr.isatty()) as progress,
     ):
-        task = progress.add_task("Validating", total=len(files))
-        for path in files:
-            for index, item in enumerate(read_claim_file(path.name, path.read_bytes()).claims, 1):
+        task = progress.add_task("Validating")
+        for number, path in enumerate(files, 1):
+            claims = read_claim_file(path.name, path.read_bytes()).claims
+            progress.reset(task, total=len(claims), description=f"File {number} of {len(files)}")
+            for index, item in enumerate(claims, 1):
                 answer = {"file": path.name, "claim": index} | _judged(judge, item.outcome)
                 worst = max(worst, _exit_code(answer))
                 if chosen in ("csv", "sarif"):
                     kept.append(answer)
                 else:
                     progress.console.print(_shown(answer, chosen), markup=False, highlight=False, soft_wrap=True)
-            progress.advance(task)
+                progress.advance(task)
     if chosen == "csv":
         print(csv_report(kept), end="")
     elif chosen == "sarif":
