@@ -12,6 +12,8 @@ from rules_service.claim.claim import Claim
 from rules_service.claim.codec import encode_json
 from rules_service.formats.native.json_claims import claim_of
 from rules_service.formats.x12.claims_837 import read_837
+from rules_service.formats.x12.places import position_of
+from rules_service.formats.x12.segments import segments
 from rules_service.primitives.errors import InputError, InvalidClaim, X12Error
 from tests.support.builders import claim_document
 
@@ -336,3 +338,28 @@ def test_an_envelope_that_is_broken_refuses_the_file(broken: Callable[[bytes], b
     (issue,) = refused.value.issues
     assert issue.code == code
     assert re.search(r"segment \d+.*byte \d+", issue.where)
+
+
+def test_every_part_of_a_claim_has_the_segment_it_came_from() -> None:
+    dependent = "HL*3*2*23*0~PAT*19*****D8*20261120~NM1*QC*1*SAMPLE*KID~N3*1 WAY~DMG*D8*20150101*M~"
+    body = hospital(BILLING, SUBSCRIBER.replace("*22*0", "*22*1"), dependent, STAY)
+    named = {one.number: "*".join(one.elements[:2]) for one in segments(body)}
+    places = read_837(body)[0].places
+
+    def at(pointer: str) -> str:
+        found = position_of(places, pointer)
+        assert found is not None
+        return named[found[0]]
+
+    assert {pointer: at(pointer) for pointer in EXPECTED_SEGMENTS} == EXPECTED_SEGMENTS
+
+
+EXPECTED_SEGMENTS = {
+    "/providers/billing/npi": "NM1*85", "/providers/billing/tax_id": "REF*EI", "/providers/billing/taxonomy_code": "PRV*BI", "/providers/billing/address": "N4*",
+    "/subscriber/member_id": "NM1*IL", "/subscriber/birth_date": "DMG*D8", "/payer/claim_filing_indicator_code": "SBR*P", "/payer/payer_id": "NM1*PR",
+    "/patient/birth_date": "DMG*D8", "/patient/sex": "DMG*D8", "/patient/death_date": "PAT*19", "/patient/last_name": "NM1*QC", "/patient/address": "N3*1 WAY",
+    "/institutional/patient_status": "CL1*1", "/institutional/statement_through": "DTP*434", "/institutional/admission_at": "DTP*435",
+    "/institutional/discharge_hour": "DTP*096", "/diagnoses/0/code": "HI*ABK:I10:::::::Y", "/providers/attending/npi": "NM1*71",
+    "/other_payers/0/adjustments/0/amount": "CAS*CO", "/other_payers/0/paid_amount": "AMT*D", "/other_payers/0/remarks": "MIA*0",
+    "/service_lines/1/service_from": "DTP*472", "/service_lines/1/unit_count": "SV2*0300", "/prior_authorization_numbers": "REF*G1",
+}  # fmt: skip
