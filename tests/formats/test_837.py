@@ -363,3 +363,21 @@ EXPECTED_SEGMENTS = {
     "/other_payers/0/adjustments/0/amount": "CAS*CO", "/other_payers/0/paid_amount": "AMT*D", "/other_payers/0/remarks": "MIA*0",
     "/service_lines/1/service_from": "DTP*472", "/service_lines/1/unit_count": "SV2*0300", "/prior_authorization_numbers": "REF*G1",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("claim", "code"),
+    [
+        (CLAIM.replace("SV1*HC:P9213*150*UN*1***1~", ""), "x12.required"),
+        (CLAIM.replace("LX*1~SV1*HC:P9213*150*UN*1***1~DTP*472*D8*20261120~", ""), "no_service_lines"),
+        (CLAIM + "LX*1~SV1*HC:P9213*150*UN*1***1~", "line_number_twice"),
+        (CLAIM.replace("LX*1~", "LX*0~"), "line_number_range"),
+        (CLAIM.replace("*150***11:B:1", "****11:B:1"), "x12.required"),
+        (CLAIM.replace("*UN*1*", "*UN*-1*"), "negative_units"),
+    ],
+)
+def test_every_fault_of_a_claim_names_segment_and_byte(claim: str, code: str) -> None:
+    (read,) = read_837(file(BILLING, SUBSCRIBER, claim))
+    assert isinstance(read.outcome, InvalidClaim)
+    assert [one.code for one in read.outcome.issues] == [code]
+    assert all(re.search(r"^segment \d+.*, byte \d+$", one.where) for one in read.outcome.issues), read.outcome.issues

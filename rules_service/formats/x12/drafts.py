@@ -82,7 +82,7 @@ def other_payer_of(draft: Draft) -> OtherPayer:
     return struct_of(OtherPayer, {**draft, "subscriber": subscriber, "adjustments": tuple(draft.get("adjustments", ()))})
 
 
-def line_of(draft: Draft) -> ServiceLine:
+def line_of(draft: Draft, index: int) -> ServiceLine:
     """Loop 2400; InvalidClaim when it has no service segment."""
     known = dict(draft)
     if "providers" in known:
@@ -102,6 +102,6 @@ def line_of(draft: Draft) -> ServiceLine:
     if known.get("charge_amount") is None:
         raise InvalidClaim(
             "A claim of the file cannot be read",
-            [Issue("x12.required", f"line {known['line_number']}", "The line has no service segment.", "Send SV1, SV2 or SV3 after LX.")],
+            [Issue("x12.required", f"/service_lines/{index}", "The line has no service segment.", "Send SV1, SV2 or SV3 after LX.")],
         )
     return struct_of(ServiceLine, known)

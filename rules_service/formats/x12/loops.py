@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +21,7 @@ from rules_service.formats.x12.drafts import (
     struct_of,
 )
 from rules_service.formats.x12.parties import PartyLoops, ReadClaim
+from rules_service.formats.x12.places import Position, position_of
 from rules_service.formats.x12.segments import Segment
 from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
 from rules_service.primitives.money import Money, Quantity
@@ -38,6 +40,12 @@ CLAIM_NUMBERS = {
 LINE_NUMBERS = {
     "G1": "prior_authorization_number", "9F": "referral_number", "6R": "line_control_number", "X4": "clia_number", "F4": "referring_clia_number",
 }  # fmt: skip
+
+
+def _in_file(places: Mapping[str, Position], where: str) -> str:
+    """A place in the claim as a place in the file; one in the file as it is."""
+    at = position_of(places, where) if where.startswith("/") or not where else None
+    return where if at is None else f"segment {at[0]}{'' if where else ' CLM'}, byte {at[1]}"
 
 
 @dataclass
@@ -76,16 +84,18 @@ class ClaimLoops(PartyLoops):
         """Close the open claim."""
         if self.claim is None:
             return
+        places = {**self.places.party, **self.places.claim}
         try:
             outcome: Claim | RulesServiceError = self._build()
-        except RulesServiceError as error:
-            outcome = error
-        self.found.append(ReadClaim(outcome, self.start, {**self.places.party, **self.places.claim}))
+        except InvalidClaim as error:
+            issues = [Issue(one.code, _in_file(places, one.where), one.message, one.mend) for one in error.issues]
+            outcome = InvalidClaim(error.title, issues)
+        self.found.append(ReadClaim(outcome, self.start, places))
         self.claim, self.line, self.other, self.adjudication, self.entity, self.issues = None, None, None, None, None, []
 
     def _build(self) -> Claim:
         draft = self.claim or {}
-        at = f"segment {self.start} CLM"
+        at = ""  # the claim itself
         if draft.get("total_charge_amount") is None and not any(issue.code == "x12.amount" for issue in self.issues):
             self.issues.append(Issue("x12.required", at, "The claim has no total charge (CLM02).", "Send the total of the line charges."))
         if not self.payer.get("payer_id"):
@@ -104,7 +114,7 @@ class ClaimLoops(PartyLoops):
             providers=ClaimProviders(
                 billing=provider_of(self.billing), **{role: provider_of(entity) for role, entity in providers.items()}
             ),
-            service_lines=tuple(line_of(line) for line in draft.pop("service_lines", [])),
+            service_lines=tuple(line_of(line, index) for index, line in enumerate(draft.pop("service_lines", []))),
             diagnoses=tuple(Diagnosis(**one) for one in draft.pop("diagnoses", [])),
             other_payers=tuple(other_payer_of(one) for one in draft.pop("other_payers", [])),
             prior_authorization_numbers=tuple(draft.pop("prior_authorization_numbers", [])),
