@@ -25,6 +25,7 @@ class FileClaim:
 
     outcome: Claim | RulesServiceError
     segment: int | None = None
+    patient_control_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def read_claim_file(name: str, data: bytes) -> ClaimFile:
     is_x12 = data.lstrip()[:3] == b"ISA" or suffix in X12_NAMES
     try:
         if is_x12:
-            return ClaimFile(tuple(FileClaim(one.outcome, one.segment) for one in read_837(data)), is_x12)
+            return ClaimFile(tuple(FileClaim(one.outcome, one.segment, one.patient_control_number) for one in read_837(data)), is_x12)
         if suffix in LINES_NAMES:
             return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(data)))), is_x12)
         if _is_fhir(data):

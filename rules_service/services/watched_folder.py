@@ -121,9 +121,14 @@ class WatchedFolder:
     def _answer(self, name: str, read: ClaimFile, answers: Sequence[dict[str, Any]]) -> None:
         lines = [{"file": name, "claim": number} | one for number, one in enumerate(answers, 1)]
         self._write(f"{name}.findings.ndjson", b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
-        if read.is_x12 and any(isinstance(one.outcome, Claim) for one in read.claims):
+        if read.is_x12 and any(one.segment is not None for one in read.claims):
             told = [
-                Answered(one.outcome if isinstance(one.outcome, Claim) else None, answer.get("evaluation"), one.segment or 0)
+                Answered(
+                    one.outcome if isinstance(one.outcome, Claim) else None,
+                    answer.get("evaluation"),
+                    one.segment or 0,
+                    one.patient_control_number,
+                )
                 for one, answer in zip(read.claims, answers, strict=True)
             ]
             self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC)))

@@ -61,6 +61,13 @@ def test_a_claim_that_cannot_be_read_fails_alone(client: httpx.Client) -> None:
     bad, good = results(client, file(BILLING, SUBSCRIBER, CLAIM.replace("*150***", "*SECRET***"), CLAIM))
     assert (bad["status"], bad["places"], good["status"]) == (422, {}, 200)
     assert "SECRET" not in str(bad)
+    body = file(BILLING, SUBSCRIBER, CLAIM.replace("*150***", "*SECRET***").replace("PCN-1001", "PCN-BAD"), CLAIM)
+    returned = client.post(
+        "/v1/x12/837/validate", content=body, headers={"Content-Type": "application/edi-x12", "Accept": "application/edi-x12"}
+    )
+    numbers = [one.get(2) for one in found(returned.content, "TRN") if one.get(1) == "2"]
+    assert {"PCN-BAD", "PCN-1001"} <= set(numbers), "the one that could not be read is named as it was sent"
+    assert b"SECRET" not in returned.content
 
 
 def test_an_institutional_claim_is_judged_by_the_rules_of_its_type(client: httpx.Client) -> None:

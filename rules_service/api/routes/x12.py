@@ -56,7 +56,10 @@ async def validate_837(request: Request) -> Response:
         parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if accepts_media(request, MEDIA):
-        told = [Answered(_claim(item), _evaluation(part), item.segment) for item, part in zip(read, parts, strict=True)]
+        told = [
+            Answered(_claim(item), _evaluation(part), item.segment, item.patient_control_number)
+            for item, part in zip(read, parts, strict=True)
+        ]
         return Response(acknowledgment(told, datetime.now(UTC)), 200, media_type=MEDIA)
     placed = [_placed(item, part) for item, part in zip(read, parts, strict=True)]
     return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, media_type="application/json")

@@ -84,13 +84,13 @@ class ClaimLoops(PartyLoops):
         """Close the open claim."""
         if self.claim is None:
             return
-        places = {**self.places.party, **self.places.claim}
+        places, number = {**self.places.party, **self.places.claim}, self.claim["patient_control_number"]
         try:
             outcome: Claim | RulesServiceError = self._build()
         except InvalidClaim as error:
             issues = [Issue(one.code, _in_file(places, one.where), one.message, one.mend) for one in error.issues]
             outcome = InvalidClaim(error.title, issues)
-        self.found.append(ReadClaim(outcome, self.start, places))
+        self.found.append(ReadClaim(outcome, self.start, places, number))
         self.claim, self.line, self.other, self.adjudication, self.entity, self.issues = None, None, None, None, None, []
 
     def _build(self) -> Claim:

@@ -23,11 +23,12 @@ RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 
 @dataclass(frozen=True, slots=True)
 class ReadClaim:
-    """A claim, or why it could not be read, with the number of its CLM segment and where its parts stand."""
+    """A claim, or why it could not be read, with the number of its CLM segment, where its parts stand, and CLM01 as it was sent."""
 
     outcome: Claim | RulesServiceError
     segment: int
     places: Mapping[str, Position] = field(default_factory=dict)
+    patient_control_number: str = ""
 
 
 @dataclass
