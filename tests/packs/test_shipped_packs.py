@@ -69,6 +69,12 @@ def test_every_finding_code_of_the_shipped_rules_is_in_a_case() -> None:
     assert told - expected == set()
 
 
+def test_ways_out_are_words_and_hold_no_place_to_fill() -> None:
+    """Messages are filled, labels of fixes are not."""
+    branches = [branch for pack in PACKS for _, _, content in pack.contents() for branch in complete_branches(content)]
+    assert [label for branch in branches for label in (fix.label for fix in branch.fixes) if "{" in label] == []
+
+
 def test_every_shipped_version_is_locked() -> None:
     for pack in PACKS:
         locked = {(one.rule, one.version) for one in pack.lock.versions}

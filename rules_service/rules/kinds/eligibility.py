@@ -126,7 +126,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                 Branch(
                     code="elig.hospice", title="Patient in hospice", severity="deny_soft", when=inside("hospice"),
                     message=line + "the patient is in hospice on the date of service, and nothing says that the service is not the hospice's ({excepting}).",
-                    fixes=(fix("Bill the hospice; or, if the record supports it, add {excepting}", "needs_documentation"),), override_reasons=reasons, **common,
+                    fixes=(fix("Bill the hospice; or, if the record supports it, add modifier GV or GW (on a hospital's claim condition code 07)", "needs_documentation"),), override_reasons=reasons, **common,
                 ),
             ),
             "skilled_nursing": (
