@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from rules_service.primitives.errors import (
     EngineFault,
+    IdempotencyMismatch,
     InputError,
     InvalidClaim,
     Issue,
@@ -24,7 +25,6 @@ from rules_service.primitives.errors import (
     StateConflict,
     StorageUnavailable,
 )
-from rules_service.services.validate_claim import IdempotencyMismatch
 from rules_service.storage.writer import KeyTaken
 
 TITLES: dict[str, tuple[int, str]] = {

@@ -14,8 +14,6 @@ from rules_service.primitives.money import Money
 
 ClaimType = Literal["professional", "institutional", "dental"]
 DiagnosisType = Literal["principal", "secondary", "admitting", "reason_for_visit", "external_cause"]
-
-
 SubmissionType = Literal["original", "secondary", "corrected", "void", "appeal"]
 
 

@@ -10,6 +10,7 @@ RulesServiceError
 │   └── ReferenceFault    a reference-table file with at least one bad row: nothing of it is loaded
 ├── NotFound              no such object for this tenant
 ├── StateConflict         the transition is refused by the state the object is in
+│   └── IdempotencyMismatch  the idempotency key was used with another body
 ├── Refused               an act that governance does not allow now: a stable code, the state it is in, what is missing
 ├── EngineFault           the engine could not judge the claim whole: an error, never "clean"
 └── StorageUnavailable    the database is locked, full or away: try again (HTTP 503)
@@ -83,6 +84,10 @@ class NotFound(RulesServiceError):
 
 class StateConflict(RulesServiceError):
     """The object's state refuses this."""
+
+
+class IdempotencyMismatch(StateConflict):
+    """The idempotency key was used with another body."""
 
 
 class Refused(RulesServiceError):

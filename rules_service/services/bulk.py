@@ -20,7 +20,7 @@ from rules_service.rendering.text import error_document
 from rules_service.services.acting import Actor
 from rules_service.services.jobs import JobRun, Jobs
 from rules_service.services.snapshot import SnapshotRegistry
-from rules_service.services.validate_claim import ClaimValidator, IdempotencyMismatch
+from rules_service.services.validate_claim import ClaimValidator
 from rules_service.storage import jobs
 from rules_service.storage.clients import Principal
 from rules_service.storage.database import Database
@@ -72,9 +72,11 @@ class BulkValidation:
             return None
         with self._database.reading() as connection:
             found = jobs.find_requested(connection, actor.tenant_id, actor.name, request.key)
-        if found is not None and found[1] != request.sha256:
-            raise IdempotencyMismatch("this idempotency key was used with another body")
-        return None if found is None else found[0]
+        if found is None:
+            return None
+        job_id, sha256 = found
+        request.must_have_sent(sha256)
+        return job_id
 
     def _start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]], request: KeyedRequest | None) -> str:
         if not read or len(read) > MAX_CLAIMS:

@@ -20,7 +20,7 @@ from rules_service.findings.evaluation import Disposition, Evaluation, Judgement
 from rules_service.findings.finding import SEVERITY_RANK
 from rules_service.findings.waivers import Waiver, WaiverBook, with_waivers
 from rules_service.primitives.canonical import canonical_bytes, content_hash, sha256_hex
-from rules_service.primitives.errors import Refused, StateConflict, StorageUnavailable
+from rules_service.primitives.errors import Refused, StorageUnavailable
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds import KINDS
 from rules_service.services.settings import Settings
@@ -32,6 +32,7 @@ from rules_service.storage.database import Database
 from rules_service.storage.editions import EditionFiles
 from rules_service.storage.evaluations import EvaluationRow
 from rules_service.storage.ids import new_id
+from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.storage.writer import EvaluationWriter, KeyTaken, StaleCatalog
 
 ENGINE_VERSION = f"{__version__}+{content_hash([SEMANTICS, sorted((kind.name, kind.semantics) for kind in KINDS.values())])[:8]}"
@@ -49,10 +50,6 @@ class Answered:
     epoch: int
     evaluation_id: str | None
     replayed: bool = False
-
-
-class IdempotencyMismatch(StateConflict):
-    """The idempotency key was used with another body."""
 
 
 class ClaimValidator:
@@ -82,14 +79,14 @@ class ClaimValidator:
         """Judge and store one claim; returns after the commit. The same idempotency key and claim give the same bytes again."""
         if idempotency_key is not None:
             # The claim as sent, before receipt is stamped on it: a repeated request must find its own fingerprint.
-            fingerprint = sha256_hex(encode_json(claim))
-            replayed = await asyncio.to_thread(self._replayed, principal, idempotency_key, fingerprint)
+            request = KeyedRequest(idempotency_key, sha256_hex(encode_json(claim)))
+            replayed = await asyncio.to_thread(self._replayed, principal, request)
             if replayed is not None:
                 return replayed
             try:
-                return (await self._validate_all([claim], principal, (idempotency_key, fingerprint)))[0]
+                return (await self._validate_all([claim], principal, request))[0]
             except KeyTaken:
-                again = await asyncio.to_thread(self._replayed, principal, idempotency_key, fingerprint)
+                again = await asyncio.to_thread(self._replayed, principal, request)
                 if again is None:
                     raise
                 return again
@@ -107,15 +104,15 @@ class ClaimValidator:
         body = encode_json(evaluation)
         return Answered(with_waivers(body, matched) if matched else body, snapshot.epoch, None)
 
-    async def _validate_all(self, claims: list[Claim], principal: Principal, idempotency: tuple[str, str] | None) -> list[Answered]:
+    async def _validate_all(self, claims: list[Claim], principal: Principal, request: KeyedRequest | None) -> list[Answered]:
         claims = [self.received(claim) for claim in claims]
         snapshot = self._registry.current(principal.tenant_id)
         for _ in range(MAX_STALE_RETRIES):
             if max((len(claim.service_lines) for claim in claims), default=0) > LARGE_CLAIM_LINES:
                 # A thread does not make it faster; it lets short requests be answered in between.
-                rows = await asyncio.to_thread(self._rows, claims, principal, snapshot, idempotency)
+                rows = await asyncio.to_thread(self._rows, claims, principal, snapshot, request)
             else:
-                rows = self._rows(claims, principal, snapshot, idempotency)
+                rows = self._rows(claims, principal, snapshot, request)
             try:
                 await self._writer.store(rows)
             except StaleCatalog:
@@ -128,12 +125,10 @@ class ClaimValidator:
         """A claim's evaluation, for the caller to store in a transaction of its own; the snapshot's versions must stand there."""
         return self._row(claim, principal, snapshot, None)
 
-    def _rows(
-        self, claims: list[Claim], principal: Principal, snapshot: Snapshot, idempotency: tuple[str, str] | None
-    ) -> list[EvaluationRow]:
-        return [self._row(claim, principal, snapshot, idempotency) for claim in claims]
+    def _rows(self, claims: list[Claim], principal: Principal, snapshot: Snapshot, request: KeyedRequest | None) -> list[EvaluationRow]:
+        return [self._row(claim, principal, snapshot, request) for claim in claims]
 
-    def _row(self, claim: Claim, principal: Principal, snapshot: Snapshot, idempotency: tuple[str, str] | None) -> EvaluationRow:
+    def _row(self, claim: Claim, principal: Principal, snapshot: Snapshot, request: KeyedRequest | None) -> EvaluationRow:
         evaluation_id, book = new_id("ev"), snapshot.waivers
         evaluation, input_bytes, payer_id, preview = self._judge(claim, principal, snapshot, evaluation_id)
         pins = pin_set(evaluation.pins)
@@ -144,7 +139,7 @@ class ClaimValidator:
             sealed=self.cipher.seal(input_bytes, principal.tenant_id, evaluation_id),
             control_hash=self.cipher.control_hash(principal.tenant_id, claim.patient_control_number), waivers_version=book.version,
             waivers=_waived(book, evaluation, payer_id, claim),
-            idempotency_key=idempotency[0] if idempotency else None, fingerprint=idempotency[1] if idempotency else None,
+            idempotency_key=request.key if request else None, fingerprint=request.sha256 if request else None,
         )  # fmt: skip
 
     def _judge(
@@ -169,14 +164,14 @@ class ClaimValidator:
             return claim
         return msgspec.structs.replace(claim, received_at=datetime.now(self._zone).replace(microsecond=0))
 
-    def _replayed(self, principal: Principal, key: str, fingerprint: str) -> Answered | None:
+    def _replayed(self, principal: Principal, request: KeyedRequest) -> Answered | None:
         with self._database.reading() as connection:
-            found = evaluations.find_idempotent(connection, principal.tenant_id, principal.client_id, key)
+            found = evaluations.find_idempotent(connection, principal.tenant_id, principal.client_id, request.key)
             if found is None:
                 return None
-            if found[0] != fingerprint:
-                raise IdempotencyMismatch("this idempotency key was used with another body")
-            stored = evaluations.read_evaluation(connection, principal.tenant_id, found[1])
+            sha256, evaluation_id = found
+            request.must_have_sent(sha256)
+            stored = evaluations.read_evaluation(connection, principal.tenant_id, evaluation_id)
         return Answered(self._whole(stored, principal.tenant_id), stored.catalog_epoch, stored.evaluation_id, replayed=True)
 
     def read(self, tenant_id: str, evaluation_id: str, names_the_claim: bool) -> Answered:

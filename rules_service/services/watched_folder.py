@@ -123,12 +123,7 @@ class WatchedFolder:
         self._write(f"{name}.findings.ndjson", b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
         if read.is_x12 and any(one.segment is not None for one in read.claims):
             told = [
-                Answered(
-                    one.outcome if isinstance(one.outcome, Claim) else None,
-                    answer.get("evaluation"),
-                    one.segment or 0,
-                    one.patient_control_number,
-                )
+                Answered(one.outcome, answer.get("evaluation"), one.segment or 0, one.patient_control_number)
                 for one, answer in zip(read.claims, answers, strict=True)
             ]
             self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC)))

@@ -135,7 +135,7 @@ class WebhookDelivery:
             webhooks.let_go(connection, one.tenant_id, one.endpoint_id, now)
             return
         if not _is_refusal(sent):
-            webhooks.hold_back(connection, one, now + PAUSE)
+            webhooks.hold_back(connection, one.tenant_id, one.endpoint_id, now + PAUSE)
         is_last = attempts > len(WAITS) or sent.status == GONE
         told = {"last_status": sent.status, "last_failure": sent.failure}
         if is_last:

@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 from rules_service.primitives.errors import InputError, Issue, NotFound, Refused
 from rules_service.services.acting import Actor, audited_refusal, now_utc
 from rules_service.services.outbound import Outbound
-from rules_service.services.validate_claim import IdempotencyMismatch
 from rules_service.storage import audit_log, catalog, outbox, webhooks
 from rules_service.storage.cipher import ClaimCipher
 from rules_service.storage.database import Database
@@ -57,10 +56,11 @@ class Webhooks:
         """(new endpoint, its secret, whether the same request made it before). The secret is shown to who sends that request again within
         a day, and to nobody else. IdempotencyMismatch when another body has its key."""
         chosen = _known(events)
-        with self._database.reading() as connection:
-            made = self._made(connection, actor, request)
-        if made is not None:
-            return made
+        if request is not None:  # asked before the address is looked up, which may have changed since
+            with self._database.reading() as connection:
+                made = self._made(connection, actor, request)
+            if made is not None:
+                return made
         asyncio.run(self._outbound.check(url))
         now, endpoint_id = now_utc(), new_id("we")
         secret = os.urandom(SECRET_BYTES)
@@ -83,12 +83,13 @@ class Webhooks:
         return record, shown(secret), False
 
     def _made(self, connection: Connection, actor: Actor, request: KeyedRequest | None) -> tuple[EndpointRecord, str, bool] | None:
-        found = None if request is None else webhooks.find_requested(connection, actor.tenant_id, actor.name, request.key)
-        if request is None or found is None:
+        if request is None:
+            return None
+        found = webhooks.find_requested(connection, actor.tenant_id, actor.name, request.key)
+        if found is None:
             return None
         record, sha256 = found
-        if sha256 != request.sha256:
-            raise IdempotencyMismatch("this idempotency key was used with another body")
+        request.must_have_sent(sha256)
         if record.earlier_until is not None or now_utc() - record.created_at > SHOWN_AGAIN:
             raise Refused(
                 "state-conflict", "The request made an endpoint whose secret is not shown any more: read it, or rotate its secret."

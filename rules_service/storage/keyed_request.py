@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rules_service.primitives.errors import IdempotencyMismatch
+
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
@@ -11,3 +13,8 @@ class KeyedRequest:
 
     key: str
     sha256: str
+
+    def must_have_sent(self, sha256: str) -> None:
+        """IdempotencyMismatch where the body that has the key is another one."""
+        if sha256 != self.sha256:
+            raise IdempotencyMismatch("this idempotency key was used with another body")

@@ -209,9 +209,9 @@ def _of(one: Due) -> Any:
     return update(_delivery).where(*key)
 
 
-def hold_back(connection: Connection, one: Due, until: datetime) -> None:
-    """Let the messages that wait for the same endpoint and were never tried wait until an instant."""
-    connection.execute(_untried(one.tenant_id, one.endpoint_id).where(_delivery.c.due_at < until).values(due_at=until))
+def hold_back(connection: Connection, tenant_id: str, endpoint_id: str, until: datetime) -> None:
+    """Let the messages that wait for an endpoint and were never tried wait until an instant."""
+    connection.execute(_untried(tenant_id, endpoint_id).where(_delivery.c.due_at < until).values(due_at=until))
 
 
 def let_go(connection: Connection, tenant_id: str, endpoint_id: str, now: datetime) -> None:

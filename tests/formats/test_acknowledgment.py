@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from rules_service.claim.claim import Claim
 from rules_service.claim.codec import encode_json
 from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.formats.x12.segments import Segment, segments
+from rules_service.primitives.errors import InvalidClaim
 from tests.acceptance.test_rows import ROWS, judged, row_claim
 from tests.support.builders import claim
 
@@ -24,7 +26,7 @@ IDENTITY = {"evaluation_id": "ev_1", "evaluated_at": "2026-11-26T11:00:00+00:00"
 
 def answered(found: Claim, segment: int = 13) -> Answered:
     told = IDENTITY | {"outcome": "clean", "findings": []} | json.loads(encode_json(judged(found)))
-    return Answered(found, told, segment)
+    return Answered(found, told, segment, found.patient_control_number)
 
 
 def validated(text: bytes) -> None:
@@ -96,12 +98,12 @@ def test_line_statuses_stand_at_the_lines_that_reject() -> None:
 
 @pytest.mark.parametrize(("outcome", "status"), [("not_covered", "A1:19:PR"), ("incomplete", "A1:19:PR"), ("clean", "A2:20")])
 def test_a_claim_that_could_not_be_judged_is_received_and_not_accepted(outcome: str, status: str) -> None:
-    text = acknowledgment([Answered(claim(), IDENTITY | {"outcome": outcome, "findings": []}, 1)], NOW)
+    text = acknowledgment([Answered(claim(), IDENTITY | {"outcome": outcome, "findings": []}, 1, "PCN-1001")], NOW)
     assert statuses(text)[-1] == (status, "WQ")
 
 
 def test_a_claim_that_could_not_be_read_is_returned_by_its_segment() -> None:
-    text = acknowledgment([Answered(None, None, 27)], NOW)
+    text = acknowledgment([Answered(InvalidClaim("unreadable"), None, 27, "")], NOW)
     validated(text)
     assert statuses(text)[-1] == ("A3:0", "U")
     assert "SEGMENT 27" in [one.get(2) for one in found(text, "TRN")]
@@ -140,7 +142,7 @@ def test_providers_without_an_npi_are_told_apart() -> None:
 
 def test_other_evaluations_have_another_control_number_and_the_same_ones_the_same() -> None:
     one = answered(claim())
-    other = Answered(one.claim, {**(one.evaluation or {}), "evaluation_id": "ev_2"}, 13)
+    other = replace(one, evaluation={**(one.evaluation or {}), "evaluation_id": "ev_2"})
     texts = [acknowledgment([each], moment) for each, moment in ((one, NOW), (one, datetime.now(UTC)), (other, NOW))]
     assert texts[0] == texts[1]
     numbers = [found(text, "ISA")[0].get(13) for text in texts]

@@ -15,7 +15,6 @@ from rules_service.api.describe import BY_CLAIM, accepts, idempotency, json_answ
 from rules_service.api.problems import RETRY_AFTER_SECONDS, ProblemError
 from rules_service.api.routes.claims import CHUNK, judge_read
 from rules_service.api.state import allowed, state_of
-from rules_service.claim.claim import Claim
 from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.formats.x12.parties import ReadClaim
@@ -57,7 +56,7 @@ async def validate_837(request: Request) -> Response:
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if accepts_media(request, MEDIA):
         told = [
-            Answered(_claim(item), _evaluation(part), item.segment, item.patient_control_number)
+            Answered(item.outcome, _evaluation(part), item.segment, item.patient_control_number)
             for item, part in zip(read, parts, strict=True)
         ]
         return Response(acknowledgment(told, datetime.now(UTC)), 200, media_type=MEDIA)
@@ -77,10 +76,6 @@ def _evaluation(result: bytes) -> dict[str, Any] | None:
         if document["status"] >= 500:
             raise StorageUnavailable("not every claim of the file could be judged now")
     return document.get("evaluation")
-
-
-def _claim(item: ReadClaim) -> Claim | None:
-    return item.outcome if isinstance(item.outcome, Claim) else None
 
 
 class _Place(msgspec.Struct):

@@ -30,8 +30,12 @@ class Card:
     code: str
     indicator: str
     content: dict[str, Any]
-    override_reasons: tuple[str, ...] = ()
     suggestions: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def override_reasons(self) -> tuple[str, ...]:
+        """The codes of the reasons it offers."""
+        return tuple(one["code"] for one in self.content.get("overrideReasons", ()))
 
     def document(self, card_id: str) -> dict[str, Any]:
         """The card as it is sent, under its UUID; its suggestions' UUIDs follow from it."""
@@ -88,9 +92,7 @@ def _finding_card(finding: Finding, services: tuple[ServiceAnswer, ...], asked: 
         ],
         **_source(finding),
     }
-    return Card(
-        finding.rule_id, finding.rule_version, finding.code, indicator, content, finding.override_reasons, _suggestions(finding, asked)
-    )
+    return Card(finding.rule_id, finding.rule_version, finding.code, indicator, content, _suggestions(finding, asked))
 
 
 def _suggestions(finding: Finding, asked: HookCheck) -> dict[int, dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 from rules_service.claim.claim import Claim
 from rules_service.claim.parties import Person, Provider
 from rules_service.claim.service_lines import ServiceLine
+from rules_service.primitives.errors import RulesServiceError
 
 SIMULATED = "SIMULATED"
 SOURCE = "SIMULATED NOT A PAYER"
@@ -31,13 +32,17 @@ _UNSAFE = re.compile(r"[^ -~]|[*:~^]")
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One claim of the file: as read (None when it could not be), its evaluation (None when there is none), the number of its CLM segment, and
-    CLM01 of one that could not be read."""
+    """One claim of the file: as read or why it could not be, its evaluation (None when there is none), the number of its CLM segment, and CLM01."""
 
-    claim: Claim | None
+    outcome: Claim | RulesServiceError
     evaluation: Mapping[str, Any] | None
     segment: int
-    patient_control_number: str = ""
+    patient_control_number: str
+
+    @property
+    def claim(self) -> Claim | None:
+        """The claim; None when it could not be read."""
+        return self.outcome if isinstance(self.outcome, Claim) else None
 
 
 def _text(value: str | None, longest: int = 60) -> str:
@@ -127,7 +132,7 @@ class _Body:
         member = _text(claim.subscriber.member_id, 80) if claim is not None else ""
         name = _text(person.last_name) or UNKNOWN
         text += _segment("NM1", "QC", "1", name, _text(person.first_name, 35), None, None, None, "MI", member or UNKNOWN)
-        number = _text(claim.patient_control_number if claim is not None else one.patient_control_number, 50)
+        number = _text(one.patient_control_number, 50)
         text += _segment("TRN", "2", number or f"SEGMENT {one.segment}")
         statuses, action = _claim_statuses(one), "U" if _is_returned(one) else "WQ"
         amount = claim.total_charge_amount if claim is not None else "0"

@@ -23,7 +23,6 @@ from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters
 ICD10_FIRST_DAY = date(2015, 10, 1)
 MAX_CANDIDATES = 6
 
-
 ORIGINS = frozenset("DEGHIJNPRS")
 """First letters of an ambulance trip: where it began."""
 

@@ -13,6 +13,7 @@ from rules_service.facts.view import LineView
 from rules_service.primitives.dates import age_in_years
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
+from rules_service.rules.kinds.earlier import days_meet
 
 CONDITION_COLUMNS = (
     "lines_of_business",
@@ -79,7 +80,7 @@ def met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
             return False
     companions = cell(entry, table, "companion_codes")
     if companions and not any(
-        other.code in companions and other.index != line.index and not set(other.days).isdisjoint(line.days) for other in line.view.lines
+        other.code in companions and other.index != line.index and days_meet(line, other) for other in line.view.lines
     ):
         return False
     prefixes = cell(entry, table, "diagnosis_prefixes")
