@@ -47,7 +47,9 @@ MAX_FINDINGS = 3_000
 """Of one claim; a claim that needs more is refused whole rather than judged in part."""
 
 
-OPTIONAL_REASONS = frozenset({"history_not_supplied", "unit_limit_not_published", "authorization_not_verifiable"})
+OPTIONAL_REASONS = frozenset(
+    {"history_not_supplied", "unit_limit_not_published", "authorization_not_verifiable", "filing_limit_not_stated"}
+)
 """What a submitter or the publisher may leave out: it is told, and does not make an evaluation incomplete."""
 
 
@@ -114,7 +116,7 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
 def _as_received(view: ClaimView, day: date) -> ClaimView:
     zone = view.claim.received_at.tzinfo if view.claim.received_at is not None else None
     claim = msgspec.structs.replace(view.claim, received_at=datetime.combine(day, NOON, zone))
-    return ClaimView(claim, view.payer_id)
+    return ClaimView(claim, view.payer_id, view.payer_names)
 
 
 def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider) -> tuple[Answer, dict[int, Deadline]]:
@@ -244,13 +246,13 @@ def _deadlines(questions: Sequence[Question]) -> dict[int, Deadline]:
     found: dict[int, Deadline] = {}
     for question in questions:
         candidate = question.candidate
-        if candidate is None or candidate.deadline is None:
+        if candidate is None or not candidate.deadlines:
             continue
         content = question.panel.rules[0].rule.content
         if content.stage == "stable":
-            deadline = Deadline(*candidate.deadline, content.rule_id)
-            for line in candidate.lines:
-                found[line.number] = min(found.get(line.number, deadline), deadline)
+            for number, told in candidate.deadlines.items():
+                deadline = Deadline(*told, content.rule_id)
+                found[number] = min(found.get(number, deadline), deadline)
     return found
 
 

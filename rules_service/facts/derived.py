@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from rules_service.claim.context import HistoryEntry
 from rules_service.facts.values import FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.codes import procedure_form
@@ -15,7 +14,7 @@ from rules_service.primitives.dates import age_in_years
 from rules_service.primitives.unknown import Unknown
 
 Getter = Callable[[Any], FactValue]
-_PO_BOX = re.compile(r"(?i)\s*p\.?\s*o\.?\s*box\b")
+_PO_BOX = re.compile(r"(?i)\b(?:p\.?\s*o\.?|post\s+office)\s*(?:box|bx|drawer)\b|\bpob\b|\block\s?box\b")
 _ACCOMMODATION = ("10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
 """Beginnings of the revenue codes of room and board (0100 to 0219), without the leading zero."""
 
@@ -54,26 +53,41 @@ def _statement_length(view: ClaimView) -> FactValue:
     return None if statement is None else (statement[1] - statement[0]).days
 
 
-def _history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
+def _bedded(view: ClaimView) -> list[tuple[date, date]] | Unknown:
+    """First and last days of room and board that the billing provider billed to this payer before."""
     history = view.claim.context.history if view.claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
-    return tuple(entry for entry in history if entry.status not in ("rejected", "denied"))
+    return [
+        (entry.line.service_from, entry.line.service_through or entry.line.service_from)
+        for entry in history
+        if entry.status not in ("rejected", "denied")
+        and view.is_of_payer(entry.payer_id)
+        and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
+        and entry.line.service_from is not None
+        and len(code := (entry.line.revenue_code or "").lstrip("0")) == 3
+        and code.startswith(_ACCOMMODATION)
+    ]
+
+
+def admission_day(view: ClaimView) -> date | None:
+    """The day of admission; the first of the statement period where none is given."""
+    institutional = view.claim.institutional
+    if institutional is None:
+        return None
+    try:
+        return date.fromisoformat((institutional.admission_at or "")[:10])
+    except ValueError:
+        return institutional.statement_from
 
 
 def _interim_gap(view: ClaimView) -> FactValue:
-    statement, history = _statement(view), _history(view)
-    if statement is None:
+    statement, bedded, admitted = _statement(view), _bedded(view), admission_day(view)
+    if statement is None or admitted is None:
         return None
-    if isinstance(history, Unknown):
-        return history
-    ends = [
-        last
-        for entry in history
-        if (last := entry.line.service_through or entry.line.service_from) is not None
-        and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
-        and last < statement[1]
-    ]
+    if isinstance(bedded, Unknown):
+        return bedded
+    ends = [through for first, through in bedded if through >= admitted and first < statement[0]]
     return None if not ends else (statement[0] - max(ends)).days - 1
 
 
@@ -85,8 +99,8 @@ def _zip_is_whole(view: ClaimView) -> FactValue:
 
 def _is_po_box(view: ClaimView) -> FactValue:
     address = view.claim.providers.billing.address
-    text = address.line1 if address is not None else None
-    return None if not text else bool(_PO_BOX.match(text))
+    text = "" if address is None else f"{address.line1 or ''} {address.line2 or ''}"
+    return None if not text.strip() else bool(_PO_BOX.search(text))
 
 
 def _units_beyond_days(line: LineView) -> FactValue:
@@ -104,25 +118,27 @@ def _outside_statement(line: LineView) -> FactValue:
 
 
 def _days_before_stay(line: LineView) -> FactValue:
-    history = _history(line.view)
-    if isinstance(history, Unknown) or line.date_from is None:
-        return history if isinstance(history, Unknown) else None
-    found = []
-    for entry in history:
-        stay = entry.line
-        if (
-            stay.service_from is None
-            or not (stay.revenue_code or "").lstrip("0").startswith(_ACCOMMODATION)
-            or len((stay.revenue_code or "").lstrip("0")) != 3
-        ):
-            continue
-        if stay.billing_npi not in (None, line.claim.providers.billing.npi):
-            continue
-        if stay.service_from <= line.date_from <= (stay.service_through or stay.service_from):
-            found.append(0)
-        elif line.date_from < stay.service_from:
-            found.append((stay.service_from - line.date_from).days)
+    """The day of discharge is no day of the stay, but where it is the day of admission too."""
+    bedded, day = _bedded(line.view), line.date_from
+    if isinstance(bedded, Unknown):
+        return bedded
+    if day is None:
+        return None
+    found = [max(0, (first - day).days) for first, through in bedded if day < through or day == first]
     return min(found, default=None)
+
+
+def _days_after_receipt(view: ClaimView, day: date | None) -> int | None:
+    return None if day is None else (day - view.received_date).days
+
+
+def _admitted_after(view: ClaimView) -> FactValue:
+    statement, admitted = _statement(view), admission_day(view)
+    return None if statement is None or admitted is None else (admitted - statement[1]).days
+
+
+def _is_ambulance_only(view: ClaimView) -> bool:
+    return bool(view.lines) and all((line.line.revenue_code or "").startswith("054") for line in view.lines)
 
 
 HIPPS_LINES = frozenset({"0022", "0023", "0024"})
@@ -171,7 +187,7 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
         "line.days_after_receipt",
         "count",
         "Days from receipt to the first day of service; positive when the service is still to come.",
-        lambda ln: None if ln.date_from is None else (ln.date_from - ln.view.received_date).days,
+        lambda ln: _days_after_receipt(ln.view, ln.date_from),
     ),
     (
         "line.span_length",
@@ -229,8 +245,33 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
     (
         "claim.bill_frequency",
         "text",
-        "Last digit of the type of bill: 1 whole stay, 2 first, 3 continuing, 4 last interim bill.",
-        lambda v: v.bill[2:3] or None,
+        "What follows facility and class in the type of bill: 1 whole stay, 2 first, 3 continuing, 4 last interim bill.",
+        lambda v: v.bill[2:] or None,
+    ),
+    (
+        "claim.bill_frequency_differs",
+        "flag",
+        "The type of bill ends in another frequency than the claim's own (CLM05-3); absent without a type of bill.",
+        lambda v: v.bill[2:] != v.claim.claim_frequency_code if v.bill else None,
+    ),
+    (
+        "claim.days_through_after_receipt",
+        "count",
+        "Days from receipt to the last day of the statement period or of service; positive when it is still to come.",
+        lambda v: _days_after_receipt(v, v.date_through),
+    ),
+    (
+        "claim.days_admitted_after_statement",
+        "count",
+        "Days from the end of the statement period to the admission; positive when the patient was admitted after it.",
+        _admitted_after,
+    ),
+    ("claim.is_ambulance_only", "flag", "Every line has a revenue code of ambulance services (054x).", _is_ambulance_only),
+    (
+        "claim.principal_and_secondary_diagnoses",
+        "count",
+        "Diagnoses of types principal and secondary.",
+        lambda v: sum(one.type in ("principal", "secondary") for one in v.claim.diagnoses),
     ),
     (
         "claim.statement_length",
@@ -241,7 +282,7 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
     (
         "claim.interim_gap_days",
         "count",
-        "Days between the last service of earlier claims and this statement period: 0 when it follows at once. Unknown without history.",
+        "Days between the earlier bills of the stay (room and board in history) and this statement period: 0 when it follows at once, negative when it overlaps them. Absent without one, unknown without history.",
         lambda v: _interim_gap(v),
     ),
     (
@@ -275,7 +316,7 @@ DERIVED: tuple[tuple[str, FactType, str, Getter], ...] = (
     (
         "line.days_before_inpatient_stay",
         "count",
-        "Days from the service to an inpatient stay at the same billing provider (accommodation revenue codes in history), 0 inside the stay; absent when there is none, unknown without history.",
+        "Days from the service to an inpatient stay at the same billing provider (accommodation revenue codes in history), 0 inside the stay, whose last day is none of it; absent when there is none, unknown without history.",
         lambda ln: _days_before_stay(ln),
     ),
 )

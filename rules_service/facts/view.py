@@ -10,6 +10,7 @@ from typing import Any
 from rules_service.claim.claim import Claim, SubmissionType
 from rules_service.claim.parties import Provider
 from rules_service.claim.service_lines import ServiceLine
+from rules_service.primitives.codes import spelled
 
 MAX_SPAN_DAYS = 400
 """Days of one line that are looked at one by one."""
@@ -91,14 +92,20 @@ class LineView:
 class ClaimView:
     """A claim with derived views. Nothing in here reads a clock: `received_at` was resolved at the edge."""
 
-    def __init__(self, claim: Claim, payer_id: str) -> None:
+    def __init__(self, claim: Claim, payer_id: str, payer_names: frozenset[str] = frozenset()) -> None:
+        """`payer_names`: every id and name of the payer, as `spelled` gives them."""
         self.claim = claim
         self.payer_id = payer_id
+        self.payer_names = payer_names | {spelled(payer_id), spelled(claim.payer.payer_id)}
         # By line number, so that nothing depends on the order in which the document lists them; `index` keeps the document's.
         numbered = sorted(enumerate(claim.service_lines), key=lambda item: item[1].line_number)
         self.lines = [LineView(self, index, line) for index, line in numbered]
         self.facts: dict[str, Any] = {}
         self.memo: dict[Any, Any] = {}
+
+    def is_of_payer(self, name: str | None) -> bool:
+        """Whether what goes with the claim is of its payer, by any of the payer's ids and names; what names nobody is."""
+        return name is None or spelled(name) in self.payer_names
 
     def once(self, key: Any, compute: Callable[[], Any]) -> Any:
         """The value computed the first time this key was asked for; rules of one kind share their groundwork through it."""

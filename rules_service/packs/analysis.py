@@ -24,8 +24,7 @@ from rules_service.engine.decide import oracle_decider
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, SliceCache, complete_branches, specs_for
 from rules_service.facts.values import FactSpec
-from rules_service.facts.view import ClaimView
-from rules_service.packs.cases import HOLD, case_claim
+from rules_service.packs.cases import HOLD, case_claim, payer_view
 from rules_service.packs.read import Pack, RuleFolder
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.errors import InputError
@@ -257,12 +256,11 @@ class _Examples:
 
     def _run(self) -> Iterator[tuple[str, frozenset[str]]]:
         publication, cache = self._pack.publication(), SliceCache(64)
-        payers = publication.manifest.scope.payer_ids
         for rule in self._pack.rules:
             for case in rule.cases.cases if rule.cases is not None else ():
                 try:
                     claim = case_claim(self._pack.root, rule.cases.base if rule.cases is not None else "", case)
-                    view = ClaimView(claim, payers[0] if payers else claim.payer.payer_id)
+                    view = payer_view(publication, claim)
                     judged = judge(Policy([publication], claim.claim_type, cache), view, Lookups(self._editions), HOLD, oracle_decider)
                 except (InputError, msgspec.ValidationError, OSError, KeyError):
                     continue  # told as a failed case

@@ -129,10 +129,10 @@ def judge_alone(publication: Publication, claim: Claim, catalog: EditionCatalog,
     }
     staged = Publication(publication.rule_set_id, publication.number, publication.sha256, publication.manifest, contents)
     policy = Policy([staged], claim.claim_type, SliceCache(8))
-    return judge(policy, _view(publication, claim), Lookups(catalog), HOLD, decide).judgement
+    return judge(policy, payer_view(publication, claim), Lookups(catalog), HOLD, decide).judgement
 
 
-def _view(publication: Publication, claim: Claim) -> ClaimView:
+def payer_view(publication: Publication, claim: Claim) -> ClaimView:
     """The claim as one of the pack's first payer."""
     payers = publication.manifest.scope.payer_ids
     return ClaimView(claim, payers[0] if payers else claim.payer.payer_id)
@@ -158,7 +158,7 @@ def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], 
                 claim = case_claim(pack.root, rule.cases.base if rule.cases is not None else "", case)
             except (InputError, msgspec.ValidationError, OSError, KeyError):
                 continue  # told as a failed case
-            for compiled, question in asked(Policy([alone], claim.claim_type, cache), _view(publication, claim), Lookups(catalog)):
+            for compiled, question in asked(Policy([alone], claim.claim_type, cache), payer_view(publication, claim), Lookups(catalog)):
                 for branch, program in compiled.branches:
                     name = f"{rule.file.id} v{compiled.rule.version} {branch.code}"
                     seen.setdefault(name, set()).add(truth(program.condition, question.fact))

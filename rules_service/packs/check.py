@@ -15,6 +15,7 @@ from rules_service.facts.catalogue import CATALOGUE
 from rules_service.packs import yaml_text
 from rules_service.packs.model import plain
 from rules_service.packs.read import Pack, RuleFolder
+from rules_service.primitives.codes import spelled
 from rules_service.primitives.dates import EffectivePeriod, first_overlap
 from rules_service.primitives.errors import Issue, PackFault, RuleRefused
 from rules_service.reference.publishers import TABLES
@@ -339,7 +340,7 @@ def _check_aliases(packs: Iterable[Pack]) -> Iterator[Issue]:
     for pack in packs:
         for index, payer in enumerate(pack.file.payers):
             for name in (payer.payer_id, *payer.aliases, *payer.clearinghouse_ids.values()):
-                owner = owners.setdefault(" ".join(name.upper().split()), payer.payer_id)
+                owner = owners.setdefault(spelled(name), payer.payer_id)
                 if owner != payer.payer_id:
                     message = f"A name of {payer.payer_id} is a name of {owner} too."
                     yield Issue("PK021", pack.positions.where(f"/payers/{index}"), message, "Give each payer names of its own.")

@@ -58,6 +58,11 @@ def shown_code(code: str | None) -> str:
     return code if code and _SHOWABLE_CODE.match(code) else "(not a code)"
 
 
+def spelled(name: str) -> str:
+    """A name as it is compared: upper-case, with single spaces."""
+    return " ".join(name.upper().split())
+
+
 def without_punctuation(text: str) -> str:
     """The text upper-case, without spaces, dashes and dots: how X12 carries identifiers and ICD codes."""
     return "".join(char for char in text.upper() if char not in " -.")

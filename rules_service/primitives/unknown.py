@@ -8,6 +8,7 @@ REASONS: dict[str, str] = {
     "authorization_not_verifiable": "An authorization number is present, but no authorization record was supplied to check it against.",
     "code_not_in_partial_edition": "The loaded edition of the reference table is an extract, and the code is not in it.",
     "context_not_supplied": "The rule needs something in `context` that was not supplied.",
+    "filing_limit_not_stated": "The payer's filing rule has no limit for this kind of submission or network.",
     "history_not_supplied": "The rule looks at earlier claims and `context.history` was not supplied.",
     "payer_rules_missing": "No rule of this payer is in force for the claim; only the national baseline was judged.",
     "provider_not_on_roster": "The provider is not on the payer's roster, which is not said to be complete.",

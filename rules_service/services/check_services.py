@@ -13,7 +13,6 @@ from rules_service.claim.service_check import ServiceCheck, planned_claim
 from rules_service.engine.evaluate import asked
 from rules_service.engine.policy import CompiledRule
 from rules_service.engine.rulings import Question
-from rules_service.facts.view import ClaimView
 from rules_service.findings.finding import Finding, NotEvaluated
 from rules_service.findings.service_answer import AuthorizationNeed, Basis, Covered, Frequency, ServiceAnswer, ServiceCheckAnswer
 from rules_service.primitives.unknown import Unknown
@@ -42,12 +41,8 @@ class ServiceChecks:
         claim = planned_claim(check)
         claim = msgspec.structs.replace(claim, received_at=_receipt(claim, datetime.now(self._zone)))
         answer, payer_id, pins, _ = judge_claim(claim, snapshot, self._hold)
-        policy, _ = snapshot.policy_for(claim)
-        spoken = [
-            (rule, question)
-            for rule, question in asked(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions))
-            if rule.kind.name in ASKED
-        ]
+        policy, view = snapshot.policy_for(claim)
+        spoken = [(rule, question) for rule, question in asked(policy, view, Lookups(snapshot.editions)) if rule.kind.name in ASKED]
         kinds = {rule.rule.content.rule_id: rule.kind.name for rule, _ in spoken}
         judgement = answer.judgement
         findings = tuple(one for one in judgement.findings if one.rule_id in kinds)

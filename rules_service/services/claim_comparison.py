@@ -12,7 +12,6 @@ from typing import Any
 from rules_service.claim.claim import Claim
 from rules_service.engine.decide import Decider
 from rules_service.engine.evaluate import judge
-from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
 from rules_service.primitives.codes import shown_code, shown_npi
 from rules_service.primitives.money import Money
@@ -41,7 +40,7 @@ class Sides:
         """What changes for a claim, under the name it is told by; None when the rule set does not speak of it on either side."""
         judged, times, concerned, payer_id = [], [], False, ""
         for snapshot in (self.before, self.after):
-            policy, payer_id = snapshot.policy_for(claim)
+            policy, view = snapshot.policy_for(claim)
             # An edition of a reference table may matter to any claim.
             concerned = (
                 concerned
@@ -49,7 +48,8 @@ class Sides:
                 or any(one.rule_set_id == self.rule_set_id for one in policy.publications)
             )
             started = time.perf_counter_ns()
-            judged.append(judge(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions), self.hold, self.decide).judgement)
+            payer_id = view.payer_id
+            judged.append(judge(policy, view, Lookups(snapshot.editions), self.hold, self.decide).judgement)
             times.append(time.perf_counter_ns() - started)
         if not concerned:
             return None

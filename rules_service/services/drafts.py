@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from rules_service.claim.claim import Claim
 from rules_service.engine.decide import oracle_decider
 from rules_service.engine.evaluate import judge
-from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
 from rules_service.packs.analysis import Remark, analyse
 from rules_service.packs.gate import Trial, run_trial
@@ -230,10 +229,10 @@ class Drafts:
         if pack is None:
             raise InputError("The draft cannot be read as a pack", issues)
         candidate = snapshot.with_publication(pack.publication(), pack.editions())
-        live, payer_id = snapshot.policy_for(claim)
-        judged = judge(live, ClaimView(claim, payer_id), Lookups(snapshot.editions), hold, oracle_decider).judgement
-        policy, payer_id = candidate.policy_for(claim)
-        tried = judge(policy, ClaimView(claim, payer_id), Lookups(candidate.editions), hold, oracle_decider).judgement
+        live, view = snapshot.policy_for(claim)
+        judged = judge(live, view, Lookups(snapshot.editions), hold, oracle_decider).judgement
+        policy, view = candidate.policy_for(claim)
+        tried = judge(policy, view, Lookups(candidate.editions), hold, oracle_decider).judgement
         before = {finding.finding_key for finding in judged.findings}
         now = {finding.finding_key for finding in tried.findings}
         return Tried(

@@ -11,7 +11,6 @@ import msgspec
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value
 from rules_service.engine.evaluate import judge
-from rules_service.facts.view import ClaimView
 from rules_service.findings.comparison import compared, judged_part, plain
 from rules_service.primitives.canonical import canonical_bytes, sha256_hex
 from rules_service.primitives.errors import NotFound
@@ -88,8 +87,8 @@ class Replays:
         claim = msgspec.json.decode(body, type=Claim, dec_hook=decode_value)
         try:
             snapshot = self._snapshot(tenant_id, epoch)
-            policy, payer_id = snapshot.policy_for(claim)
-            judged = plain(judge(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions), self._hold).judgement)
+            policy, view = snapshot.policy_for(claim)
+            judged = plain(judge(policy, view, Lookups(snapshot.editions), self._hold).judgement)
         except (NotFound, ValueError):
             return answer("cannot_reproduce", "reference_missing")
         before = judged_part(stored.body)

@@ -9,7 +9,9 @@ from functools import partial
 
 from rules_service.claim.claim import Claim
 from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.facts.view import ClaimView
 from rules_service.findings.waivers import WaiverBook
+from rules_service.primitives.codes import spelled
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.lookups import Edition, EditionCatalog
 from rules_service.reference.readers import Reader
@@ -30,25 +32,29 @@ class PayerDirectory:
         self._names: dict[str, str] = {}
         for record in records:
             for alias in record.aliases:
-                self._names[_key(alias)] = record.payer_id
+                self._names[spelled(alias)] = record.payer_id
         for record in records:
-            self._names[_key(record.payer_id)] = record.payer_id
+            self._names[spelled(record.payer_id)] = record.payer_id
+        names: dict[str, set[str]] = {}
+        for name, payer_id in self._names.items():
+            names.setdefault(payer_id, set()).add(name)
+        self._of_payer = {payer_id: frozenset(found) for payer_id, found in names.items()}
 
     def named(self, name: str) -> PayerRecord | None:
         """The payer of an id or alias."""
-        payer_id = self._names.get(_key(name))
+        payer_id = self._names.get(spelled(name))
         return None if payer_id is None else self.records[payer_id]
 
     def resolve(self, claim: Claim) -> PayerRecord | None:
         """The payer a claim names by id, else by name; None when nobody knows it (never a silent default)."""
         for name in (claim.payer.payer_id, claim.payer.name):
-            if name and (payer_id := self._names.get(_key(name))) is not None:
+            if name and (payer_id := self._names.get(spelled(name))) is not None:
                 return self.records[payer_id]
         return None
 
-
-def _key(name: str) -> str:
-    return " ".join(name.upper().split())
+    def names(self, payer_id: str) -> frozenset[str]:
+        """Every id and name of a payer, as `spelled` gives them; none of a payer nobody knows."""
+        return self._of_payer.get(payer_id, frozenset())
 
 
 class Snapshot:
@@ -73,8 +79,8 @@ class Snapshot:
         self._cache = cache
         self._policies: dict[ScopeKey, Policy] = {}
 
-    def policy_for(self, claim: Claim) -> tuple[Policy, str]:
-        """(policy, resolved payer id) of a claim; the payer id is "" when unknown, and then only national rules stand."""
+    def policy_for(self, claim: Claim) -> tuple[Policy, ClaimView]:
+        """(policy, view) of a claim, of the payer it names; that payer's id is "" when unknown, and then only national rules stand."""
         payer = self.payers.resolve(claim)
         named = claim.payer
         key = ScopeKey(
@@ -87,7 +93,7 @@ class Snapshot:
             if len(self._policies) >= MAX_POLICIES:
                 self._policies.clear()  # the compiled slices stay in the shared cache; only their index is rebuilt
             policy = self._policies[key] = Policy(chosen, claim.claim_type, self._cache)
-        return policy, key.payer_id
+        return policy, ClaimView(claim, key.payer_id, self.payers.names(key.payer_id))
 
     def with_publication(self, publication: Publication, tables: list[Edition]) -> Snapshot:
         """The same catalog with one rule set as it would be published; for trying, never for answering."""

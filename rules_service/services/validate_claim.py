@@ -15,7 +15,6 @@ from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
 from rules_service.engine.clean_change import smallest_clean_change, tried_fixes
 from rules_service.engine.evaluate import SEMANTICS, Answer, explanation, judge
-from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Disposition, Evaluation, Judgement, Pins, PublicationPin, ReferencePin
 from rules_service.findings.finding import SEVERITY_RANK
 from rules_service.findings.waivers import Waiver, WaiverBook, with_waivers
@@ -199,8 +198,8 @@ class ClaimValidator:
         stored, claim = self._stored_claim(tenant_id, evaluation_id)
         current = self._registry.current(tenant_id)
         snapshot = current if current.epoch == stored.catalog_epoch else self._registry.at(tenant_id, stored.catalog_epoch)
-        policy, payer_id = snapshot.policy_for(claim)
-        told = explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions))
+        policy, view = snapshot.policy_for(claim)
+        told = explanation(policy, view, Lookups(snapshot.editions))
         return encode_json({"evaluation_id": evaluation_id, "catalog_epoch": stored.catalog_epoch, "rules": told})
 
     def _stored_claim(self, tenant_id: str, evaluation_id: str) -> tuple[evaluations.StoredEvaluation, Claim]:
@@ -220,16 +219,15 @@ class ClaimValidator:
             claim = self._stored_claim(tenant_id, answered.evaluation_id)[1]
         current = self._registry.current(tenant_id)
         snapshot = current if current.epoch == answered.epoch else self._registry.at(tenant_id, answered.epoch)
-        policy, payer_id = snapshot.policy_for(claim)
+        policy, view = snapshot.policy_for(claim)
 
         def judged(changed: Claim) -> Judgement:
-            of_changed, payer = snapshot.policy_for(changed)
-            return judge(of_changed, ClaimView(changed, payer), Lookups(snapshot.editions), self._hold).judgement
+            return judge(*snapshot.policy_for(changed), Lookups(snapshot.editions), self._hold).judgement
 
         judgement = judged(claim)
         change, search = smallest_clean_change(claim, judgement, judged)
         told = {
-            "rules": explanation(policy, ClaimView(claim, payer_id), Lookups(snapshot.editions)),
+            "rules": explanation(policy, view, Lookups(snapshot.editions)),
             "tried_fixes": tried_fixes(claim, judgement, judged),
             "smallest_clean_change": change,
             "clean_change_search": search,
@@ -248,9 +246,9 @@ def open_validator(settings: Settings, database: Database) -> tuple[SnapshotRegi
 
 def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple[Answer, str, Pins, bytes]:
     """(answer, resolved payer, pins, canonical input bytes): everything of an evaluation but its identity and time."""
-    policy, payer_id = snapshot.policy_for(claim)
+    policy, view = snapshot.policy_for(claim)
     lookups = Lookups(snapshot.editions)
-    answer = judge(policy, ClaimView(claim, payer_id), lookups, hold)
+    answer = judge(policy, view, lookups, hold)
     input_bytes = encode_json(claim)
     pins = Pins(
         catalog_epoch=snapshot.epoch,
@@ -263,7 +261,7 @@ def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple
         engine_version=ENGINE_VERSION,
         input_sha256=sha256_hex(input_bytes),
     )
-    return answer, payer_id, pins, input_bytes
+    return answer, view.payer_id, pins, input_bytes
 
 
 class _Billing(msgspec.Struct):

@@ -14,7 +14,6 @@ from rules_service.claim.claim import Claim
 from rules_service.engine.decide import Decider, engine_decider, oracle_decider
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import SliceCache
-from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
 from rules_service.findings.waivers import WaiverBook
 from rules_service.packs.cases import HOLD, case_claim
@@ -65,8 +64,7 @@ def row_claim(row: dict[str, Any]) -> Claim:
 
 def judged(claim: Claim, decide: Decider = engine_decider) -> Judgement:
     """What the whole policy of its payer says of a claim."""
-    policy, payer_id = snapshot().policy_for(claim)
-    return judge(policy, ClaimView(claim, payer_id), Lookups(snapshot().editions), HOLD, decide).judgement
+    return judge(*snapshot().policy_for(claim), Lookups(snapshot().editions), HOLD, decide).judgement
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row['id']} {row.get('note', '')}".strip() for row in ROWS])

@@ -79,13 +79,13 @@ def test_the_order_of_lines_and_diagnoses_in_the_document_changes_no_finding(one
 
 @pytest.mark.parametrize("one", CLAIMS, ids=IDS)
 def test_the_order_of_rules_and_rule_sets_changes_no_finding(one: Claim) -> None:
-    policy, payer_id = snapshot().policy_for(one)
+    policy, view = snapshot().policy_for(one)
     turned = [
         dataclasses.replace(each, manifest=msgspec.structs.replace(each.manifest, windows=tuple(reversed(each.manifest.windows))))
         for each in reversed(policy.publications)
     ]
     other = Policy(turned, one.claim_type, SliceCache())
-    found = judge(other, ClaimView(one, payer_id), Lookups(snapshot().editions), HOLD, oracle_decider).judgement
+    found = judge(other, view, Lookups(snapshot().editions), HOLD, oracle_decider).judgement
     assert found == judged(one, oracle_decider)
 
 

@@ -39,6 +39,8 @@ def carried(claim: Claim) -> dict[str, Any]:
     if document.get("patient"):
         document["patient"].setdefault("relationship_code", "19")
         document["subscriber"].pop("relationship_code", None)
+    elif "relationship_code" in document["subscriber"]:
+        document["subscriber"]["relationship_code"] = "18"  # a dependent who is not given is no FHIR claim
     for one in document.get("other_payers", ()):
         one.setdefault("payer_id", "OTHER")
         subscriber = document["subscriber"]
@@ -51,6 +53,7 @@ def carried(claim: Claim) -> dict[str, Any]:
                     judged["date"] = one["adjudication_date"]
     own = document.get("institutional")
     if own and own.get("type_of_bill"):
+        own["type_of_bill"] = own["type_of_bill"].ljust(4, "1")[:4]  # an 837 has facility, class and frequency
         document["claim_frequency_code"] = own["type_of_bill"][-1]
     if own and own.get("admission_at"):
         document["dates"] = {"admission": own["admission_at"][:10]}

@@ -18,7 +18,7 @@ from rules_service.primitives.money import Quantity
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.authorization_list import list_row
-from rules_service.rules.kinds.authorization_records import authorization_number, record_facts
+from rules_service.rules.kinds.authorization_records import APPROVED, authorization_number, record_facts
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 
@@ -32,13 +32,15 @@ class NumberFormat(Parameters, frozen=True):
 
 
 class AuthorizationParameters(Parameters, frozen=True):
-    """`table` lists codes with conditions and dates; a row `not_required` wins over `required` when both match."""
+    """`table` lists codes with conditions and dates; a row `not_required` wins over `required` when both match.
+    `exempt_revenue_codes` are first digits: one line with such a code exempts the claim."""
 
     table: str
     exempt_places_of_service: tuple[str, ...] = ()
     exempt_admission_types: tuple[str, ...] = ()
     exempt_modifiers: tuple[str, ...] = ()
     exempt_condition_codes: tuple[str, ...] = ()
+    exempt_revenue_codes: tuple[str, ...] = ()
     honours_gold_cards: bool = True
     number_format: NumberFormat | None = None
 
@@ -50,13 +52,14 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
     title = "Prior authorization required"
     levels = ("line",)
     judges_void = False
+    semantics = 2  # the record that holds best; voluntary numbers that do not hold
     parameters = AuthorizationParameters
     specs = fact_specs(
         ("authorization.requirement", "text", "required, not_required, notification, voluntary or suspended."),
         (
             "authorization.exemption",
             "text",
-            "Why no authorization is needed here: emergency, modifier, condition_code or gold_card; absent when none.",
+            "Why no authorization is needed here: emergency, modifier, condition_code, emergency_department or gold_card; absent when none.",
         ),
         ("authorization.number_present", "flag", "REF*G1 on the line, else on the claim."),
         ("authorization.referral_given", "flag", "A referral number (REF*9F) is given and no authorization number."),
@@ -127,8 +130,20 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 title="Without authorization the claim goes to prepayment review",
                 at=where,
                 severity="pend",
-                when={"all": [{"fact": "authorization.requirement", "is": "voluntary"}, absent]},
-                message=line + "no authorization; the payer suspends the claim for prepayment medical review and asks for records.",
+                when={
+                    "all": [
+                        {"fact": "authorization.requirement", "is": "voluntary"},
+                        {
+                            "any": [
+                                absent,
+                                {"fact": "authorization.on_file", "is": "false"},
+                                {"fact": "authorization.status", "in": ["denied", "cancelled", "voided", "expired"]},
+                            ]
+                        },
+                    ]
+                },
+                message=line
+                + "no authorization that holds; the payer suspends the claim for prepayment medical review and asks for records.",
                 fixes=(fix("Obtain the voluntary authorization, or have the records ready", "needs_documentation"),),
                 **common,
             ),
@@ -211,7 +226,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 title="The authorization is not decided yet",
                 at=where,
                 severity="warn",
-                when={"all": [*needed, {"fact": "authorization.status", "not_in": ["approved", "certified", "partially_approved"]}]},
+                when={"all": [*needed, {"fact": "authorization.status", "not_in": list(APPROVED)}]},
                 message=line + "the authorization on file is not approved yet.",
                 fixes=(fix("Hold the claim until the payer decides", "needs_payer_contact"),),
                 **common,
@@ -290,7 +305,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         )
 
     def derive(self, parameters: AuthorizationParameters, judged: Judged) -> Iterator[Candidate]:
-        used: dict[int, int | Unknown] = {}
+        used: dict[int, int] = {}
         mine = {line.index for line in judged.lines}
         for line in judged.view.lines:
             if not line.code or line.date_from is None:
@@ -316,10 +331,10 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         line: LineView,
         table: CodeTable,
         row: Entry,
-        used: dict[int, int | Unknown],
+        used: dict[int, int],
     ) -> Candidate:
         requirement = str(row.values[table.column("requirement")])
-        number = authorization_number(view, line, table, row)
+        number = authorization_number(view, line, table)
         facts = _facts(requirement)
         facts["authorization.exemption"] = exemption = _exemption(parameters, view, line)
         facts["authorization.number_present"] = bool(number)
@@ -328,7 +343,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         if number:
             facts["authorization.format_valid"] = _format_valid(parameters.number_format, number)
             counts = requirement == "required" and exemption is None
-            facts |= record_facts(view, line, table, row, number, used, counts)
+            facts |= record_facts(view, line, table, number, used, counts)
             excess = facts["authorization.units_over"]
             if isinstance(excess, int):
                 over = str(Quantity(excess))
@@ -383,6 +398,10 @@ def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineV
         return "emergency_place_of_service"
     if claim.institutional is not None and claim.institutional.admission_type in parameters.exempt_admission_types:
         return "emergency_admission"
+    if parameters.exempt_revenue_codes and any(
+        one.line.revenue_code is not None and one.line.revenue_code.startswith(parameters.exempt_revenue_codes) for one in view.lines
+    ):
+        return "emergency_department"
     if set(line.modifiers) & set(parameters.exempt_modifiers):
         return "modifier"
     if set(claim.condition_codes) & set(parameters.exempt_condition_codes):
@@ -391,7 +410,7 @@ def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineV
     if parameters.honours_gold_cards and line.date_from is not None:
         for card in cards or ():
             starts, ends = card.from_ or date.min, card.through or date.max
-            if card.payer_id not in (None, claim.payer.payer_id, view.payer_id):
+            if not view.is_of_payer(card.payer_id):
                 continue
             if (
                 card.npi in (line.rendering.npi, claim.providers.billing.npi)

@@ -68,8 +68,8 @@ class Candidate(msgspec.Struct, eq=False):
 
     `lines` are those at stake (the first is where the finding points unless `place` says otherwise), `related` those it is
     compared with. `tell` is called only when there is a finding to make. `amount` in cents, default the charges of `lines`. `qualifier` picks
-    the row of the crosswalk where the prediction depends on the subject (a provider's role); `deadline` is the filing deadline found for the
-    lines, with the days left; `key` tells apart findings of one rule in one place. `causes` name what on the claim is at fault besides the
+    the row of the crosswalk where the prediction depends on the subject (a provider's role); `deadlines` are the filing deadlines
+    found, by line number, with the days left; `key` tells apart findings of one rule in one place. `causes` name what on the claim is at fault besides the
     lines (`diagnosis:` and its position), for the collapse of findings that have one root.
     """
 
@@ -80,7 +80,7 @@ class Candidate(msgspec.Struct, eq=False):
     tell: Callable[[], Telling] = Telling
     amount: int | None = None
     qualifier: str = ""
-    deadline: tuple[date, int] | None = None
+    deadlines: dict[int, tuple[date, int]] = msgspec.field(default_factory=dict)
     key: str = ""
     causes: tuple[str, ...] = ()
 

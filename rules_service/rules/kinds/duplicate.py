@@ -185,7 +185,7 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
     found: set[str] = set()
     for entry in history:
         earlier = entry.line
-        if entry.status == "rejected" or entry.payer_id not in (None, judged.view.claim.payer.payer_id, judged.view.payer_id):
+        if entry.status == "rejected" or not judged.view.is_of_payer(entry.payer_id):
             continue
         if earlier.procedure_code != line.code or earlier.service_from != line.date_from:
             continue

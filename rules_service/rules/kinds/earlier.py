@@ -36,7 +36,7 @@ def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
         entry
         for entry in history
         if entry.status not in ("rejected", "denied")
-        and entry.payer_id in (None, claim.payer.payer_id, view.payer_id)
+        and view.is_of_payer(entry.payer_id)
         and (replaced is None or entry.payer_claim_control_number != replaced)
     )
 

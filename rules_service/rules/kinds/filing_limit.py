@@ -7,7 +7,7 @@ Claims that were rejected were not filed, so only this receipt counts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -67,7 +67,7 @@ class Clock(ClaimStruct, frozen=True):
 
 
 class FilingLimitParameters(Parameters, frozen=True):
-    """The first clock that fits the submission and network applies; none fits: the rule does not concern the claim.
+    """The first clock that fits the submission and network applies. Where none fits the filing limit is not evaluated, unless the claim is a void.
 
     The network is that of the claim, else that of the billing provider on the `roster`, else participating.
     """
@@ -89,7 +89,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
     one for those that are late and can be split. Level `line` lets each line's own date pick the policy."""
 
     name = "filing_limit"
-    semantics = 3  # the warning threshold reached; appeals
+    semantics = 4  # each line has its own deadline; submissions without a clock are not evaluated
     title = "Timely filing"
     levels = ("claim", "line")
     parameters = FilingLimitParameters
@@ -180,7 +180,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 severity=severity,
                 when=late,
                 next_action="write_off_or_cite_exception",
-                message="Received {late_by} days after the filing deadline {deadline}{lines_text}.",
+                message="Received {late_by} days after the filing deadline {deadline}{lines_text}.{lapsed}",
                 fixes=(
                     proof,
                     exception,
@@ -194,7 +194,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 severity="warn",
                 when={"fact": "filing.near", "is": "true"},
                 next_action="file_now",
-                message="The filing deadline is {deadline}, {days} days from receipt{lines_text}.",
+                message="The filing deadline is {near}, {days} days from receipt{lines_text}.",
                 fixes=(fix("File today"),),
                 **common,
             ),
@@ -204,10 +204,12 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         view = judged.view
         clock = _clock(parameters, view, judged.lookups)
         if clock is None:
+            if view.submission_type != "void":  # a void asks for nothing
+                yield self._not_known(parameters.clocks[0], view, Unknown("filing_limit_not_stated", "payer's filing limit"), judged.lines)
             return
         received = _filing_day(parameters, view)
         if all(anchor in LINE_ANCHORS for anchor in clock.anchors):
-            groups: dict[tuple[bool, bool], list[tuple[date, LineView]]] = {}
+            groups: dict[tuple[bool, bool, int], list[tuple[LineView, date]]] = {}
             deadlines: dict[tuple[date | None, date | None], date | Unknown] = {}
             for line in judged.lines:
                 days = (line.date_from, line.date_through)
@@ -215,20 +217,20 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 if deadline is None:
                     deadline = deadlines[days] = self._deadline(parameters, clock, view, line, received)
                 if isinstance(deadline, Unknown):
-                    yield self._candidate(parameters, clock, judged, received, deadline, [line], False, True)
+                    yield self._not_known(clock, view, deadline, [line])
                     continue
                 late = received > deadline
                 split = late and _still_timely_later(parameters, clock, line, received)
-                groups.setdefault((late, split), []).append((deadline, line))
-            for (_, split), entries in sorted(groups.items()):
-                lines = [entry[1] for entry in entries]
-                yield self._candidate(
-                    parameters, clock, judged, received, min(entry[0] for entry in entries), lines, split, len(lines) < len(view.lines)
-                )
+                reached = _threshold(parameters, _saved_until(parameters, view, received, deadline), received)
+                groups.setdefault((late, split, -1 if reached is None else reached), []).append((line, deadline))
+            for (_, split, _), entries in sorted(groups.items()):
+                yield self._candidate(parameters, clock, view, received, entries, split)
             return
-        yield self._candidate(
-            parameters, clock, judged, received, self._deadline(parameters, clock, view, None, received), view.lines, False, False
-        )
+        deadline = self._deadline(parameters, clock, view, None, received)
+        if isinstance(deadline, Unknown):
+            yield self._not_known(clock, view, deadline, judged.lines)
+        else:
+            yield self._candidate(parameters, clock, view, received, [(line, deadline) for line in judged.lines], False)
 
     def _deadline(
         self, parameters: FilingLimitParameters, clock: Clock, view: ClaimView, line: LineView | None, received: date
@@ -254,51 +256,47 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         decided = known and ((received <= min(bounds)) if latest else (received > min(bounds)))
         return min(bounds) if decided else unknown
 
+    def _not_known(self, clock: Clock, view: ClaimView, why: Unknown, lines: Sequence[LineView]) -> Candidate:
+        facts: dict[str, FactValue] = dict.fromkeys(("filing.warn_within", "filing.days_remaining", "filing.near"), why)
+        return Candidate(
+            lines=lines,
+            facts=facts | {"filing.split_helps": False, "filing.exception": "none"},
+            place=_place(clock, view, _earliest(lines)),
+        )
+
     def _candidate(
         self,
         parameters: FilingLimitParameters,
         clock: Clock,
-        judged: Judged,
+        view: ClaimView,
         received: date,
-        deadline: date | Unknown,
-        lines: list[LineView],
+        entries: Sequence[tuple[LineView, date]],
         split: bool,
-        some_lines: bool,
     ) -> Candidate:
-        facts: dict[str, FactValue] = {"filing.split_helps": split}
-        earliest = min(lines, key=lambda line: (line.date_from or date.max, line.number))
-        place = _place(clock, judged.view, earliest)
-        if isinstance(deadline, Unknown):
-            facts |= {
-                "filing.warn_within": deadline,
-                "filing.days_remaining": deadline,
-                "filing.near": deadline,
-                "filing.exception": "none",
-            }
-            return Candidate(lines=lines, facts=facts, place=place)
-        state, extended = _exception(parameters, judged.view, received)
+        """Lines that come out alike, each with its deadline. What is told of them is told of the earliest."""
+        lines = [line for line, _ in entries]
+        deadline, last = min(day for _, day in entries), max(day for _, day in entries)
+        earliest = _earliest([line for line, day in entries if day == deadline])
+        state, extended = _exception(parameters, view, received)
+        saved = {line.number: _saved_until(parameters, view, received, day) for line, day in entries}
         remaining = (deadline - received).days
-        reached = min((days for days in parameters.warn_within_days if 0 <= remaining <= days), default=None)
-        facts |= {
-            "filing.days_remaining": remaining,
-            "filing.warn_within": reached,
-            "filing.near": reached is not None,
-            "filing.exception": state,
-        }
-        effective = extended if extended is not None and state == "proven" and extended > deadline else deadline
+        reached = _threshold(parameters, min(saved.values()), received)
 
         def tell() -> Telling:
             numbers = ", ".join(str(line.number) for line in lines[:MAX_NAMED]) + (
                 f" and {len(lines) - MAX_NAMED} more" if len(lines) > MAX_NAMED else ""
             )
+            several = f" (the last of them has {last.isoformat()})" if last != deadline else ""
             return Telling(
                 params={
                     "deadline": deadline.isoformat(),
+                    "near": min(saved.values()).isoformat(),
                     "extended": extended.isoformat() if extended else "",
-                    "days": str(remaining),
+                    "days": str((min(saved.values()) - received).days),
                     "late_by": str(-remaining),
                     "lines": numbers,
-                    "lines_text": f" for lines {numbers}" if some_lines else "",
+                    "lines_text": (f" for lines {numbers}" if len(lines) < len(view.lines) or several else "") + several,
+                    "lapsed": f" The exception named extended it through {extended} only." if state == "late" and extended else "",
                     "exception": "filing_exception",
                 },
                 shown={
@@ -313,12 +311,34 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
 
         return Candidate(
             lines=lines,
-            facts=facts,
-            place=place,
-            qualifier="appeal" if judged.view.submission_type == "appeal" else "",
-            deadline=(effective, (effective - received).days),
+            facts={
+                "filing.split_helps": split,
+                "filing.days_remaining": remaining,
+                "filing.warn_within": reached,
+                "filing.near": reached is not None,
+                "filing.exception": state,
+            },
+            place=_place(clock, view, earliest),
+            qualifier="appeal" if view.submission_type == "appeal" else "",
+            deadlines={number: (day, (day - received).days) for number, day in saved.items()},
             tell=tell,
         )
+
+
+def _earliest(lines: Sequence[LineView]) -> LineView:
+    return min(lines, key=lambda line: (line.date_from or date.max, line.number))
+
+
+def _saved_until(parameters: FilingLimitParameters, view: ClaimView, received: date, deadline: date) -> date:
+    """The deadline as a named exception that may still be proven extends it."""
+    state, extended = _exception(parameters, view, received)
+    return max(deadline, extended) if extended is not None and state in ("proven", "unproven") else deadline
+
+
+def _threshold(parameters: FilingLimitParameters, deadline: date, received: date) -> int | None:
+    """The narrowest warning threshold that the days from receipt to a deadline have reached."""
+    remaining = (deadline - received).days
+    return min((days for days in parameters.warn_within_days if 0 <= remaining <= days), default=None)
 
 
 def _place(clock: Clock, view: ClaimView, earliest: LineView) -> Place:

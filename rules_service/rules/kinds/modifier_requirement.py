@@ -11,11 +11,15 @@ from functools import partial
 
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
+from rules_service.facts.view import LineView
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 from rules_service.rules.kinds.conditional_rows import CONDITION_COLUMNS, cell, row_for
+from rules_service.rules.kinds.earlier import days_meet
 
+DISCARDED = "JW"
+"""Stands on the line of the amount discarded, and answers for the line of the amount given too (Pub 100-04 ch. 17 s. 40.1)."""
 ROW_COLUMNS = ("requires_any_of", "forbids", *CONDITION_COLUMNS)
 
 
@@ -29,6 +33,7 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
     """One candidate a line whose code the table names."""
 
     name = "modifier_requirement"
+    semantics = 2  # JW on a line of its own
     title = "Modifiers a payer asks for"
     levels = ("line",)
     judges_void = False
@@ -84,8 +89,9 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
             else:
                 required = cell(row, table, "requires_any_of")
                 forbidden = tuple(one for one in line.modifiers if one in cell(row, table, "forbids"))
+                present = set(required) & {*line.modifiers, *_discarded_beside(line)}
                 facts = {
-                    "modifier.required_present": bool(set(required) & set(line.modifiers)) if required else None,
+                    "modifier.required_present": bool(present) if required else None,
                     "modifier.forbidden": forbidden,
                 }
             yield Candidate(
@@ -104,3 +110,9 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
                     actual={"modifiers": list(map(shown_code, line.modifiers))},
                 ),
             )
+
+
+def _discarded_beside(line: LineView) -> tuple[str, ...]:
+    """JW where another line of the same code that shares a day is that of the amount discarded."""
+    beside = (one for one in line.view.lines if one.index != line.index and one.code == line.code and days_meet(one, line))
+    return (DISCARDED,) if any(DISCARDED in one.modifiers for one in beside) else ()

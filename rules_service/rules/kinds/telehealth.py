@@ -15,7 +15,7 @@ from functools import partial
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
-from rules_service.primitives.codes import shown_code
+from rules_service.primitives.codes import shown_code, spelled
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
@@ -181,10 +181,6 @@ def _at_home(line: LineView) -> bool:
     if facility is None or facility.address is None or person.address is None or not person.address.line1:
         return False
     return (
-        _spelled(facility.address.line1) == _spelled(person.address.line1)
+        spelled(facility.address.line1 or "") == spelled(person.address.line1)
         and (facility.address.zip or "")[:5] == (person.address.zip or "")[:5]
     )
-
-
-def _spelled(text: str | None) -> str:
-    return " ".join((text or "").upper().split())
