@@ -347,12 +347,11 @@ def _judgement(covered: bool, view: ClaimView, concerned: int, draft: _Draft) ->
                 supply="rules of this payer for these dates",
             )
         )
-    serious = [
-        finding for finding in findings if SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["pend"] and finding.category != "duplicate"
-    ]
+    leads = [finding for finding in findings if finding.suppressed_by is None]
+    serious = [finding for finding in leads if SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["pend"] and finding.category != "duplicate"]
     return Judgement(
         outcome=outcome,
-        highest_severity=max(findings, key=lambda finding: SEVERITY_RANK[finding.severity]).severity if findings else None,
+        highest_severity=max(leads, key=lambda finding: SEVERITY_RANK[finding.severity]).severity if leads else None,
         total_amount_at_risk=_at_risk(view, serious),
         fails_from=None,
         earliest_fix_by=min((finding.fix_by for finding in findings if finding.fix_by is not None), default=None),

@@ -1,7 +1,7 @@
 """One cause, one lead finding: what follows from a fault that is told already is linked to it, not told as if it were another.
 
 A diagnosis that is not valid makes every edit on that diagnosis moot; a line billed twice exceeds unit limits because of it. The dependent
-findings stay in the answer, with `suppressed_by`; the lead names them in `suppresses`.
+findings stay in the answer, with `suppressed_by`; the lead names them in `suppresses`. They hold the claim only where their lead does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Root:
 
     leads: tuple[str, ...]
     follows: tuple[str, ...]
-    share: Literal["line", "diagnosis", "claim"]
+    share: Literal["line", "all but a line", "diagnosis", "claim"]
 
 
 CODING = (
@@ -62,9 +62,11 @@ ROOTS: tuple[Root, ...] = (
     Root(("dx.first_listed",), ("dx.manifestation",), "diagnosis"),
     Root(("dx.pointer",), ("necessity.", "dx.laterality"), "line"),
     Root(("proc.invalid_dos", "proc.missing"), (*CODING, *COVERAGE), "line"),
+    Root(("dup.line",), ("mue.",), "all but a line"),
     Root(("dup.exact", "dup.line"), ("dup.suspect", "dup.denied_before", "mue.", "freq.", "ncci.", "global.", "visit."), "line"),
     Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "cob.other_coverage"), "line"),
     Root(("elig.before", "elig.after", "elig.inactive"), ("auth.", "referral.", "benefit.", "freq.", "elig.grace_period"), "line"),
+    Root(("necessity.no_notice",), ("status.", "necessity.", "auth.", "freq.", "referral.", "mue."), "line"),
     Root(
         ("status.not_covered", "status.patient_liable", "status.not_valid", "status.bundled", "benefit.excluded"),
         ("auth.", "necessity.", "freq.", "referral.", "mue."),
@@ -72,6 +74,9 @@ ROOTS: tuple[Root, ...] = (
     ),
     Root(("mod.invalid_dos",), ("mod.invalid", "mod.forbidden"), "line"),
     Root(("ncci.ptp.never_together",), ("global.",), "line"),
+    Root(("ncci.ptp",), ("global.visit_same_day", "global.visit_before"), "line"),
+    Root(("aoc.modifier",), ("mod.forbidden", "bilateral."), "line"),
+    Root(("units.missing",), ("anes.time_range",), "line"),
     Root(("bilateral.units",), ("mue.",), "line"),
     Root(("inst.statement_dates",), ("inst.line_outside_statement",), "claim"),
     Root(("bilateral.not_applicable", "bilateral.surgical_center"), ("bilateral.",), "line"),
@@ -97,6 +102,7 @@ def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, 
         msgspec.structs.replace(
             one,
             suppressed_by=ids[lead_of[at]] if at in lead_of else None,
+            blocking=one.blocking and (at not in lead_of or found[lead_of[at]][0].blocking),
             suppresses=tuple(ids[other] for other, lead in sorted(lead_of.items()) if lead == at),
         )
         for at, (one, _) in enumerate(found)
@@ -108,4 +114,6 @@ def _shares(share: str, lead: tuple[Finding, frozenset[str]], one: Finding, caus
         return True
     if share == "diagnosis":
         return bool(lead[1] & causes)
+    if share == "all but a line":  # without the lines of the lead one is left
+        return len(set(one.line_numbers) - set(lead[0].line_numbers)) <= 1
     return not lead[0].line_numbers or (bool(one.line_numbers) and set(one.line_numbers) <= set(lead[0].line_numbers))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import Row, write_code_table
@@ -20,11 +21,14 @@ REQUIRE_RARC = frozenset({"16", "96", "129", "148", "226", "227", "234", "237", 
 CROSSWALK_COLUMNS = ("outcome", "group_code", "carc", "rarcs", "claim_status", "appealable", "patient_billable")
 OUTCOMES = ("rejection", "denial", "pend", "none")
 FEE_COLUMNS = ("status", "components", "global", "bilateral", "assistant", "co_surgeon", "team")
+LABORATORY_INTERPRETATION = "6"
+"""PC/TC indicator of clinical laboratory codes that a physician interprets, with modifier 26."""
 _AGES = re.compile(r"\(Ages? (\d+)(?:-(\d+))?(?: Only)?\)")
 
 
 def read_fee_schedule(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTable:
-    """Indicators of each code: its row without a modifier, else its first row. Rows are valid for the coverage."""
+    """Indicators of each code: its row without a modifier, else its first row. Rows are valid for the coverage. A laboratory code whose
+    professional part has a row of its own (modifier 26, PC/TC 6) has that row's PC/TC indicator: the other says 9, "does not apply"."""
     fields = (
         Field("code", ("hcpcs", "hcpcscode")),
         Field("modifier", ("mod",)),
@@ -37,6 +41,7 @@ def read_fee_schedule(files: list[SourceFile], coverage: EffectivePeriod) -> Par
         Field("team", ("teamsurg",)),
     )
     kept: dict[str, Row] = {}
+    interpreted: set[str] = set()
     for file in files:
         faults = FaultList(file.name)
         for line, cell in rows(unstacked(decode_text(file.data, file.name)), fields, faults):
@@ -45,7 +50,13 @@ def read_fee_schedule(files: list[SourceFile], coverage: EffectivePeriod) -> Par
             elif cell["modifier"] == "" or cell["code"] not in kept:
                 values = tuple(cell[name] for name in FEE_COLUMNS)
                 kept[cell["code"]] = Row(cell["code"], coverage.first, coverage.last, values)
+            if cell["modifier"] == "26" and cell["components"] == LABORATORY_INTERPRETATION:
+                interpreted.add(cell["code"])
         faults.raise_any()
+    at = FEE_COLUMNS.index("components")
+    for code in interpreted:
+        row = kept[code]
+        kept[code] = replace(row, values=(*row.values[:at], LABORATORY_INTERPRETATION, *row.values[at + 1 :]))
     return ParsedTable(write_code_table(kept.values(), tuple((name, "text") for name in FEE_COLUMNS)), len(kept))
 
 

@@ -30,6 +30,9 @@ def carried(claim: Claim) -> dict[str, Any]:
     document["providers"].pop("ordering", None)  # an order stands on the line
     for line in document["service_lines"]:
         line.pop("expected_amount", None)
+        line.get("providers", {}).pop("service_facility", None)  # FHIR has the place of an item, and no identifier of it
+        if not line.get("providers", True):
+            del line["providers"]
         if document["claim_type"] == "professional":
             line.pop("revenue_code", None)
         if "unit_count" not in line:

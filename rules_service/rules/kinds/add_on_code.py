@@ -9,7 +9,7 @@ never guessed from a code range. Modifier 51 never belongs on an add-on code; wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Literal
 
@@ -38,6 +38,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
     """One candidate an add-on line, and one more where it carries a modifier in question."""
 
     name = "add_on_code"
+    semantics = 2  # unlisted primaries on earlier claims; add-ons are no primaries; facilities
     title = "Add-on codes with their primary code"
     levels = ("line",)
     judges_void = False
@@ -48,7 +49,11 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         ("addon.primary_on_claim", "flag", "An acceptable primary code of the same practitioner and day stands on the claim."),
         ("addon.primary_in_history", "flag", "It stands on an earlier claim; unknown when history was not supplied."),
         ("addon.history_known", "flag", "Earlier claims were supplied."),
-        ("addon.other_procedure", "flag", "Some other procedure of that practitioner and day stands on the claim."),
+        (
+            "addon.other_procedure",
+            "flag",
+            "Some other procedure of that practitioner and day, no add-on, stands on this claim or an earlier one.",
+        ),
         ("addon.modifier", "text", "50 or 51, where the line carries it."),
     )
 
@@ -143,9 +148,9 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         kind = min(kinds)
         listed = {str(row.values[table.column("primary")]) for row in rows} - {CONTRACTOR_DEFINED}
         scope = parameters.provider_scope or "rendering_npi"
-        if line.code in parameters.other_practitioner_codes:
-            scope = "billing_npi"
-        others = [
+        if line.code in parameters.other_practitioner_codes or line.claim.claim_type == "institutional":
+            scope = "billing_npi"  # a facility's lines are one provider's, whoever rendered them
+        beside = [
             other
             for other in judged.view.lines
             if other.index != line.index
@@ -154,8 +159,14 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
             and same_provider(scope, line, other)
             and days_meet(line, other)
         ]
-        primaries = [other for other in others if other.code in listed] if kind != 2 else others
-        earlier = False if primaries else _earlier(scope, judged, line, listed if kind != 2 else None)
+        # An add-on is no procedure that another could be added to, unless the list says so.
+        add_ons = frozenset(
+            one for one in _codes_of_the_day(judged, line) if table.rows_on(one, line.date_from.toordinal() if line.date_from else 0)
+        )
+        others = [other for other in beside if other.code not in add_ons]
+        primaries = [other for other in beside if other.code in listed] if kind != 2 else others
+        other_earlier = False if others else _earlier(scope, judged, line, lambda code: code not in add_ons)
+        earlier = False if primaries else other_earlier if kind == 2 else _earlier(scope, judged, line, listed.__contains__)
         facts: dict[str, FactValue] = {
             **_NOTHING,
             "addon.question": "primary",
@@ -163,7 +174,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
             "addon.primary_on_claim": bool(primaries),
             "addon.primary_in_history": earlier,
             "addon.history_known": not isinstance(earlier, Unknown),
-            "addon.other_procedure": bool(others),
+            "addon.other_procedure": bool(others) or other_earlier,
         }
         shown = ", ".join(sorted(listed)[:10])
         return Candidate(
@@ -179,15 +190,27 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         )
 
 
-def _earlier(scope: ProviderScope, judged: Judged, line: LineView, listed: set[str] | None) -> bool | Unknown:
-    """Whether an earlier claim of the day has an acceptable primary code; any code when none are listed."""
+def _codes_of_the_day(judged: Judged, line: LineView) -> set[str]:
+    """Other procedure codes of the claim and of earlier claims."""
+
+    def every() -> set[str]:
+        history = relevant_history(judged.view)
+        earlier = () if isinstance(history, Unknown) else history
+        return {*judged.view.codes, *(one.line.procedure_code for one in earlier if one.line.procedure_code is not None)}
+
+    found: set[str] = judged.view.once("codes of this and earlier claims", every)
+    return found - {line.code or ""}
+
+
+def _earlier(scope: ProviderScope, judged: Judged, line: LineView, accepts: Callable[[str], bool]) -> bool | Unknown:
+    """Whether an earlier claim of the day has a code that may be the primary."""
     history = relevant_history(judged.view)
     if isinstance(history, Unknown):
         return history
     unsure: Unknown | None = None
     for entry in history:
         code = entry.line.procedure_code
-        if code is None or code == line.code or not billed_on(entry.line, line) or (listed is not None and code not in listed):
+        if code is None or code == line.code or not billed_on(entry.line, line) or not accepts(code):
             continue
         same = history_provider(scope, line, entry.line)
         if same:

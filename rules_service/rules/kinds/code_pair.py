@@ -16,6 +16,7 @@ from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
+from rules_service.findings.finding import Fix
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
@@ -36,6 +37,17 @@ from rules_service.rules.kinds.base import (
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, ASSOCIATED, DISTINCT_SERVICE, associated, bypassing_modifiers, valid_on
 
+REMOVE = fix("Remove the column-two line if it was not a distinct service", "needs_documentation")
+APPEND = fix(
+    "If the record shows a separate encounter, site, practitioner or service, append XE, XS, XP, XU or 59 and keep the note",
+    "needs_documentation",
+)
+APPEND_TO_VISIT = fix(
+    "If the record shows a significant, separately identifiable visit, append 25 (57 where it decided for a major operation, 24 where it is "
+    "unrelated to an earlier one)",
+    "needs_documentation",
+)
+
 
 class CodePairParameters(Parameters, frozen=True):
     """`table_*`: the pair table by claim type (the wrong one gives wrong answers). `bypass_line` speaks of 59 and X{EPSU}."""
@@ -54,7 +66,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
 
     name = "code_pair"
-    semantics = 3  # a misplaced modifier is told on lines outside of a pair too
+    semantics = 4  # what separates a visit; of earlier lines the one that bypasses least
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
     judges_void = False
@@ -88,11 +100,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
         pair = {"fact": "pair.question", "is": "pair"}
         earlier = {"fact": "pair.question", "is": "history"}
         in_claim = {"fact": "pair.in_history", "is": "false"}
-        remove = fix("Remove the column-two line if it was not a distinct service", "needs_documentation")
-        append = fix(
-            "If the record shows a separate encounter, site, practitioner or service, append XE, XS, XP, XU or 59 and keep the note",
-            "needs_documentation",
-        )
         same_side_denied = parameters.same_side == "deny"
         return (
             Branch(
@@ -134,11 +141,17 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 at="line.modifiers",
                 severity="deny_soft" if same_side_denied else "warn",
                 confidence="certain" if same_side_denied else "possible",
-                when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, {"fact": "pair.same_side", "is": "true"}]},
+                when={
+                    "all": [
+                        {"fact": "pair.question", "in": ["pair", "history"]},
+                        {"fact": "pair.modifier_indicator", "is": "1"},
+                        {"fact": "pair.same_side", "is": "true"},
+                    ]
+                },
                 bypassed=not same_side_denied,
                 bypassed_by="by",
                 message="Line {line_number} {code} and {where_one} {code_one} carry the same anatomic modifier; the NCCI manual calls ipsilateral use improper as a rule.",
-                fixes=(remove,),
+                fixes=(REMOVE,),
                 override_reasons=("distinct_service_documented",),
             ),
             Branch(
@@ -167,7 +180,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 severity="deny_soft",
                 when={"all": [pair, {"fact": "pair.modifier_indicator", "is": "1"}, in_claim]},
                 message="Line {line_number} {code} is column two of {where_one} {code_one}; no PTP-associated modifier where the payer looks for it.{hint}",
-                fixes=(remove, append),
+                fixes=(REMOVE,),
                 override_reasons=("distinct_service_documented", "payer_confirmed"),
             ),
             Branch(
@@ -177,7 +190,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 severity="deny_soft",
                 when={"all": [earlier, {"fact": "pair.in_history", "is": "true"}]},
                 message="Line {line_number} {code} is column two of {code_one} on an earlier claim of the same day; no PTP-associated modifier.{hint}",
-                fixes=(remove, append),
+                fixes=(REMOVE,),
                 override_reasons=("distinct_service_documented", "payer_confirmed"),
             ),
         )
@@ -253,16 +266,14 @@ class CodePairKind(RuleKind[CodePairParameters]):
 
     def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
         bypassing = bypassing_modifiers(parameters, lookups, one, two)
-        anatomic = [modifier for modifier in bypassing if modifier in ANATOMIC]
-        sides_one, sides_two = ANATOMIC & set(one.modifiers), ANATOMIC & set(two.modifiers)
-        same_side = bool(anatomic) and len(anatomic) == len(bypassing) and sides_one == sides_two
+        same_side = _same_side(bypassing, one.modifiers, two.modifiers)
+        separating, append = _advice(parameters, lookups, two)
         facts: dict[str, FactValue] = {
+            **_NO_PAIR,
             "pair.question": "pair",
             "pair.modifier_indicator": row.indicator,
             "pair.bypass_modifier_present": bool(bypassing),
             "pair.same_side": same_side,
-            "pair.in_history": False,
-            "pair.column_two_in_history": False,
         }
 
         def tell() -> Telling:
@@ -278,8 +289,9 @@ class CodePairKind(RuleKind[CodePairParameters]):
                     "hint": f" Modifier {wrong[0]} is not PTP-associated." if wrong else "",
                 },
                 shown={"modifier_indicator": row.indicator, "service_date": day.isoformat()},
-                expected={"modifiers_any_of": ["59", "XE", "XP", "XS", "XU"]} if row.indicator == 1 else {},
+                expected={"modifiers_any_of": list(separating)} if row.indicator == 1 else {},
                 actual={"modifiers": list(map(shown_code, two.modifiers))},
+                fixes=(append,) if row.indicator == 1 and not bypassing else (),
             )
 
         return Candidate(
@@ -321,7 +333,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     def _against(
         self, parameters: CodePairParameters, judged: Judged, edition: PairTable, line: LineView, by_code: dict[str, list[HistoryEntry]]
     ) -> Iterator[Candidate]:
-        """One candidate a pair the line makes with earlier ones: the first earlier line it meets speaks."""
+        """One candidate a pair the line makes with earlier ones: of several earlier lines the one that bypasses least speaks."""
         code = line.code or ""
         rows = judged.view.once(("history pairs", id(edition), code, line.date_from), partial(edition.pairs_among, [code, *by_code]))
         seen: set[tuple[str, str]] = set()
@@ -329,17 +341,14 @@ class CodePairKind(RuleKind[CodePairParameters]):
             if row.indicator == 9 or code not in (row.column_one, row.column_two) or (row.column_one, row.column_two) in seen:
                 continue
             other = row.column_one if row.column_two == code else row.column_two
-            for entry in by_code.get(other, ()) if other != code else ():
-                if not _active_with(row, line, entry.line):
-                    continue
-                same = history_provider(parameters.provider_scope or "rendering_npi", line, entry.line)
-                if same is None:
-                    yield _unsure([line], Unknown("context_not_supplied", "context.history.line.rendering_npi"))
-                    break
-                if same:
-                    seen.add((row.column_one, row.column_two))
-                    yield self._with_earlier(parameters, judged.lookups, row, line, entry)
-                    break
+            met = [entry for entry in by_code.get(other, ()) if other != code and _active_with(row, line, entry.line)]
+            whose = [(history_provider(parameters.provider_scope or "rendering_npi", line, entry.line), entry) for entry in met]
+            found = [self._with_earlier(parameters, judged.lookups, row, line, entry) for same, entry in whose if same]
+            if found:
+                seen.add((row.column_one, row.column_two))
+                yield max(found, key=_severity)
+            elif any(same is None for same, _ in whose):
+                yield _unsure([line], Unknown("context_not_supplied", "context.history.line.rendering_npi"))
 
     def _with_earlier(
         self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, line: LineView, entry: HistoryEntry
@@ -352,6 +361,8 @@ class CodePairKind(RuleKind[CodePairParameters]):
         if parameters.bypass_line == "column_two":
             column_one = [modifier for modifier in column_one if modifier not in DISTINCT_SERVICE]
         bypassing = list(dict.fromkeys([*(mine if now_is_two else theirs), *column_one]))
+        separating, append = _advice(parameters, lookups, line)
+        asks = now_is_two and row.indicator == 1
         return Candidate(
             lines=(line,),
             place=Place("line.procedure_code", line.index, line.number),
@@ -361,6 +372,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 "pair.question": "history" if now_is_two else "prior",
                 "pair.modifier_indicator": row.indicator,
                 "pair.bypass_modifier_present": bool(bypassing),
+                "pair.same_side": _same_side(bypassing, line.modifiers, entry.line.modifiers),
                 "pair.in_history": now_is_two,
                 "pair.column_two_in_history": not now_is_two,
             },
@@ -376,9 +388,23 @@ class CodePairKind(RuleKind[CodePairParameters]):
                     "hint": "",
                 },
                 shown={"modifier_indicator": row.indicator, "history_index": _place_in_history(line, entry)},
+                expected={"modifiers_any_of": list(separating)} if asks else {},
                 actual={"modifiers": list(map(shown_code, line.modifiers))},
+                fixes=(append,) if asks and not bypassing else (),
             ),
         )
+
+
+def _same_side(bypassing: list[str], one: tuple[str, ...], two: tuple[str, ...]) -> bool:
+    """Whether only anatomic modifiers separate the pair, and both lines carry the same ones."""
+    return bool(bypassing) and ANATOMIC.issuperset(bypassing) and ANATOMIC & set(one) == ANATOMIC & set(two)
+
+
+def _advice(parameters: CodePairParameters, lookups: Lookups, two: LineView) -> tuple[tuple[str, ...], Fix]:
+    """The modifiers that would separate column two, and the way out that names them: a visit takes other ones than a procedure."""
+    if valid_on(parameters, lookups, "25", two) and not valid_on(parameters, lookups, "59", two):
+        return ("24", "25", "57"), APPEND_TO_VISIT
+    return ("59", "XE", "XP", "XS", "XU"), APPEND
 
 
 _NO_PAIR: dict[str, FactValue] = {

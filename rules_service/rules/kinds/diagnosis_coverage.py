@@ -2,8 +2,8 @@
 
 `policies` says which policy and code group holds a procedure code, where (MAC jurisdiction) and when; `diagnoses` says which diagnoses
 support that group, by code or prefix. A group may need a diagnosis of a second list besides (`secondary`); a policy may also name
-diagnoses that do not support the service (`excluded`). Liability follows the modifier: GY excluded by statute, GA a signed notice (the
-patient pays), GZ no notice (denied), GX a voluntary notice. Where no policy covers the code nothing is judged.
+diagnoses that do not support the service (`excluded`). GA says that a signed notice moves the liability to the patient; a line with GY or GZ
+asks for its denial, whatever the diagnosis, and is not judged (CR 7228). Where no policy covers the code nothing is judged.
 
 Key of the `diagnoses` table: policy id, `/`, group. Values: `code` (with or without dot, `*` at the end for a prefix) and `list`.
 """
@@ -28,14 +28,17 @@ from rules_service.rules.kinds.conditional_rows import state_of_service
 POLICY_COLUMNS = ("policy", "group", "jurisdictions", "title")
 DIAGNOSIS_COLUMNS = ("diagnosis", "list")
 LISTS = ("supports", "secondary", "excluded")
-LIABILITY = ("GY", "GA", "GZ", "GX")
+ASKS_FOR_DENIAL = frozenset({"GY", "GZ"})
+BILLED = ("principal", "secondary")
+"""Types of diagnosis of an institutional claim that can support a service."""
 SHOWN = 12
 """Supporting diagnoses a finding lists."""
 
 
 class DiagnosisCoverageParameters(Parameters, frozen=True):
     """`basis` names the finding: lcd, ncd or policy. `pointers`: whether any diagnosis of the line counts, or its first only.
-    `states` gives the MAC jurisdiction of a state, where the claim does not (`context.mac_jurisdiction`)."""
+    `states` gives the MAC jurisdiction of a state, where the claim does not (`context.mac_jurisdiction`); a state it does not name is of
+    another jurisdiction than the policies'."""
 
     policies: str
     diagnoses: str
@@ -62,13 +65,14 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
     title = "Diagnoses that support a service"
     levels = ("line",)
     judges_void = False
+    semantics = 2  # GY and GZ, other states, pairs of diagnoses
     parameters = DiagnosisCoverageParameters
     specs = fact_specs(
         ("necessity.supported", "flag", "A diagnosis of the line supports the service (and one of the second list, where there is one)."),
         ("necessity.supported_elsewhere", "flag", "A diagnosis on the claim that the line does not point to would support it."),
         ("necessity.excluded", "flag", "A diagnosis of the line is among those that do not support it."),
         ("necessity.in_jurisdiction", "flag", "The policy is of the MAC that judges the claim; unknown when that is not known."),
-        ("necessity.liability", "text", "GY, GA, GZ or GX, when the line carries it."),
+        ("necessity.has_signed_notice", "flag", "The line carries GA."),
     )
 
     def table_names(self, parameters: DiagnosisCoverageParameters) -> tuple[str, ...]:
@@ -83,26 +87,14 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
         document = fix("If the record supports a listed diagnosis, code it; do not code what it does not say", "needs_documentation")
         notice = fix("Before the service, have the patient sign an advance notice; it cannot be given afterwards", "needs_documentation")
 
-        def liable(modifier: str) -> dict[str, object]:
-            return {"all": [*unsupported, {"fact": "necessity.liability", "is": modifier}]}
-
         found = []
         if parameters.honours_liability_modifiers:
             found += [
                 Branch(
-                    code="necessity.statutory_exclusion", title="Billed as excluded by statute", severity="warn", when={"fact": "necessity.liability", "is": "GY"},
-                    message=line + "modifier GY asks for a denial as excluded by statute; the patient pays.",
-                    fixes=(fix("Keep GY only if the service is excluded by statute", "needs_documentation"),), **common,
-                ),
-                Branch(
-                    code="necessity.patient_liable", title="Not supported, with a signed notice", severity="warn", when=liable("GA"),
+                    code="necessity.patient_liable", title="Not supported, with a signed notice", severity="warn",
+                    when={"all": [*unsupported, {"fact": "necessity.has_signed_notice", "is": "true"}]},
                     message=line + listed + "; none is billed, and GA moves the liability to the patient.",
                     fixes=(fix("Keep the signed notice", "needs_documentation"),), **common,
-                ),
-                Branch(
-                    code="necessity.no_notice", title="Not supported, without a notice", severity="deny_hard", when=liable("GZ"),
-                    message=line + listed + "; none is billed, and GZ says that no notice was given: it is denied, and the patient cannot be billed.",
-                    fixes=(fix("Write off, or code the diagnosis the record supports", "not_fixable"),), **common,
                 ),
             ]  # fmt: skip
         found += [
@@ -114,7 +106,7 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
             Branch(
                 code="necessity.pointer", title="Supporting diagnosis is not pointed to", severity="deny_soft",
                 when={"all": [*unsupported, {"fact": "necessity.supported_elsewhere", "is": "true"}]},
-                message=line + listed + "; diagnosis {elsewhere} on the claim is one, and the line does not point to it.",
+                message=line + listed + "; the claim has it, and the line does not point to diagnosis {elsewhere}{first}.",
                 next_action="correct_claim", **common,
             ),
             Branch(
@@ -128,6 +120,8 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
     def derive(self, parameters: DiagnosisCoverageParameters, judged: Judged) -> Iterator[Candidate]:
         for line in judged.lines:
             if line.code is None or line.date_from is None:
+                continue
+            if parameters.honours_liability_modifiers and ASKS_FOR_DENIAL & set(line.modifiers):
                 continue
             policies = judged.lookups.codes(parameters.policies, line.date_from)
             diagnoses = judged.lookups.codes(parameters.diagnoses, line.date_from)
@@ -152,26 +146,25 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
         if here is False:
             return None
         groups = [_group(row, policies, diagnoses, day) for row in rows]
-        mine = line.diagnosis_codes[:1] if parameters.pointers == "first" else line.diagnosis_codes
-        every = tuple(one.code for one in line.claim.diagnoses)
+        is_institutional = line.claim.claim_type == "institutional"
+        every = tuple(one.code for one in line.claim.diagnoses if not is_institutional or one.type in BILLED)
+        pointed = every if is_institutional else line.diagnosis_codes
+        mine = pointed[:1] if parameters.pointers == "first" else pointed
         best = max(groups, key=lambda group: (_supports(group, mine), _supports(group, every), -groups.index(group)))
         supporting = sorted({code for group in groups for code in group.lists["supports"]})
-        elsewhere = next(
-            (one.sequence for one in line.claim.diagnoses if one.code not in mine and _listed(one.code, best.lists["supports"])), None
-        )
-        liability = next((one for one in LIABILITY if one in line.modifiers), None)
+        elsewhere = _not_pointed(line, best, mine)
         facts: dict[str, FactValue] = {
             "necessity.supported": any(_supports(group, mine) for group in groups),
             "necessity.supported_elsewhere": any(_supports(group, every) for group in groups),
             "necessity.excluded": any(_listed(code, group.lists["excluded"]) for group in groups for code in mine),
             "necessity.in_jurisdiction": here,
-            "necessity.liability": liability,
+            "necessity.has_signed_notice": "GA" in line.modifiers,
         }
         used = [position for position, one in enumerate(line.claim.diagnoses) if one.code in mine]
         return Candidate(
             lines=(line,),
             facts=facts,
-            place=Place("line.diagnosis_pointers", line.index, line.number),
+            place=Place("claim.diagnoses") if is_institutional else Place("line.diagnosis_pointers", line.index, line.number),
             key=policy,
             qualifier=parameters.basis,
             causes=tuple(f"diagnosis:{position}" for position in used),
@@ -182,7 +175,8 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
                     "code": line.code or "",
                     "policy": best.title or policy,
                     "group": best.group or "1",
-                    "elsewhere": str(elsewhere or ""),
+                    "elsewhere": " and ".join(map(str, elsewhere)),
+                    "first": " first" if parameters.pointers == "first" else "",
                 },
                 shown={"policy": policy, "group": best.group, "service_date": line.date_from.isoformat() if line.date_from else None},
                 expected={"diagnoses_any_of": supporting[:SHOWN], "diagnoses_listed": len(supporting)},
@@ -192,12 +186,25 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
         )
 
 
-def _pointer_fix(line: LineView, sequence: int | None) -> tuple[Fix, ...]:
-    """Pointing to a supporting diagnosis of the claim, where the line has room for another pointer."""
+def _not_pointed(line: LineView, group: _Group, mine: tuple[str, ...]) -> tuple[int, ...]:
+    """Positions of the diagnoses that would support the line and that do not yet: one, or the pair that lacks least where the group has a
+    second list."""
+    known = line.claim.diagnoses
+    first = [one for one in known if _listed(one.code, group.lists["supports"])]
+    if not group.lists["secondary"]:
+        return next(((one.sequence,) for one in first if one.code not in mine), ())
+    pairs = [(one, other) for one in first for other in known if other is not one and _listed(other.code, group.lists["secondary"])]
+    lacking = [tuple(one.sequence for one in pair if one.code not in mine) for pair in pairs]
+    return min(lacking, key=len, default=())
+
+
+def _pointer_fix(line: LineView, sequences: tuple[int, ...]) -> tuple[Fix, ...]:
+    """Pointing to the supporting diagnoses of the claim, where the line has room for more pointers."""
     pointers = line.line.diagnosis_pointers
-    if sequence is None or len(pointers) >= 4 or line.claim.claim_type == "institutional":
+    value = [*sequences, *(one for one in pointers if one not in sequences)]
+    if not sequences or len(value) > 4 or line.claim.claim_type == "institutional":
         return ()
-    patch = (PatchOperation(op="replace", path=f"/service_lines/{line.index}/diagnosis_pointers", value=[sequence, *pointers]),)
+    patch = (PatchOperation(op="add", path=f"/service_lines/{line.index}/diagnosis_pointers", value=value),)
     return (
         Fix(
             label="Point the line to the supporting diagnosis if it was the reason for the service",
@@ -236,6 +243,7 @@ def _in_jurisdiction(parameters: DiagnosisCoverageParameters, line: LineView, ro
         return True
     context = line.claim.context
     mine = context.mac_jurisdiction if context is not None else None
-    if mine is None:
-        mine = parameters.states.get(state_of_service(line) or "")
+    state = state_of_service(line)
+    if mine is None and state and parameters.states:
+        return parameters.states.get(state) in wanted
     return Unknown("context_not_supplied", "context.mac_jurisdiction") if mine is None else mine in wanted

@@ -20,7 +20,7 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import history_provider, takes_back
+from rules_service.rules.kinds.earlier import billed_on, days_meet, history_provider, takes_back
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, DISTINCT_SERVICE
 
 COMPONENTS = frozenset({"26", "TC"})
@@ -43,7 +43,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     """One candidate a line; one more where it repeats a line of the claim."""
 
     name = "duplicate"
-    semantics = 3  # lines without a procedure code repeat earlier ones by revenue code
+    semantics = 4  # overlapping spans; what the history does not say
     title = "Billed twice"
     levels = ("line",)
     judges_void = False
@@ -150,7 +150,8 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
                     "duplicate.in_claim": ("exact" if exact else "suspect") if other is not None else None,
                     "duplicate.in_history": in_history,
                 },
-                place=Place("line.procedure_code", line.index, line.number),
+                place=Place("line.procedure_code" if line.code is not None else "line.revenue_code", line.index, line.number),
+                amount=0,  # what is billed twice is paid once
                 tell=partial(
                     Telling,
                     params={"line_number": str(line.number), "code": code, "other": str(other.number) if other is not None else ""},
@@ -159,26 +160,20 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
 
 
 def _likeness(line: LineView, other: LineView, told_apart: frozenset[str]) -> str | None:
-    if (line.code, line.date_from, line.date_through, line.rendering.npi) != (
-        other.code,
-        other.date_from,
-        other.date_through,
-        other.rendering.npi,
-    ):
+    if (line.code, line.rendering.npi) != (other.code, other.rendering.npi) or not days_meet(line, other):
         return None
     if line.line.revenue_code != other.line.revenue_code or line.line.drug != other.line.drug or line.line.tooth != other.line.tooth:
         return None
     if set(line.modifiers) & told_apart != set(other.modifiers) & told_apart:
         return None
-    same = (sorted(line.modifiers), line.line.unit_count, line.line.charge_amount) == (
-        sorted(other.modifiers),
-        other.line.unit_count,
-        other.line.charge_amount,
-    )
     # A repeated procedure says so on each of its lines.
-    if same and set(line.modifiers) & {"76", "77", "91", "59", "XE", "XS", "XP", "XU"}:
+    if set(line.modifiers) & {"76", "77", "91", "59", "XE", "XS", "XP", "XU"}:
         return None
-    return "exact" if same else "suspect"
+    return "exact" if _billing(line) == _billing(other) else "suspect"
+
+
+def _billing(line: LineView) -> tuple[object, ...]:
+    return line.date_from, line.date_through, sorted(line.modifiers), line.line.unit_count, line.line.charge_amount
 
 
 def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...], told_apart: frozenset[str]) -> str | None:
@@ -187,26 +182,21 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
         earlier = entry.line
         if entry.status == "rejected" or not judged.view.is_of_payer(entry.payer_id):
             continue
-        if earlier.procedure_code != line.code or earlier.service_from != line.date_from:
+        if earlier.procedure_code != line.code or not billed_on(earlier, line):
             continue
-        if line.code is None and earlier.revenue_code != line.line.revenue_code:
-            continue
+        if line.code is None and (earlier.revenue_code, earlier.service_from) != (line.line.revenue_code, line.date_from):
+            continue  # stays may share the day between them
         is_same_practitioner = history_provider("rendering_npi", line, earlier)
-        if (earlier.service_through or earlier.service_from) != line.date_through or is_same_practitioner is False:
+        if is_same_practitioner is False:
             continue
         if set(line.modifiers) & told_apart != set(earlier.modifiers) & told_apart:
             continue
         if entry.status == "denied":
             found.add("denied")
             continue
-        # Who rendered the earlier service may not be said: then it may be another practitioner's.
-        same = (
-            is_same_practitioner is True
-            and sorted(earlier.modifiers) == sorted(line.modifiers)
-            and all(
-                one in (None, other)
-                for one, other in ((earlier.unit_count, line.line.unit_count), (earlier.charge_amount, line.line.charge_amount))
-            )
-        )
-        found.add("exact" if same else "suspect")
+        # Who rendered the earlier service, or how much of it, may not be said: then it may be another.
+        billed = (
+            earlier.service_from, earlier.service_through or earlier.service_from, sorted(earlier.modifiers), earlier.unit_count, earlier.charge_amount
+        )  # fmt: skip
+        found.add("exact" if is_same_practitioner is True and billed == _billing(line) else "suspect")
     return next((kind for kind in ("exact", "denied", "suspect") if kind in found), None)

@@ -55,18 +55,23 @@ def replaced_lines(view: ClaimView) -> tuple[HistoryEntry, ...]:
 
 
 def history_provider(scope: ProviderScope, line: LineView, earlier: HistoryLine) -> bool | None:
-    """Whether an earlier line counts as the same practitioner; None when the history does not say who rendered it."""
-    billing = line.claim.providers.billing.npi
-    if scope == "billing_npi":
-        return earlier.billing_npi == billing
+    """Whether an earlier line counts as the same practitioner; None when the history does not say who rendered or billed it, or in which
+    specialty, and that decides."""
+    rendering, billing = line.rendering, line.claim.providers.billing.npi
+    same_group = None if earlier.billing_npi is None else earlier.billing_npi == billing
     if earlier.rendering_npi is None:
-        if earlier.billing_npi not in (None, billing):
-            return False
-        return True if line.rendering.npi == billing else None
-    if earlier.rendering_npi == line.rendering.npi:
-        return True
-    same_group = earlier.billing_npi == billing and earlier.taxonomy_code is not None
-    return scope == "billing_npi_and_specialty" and same_group and earlier.taxonomy_code == line.rendering.taxonomy_code
+        if scope == "billing_npi" or not same_group:
+            return same_group
+        return True if rendering.npi == billing else None
+    if earlier.rendering_npi == rendering.npi:
+        return same_group is not False if scope == "billing_npi" else True
+    if scope == "rendering_npi" or same_group is False:
+        return False
+    if scope == "billing_npi":
+        return same_group
+    if earlier.taxonomy_code is None or rendering.taxonomy_code is None:
+        return None
+    return same_group if earlier.taxonomy_code == rendering.taxonomy_code else False
 
 
 def days_meet(line: LineView, other: LineView) -> bool:

@@ -9,8 +9,8 @@ section 20.2.1). Status B is bundled, N not covered, I not
 valid for Medicare, X paid under another schedule (laboratory, vaccines, ambulance) and so no denial, P bundled or excluded, M and R are
 reported or restricted. What is not covered may be billed for a denial, with GY, GX or GA saying that the patient is liable.
 
-`checks` says which questions a payer asks. An ambulatory surgical center (the billing provider's taxonomy in `surgical_center_taxonomies`,
-the place in `surgical_center_places`) bills RT and LT on two lines, never 50; the surgeon who operates there does use 50.
+`checks` says which questions a payer asks. An ambulatory surgical center bills RT and LT on two lines, never 50; the surgeon who operates there
+does use 50. A line without a charge (a visit after surgery that is reported) is not asked of its status.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.base import Branch, Candidate, Judged, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.surgical_center import SurgicalCenters
 
 Check = Literal["bilateral", "assistant", "co_surgeon", "team", "components", "status"]
 ASSISTANT = ("80", "81", "82", "AS")
@@ -52,14 +53,14 @@ STATUSES: tuple[tuple[str, str, tuple[str, ...], Severity, str, str], ...] = (
 NO_26 = ("0", "2", "3", "4", "5", "7", "8", "9")
 
 
-class FeeScheduleParameters(Parameters, frozen=True):
-    """`facility_places`: where the technical part is the facility's; `statuses`: which status letters are not paid."""
+class FeeScheduleParameters(SurgicalCenters, frozen=True, kw_only=True):
+    """`facility_places`: where the technical part is the facility's; `statuses`: which status letters are not paid; claims of suppliers
+    (`supplier_taxonomies`) are not paid by this fee schedule."""
 
     table: str
     checks: tuple[Check, ...]
     facility_places: tuple[str, ...] = ("19", "21", "22", "23")
-    surgical_center_places: tuple[str, ...] = ("24",)
-    surgical_center_taxonomies: tuple[str, ...] = ("261QA1903X",)
+    supplier_taxonomies: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ("B", "I", "N", "P")
 
 
@@ -68,7 +69,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
 
     name = "fee_schedule_indicator"
     title = "Modifiers and places against the fee schedule's indicators"
-    semantics = 3  # technical part in a facility; not covered and billed so
+    semantics = 4  # suppliers; lines without a charge
     levels = ("line",)
     judges_void = False
     parameters = FeeScheduleParameters
@@ -269,6 +270,8 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
         return tuple(branch for check in dict.fromkeys(parameters.checks) for branch in found[check])
 
     def derive(self, parameters: FeeScheduleParameters, judged: Judged) -> Iterator[Candidate]:
+        if judged.view.claim.providers.billing.taxonomy_code in parameters.supplier_taxonomies:
+            return
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
@@ -276,6 +279,8 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
             for check in dict.fromkeys(parameters.checks):
                 carried = next((one for one in line.modifiers if one in _MODIFIERS.get(check, ())), None)
                 if carried is None and check not in ("components", "status"):
+                    continue
+                if check == "status" and line.line.charge_amount.cents == 0:
                     continue
                 value = table if isinstance(table, Unknown) else _indicator(table, line.code, line.date_from, check)
                 if value is not None:
@@ -337,8 +342,7 @@ def _candidate(line: LineView, check: str, indicator: str | Unknown, carried: st
         "fee.units": units,
         "fee.has_side": bool(SIDES & set(line.modifiers)),
         "fee.in_facility": line.place_of_service in parameters.facility_places,
-        "fee.in_surgical_center": line.place_of_service in parameters.surgical_center_places
-        and line.claim.providers.billing.taxonomy_code in parameters.surgical_center_taxonomies,
+        "fee.in_surgical_center": parameters.bills(line),
     }
     shown = {
         "indicator": indicator if isinstance(indicator, str) else None,

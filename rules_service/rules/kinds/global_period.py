@@ -27,6 +27,10 @@ AFTER = {"000": 0, "010": 10, "090": 90}
 NO_OPERATION = frozenset({"55", "56", "78", "80", "81", "82", "AS"})
 """Modifiers of lines that begin no period of their own: split care, a return to the operating room, assistants."""
 AFTERWARDS = frozenset({"58", "78", "79"})
+UNRELATED_VISIT, UNRELATED_FROM = "FT", date(2022, 1, 1)
+"""Says of a visit what 24, 25 and 57 say, of critical care above all (Pub 100-04 ch. 12 s. 30.6.12)."""
+LONGEST = 91
+"""Days around an operation that may be of its period."""
 
 
 class GlobalPeriodParameters(Parameters, frozen=True):
@@ -52,7 +56,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     """One candidate a visit or procedure and operation whose period holds its day."""
 
     name = "global_period"
-    semantics = 2  # a visit of a new patient is a visit; each day of a line counts; 57 for a major operation
+    semantics = 3  # FT; earlier services of which it is not known whether they are operations, or whose
     title = "Services inside a global surgical period"
     levels = ("line",)
     judges_void = False
@@ -61,9 +65,9 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         ("global.subject", "text", "visit or procedure."),
         ("global.days", "text", "000, 010 or 090 of the operation; unknown when earlier claims were not supplied."),
         ("global.phase", "text", "before, same_day or after the operation."),
-        ("global.has_24", "flag", "The line carries modifier 24."),
-        ("global.has_25", "flag", "The line carries modifier 25."),
-        ("global.has_57", "flag", "The line carries modifier 57."),
+        ("global.has_24", "flag", "The line carries modifier 24, or FT."),
+        ("global.has_25", "flag", "The line carries modifier 25, or FT."),
+        ("global.has_57", "flag", "The line carries modifier 57, or FT for a major operation."),
         ("global.has_58_78_79", "flag", "The line carries 58, 78 or 79."),
         ("global.same_diagnosis", "flag", "The visit is for a diagnosis of the operation; absent when its diagnoses are not known."),
     )
@@ -163,11 +167,12 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if isinstance(subject, Unknown):
                 yield _unjudged(line, subject)
                 continue
-            operations = [*self._on_claim(parameters, judged, line), *self._in_history(parameters, judged, line)]
-            for operation in _nearest(line, operations):
+            found = [*self._on_claim(parameters, judged, line), *self._in_history(parameters, judged, line)]
+            for operation in _nearest(line, [one for one in found if isinstance(one, _Operation)]):
                 yield from _meeting(line, subject, operation)
-            if isinstance(history, Unknown):
-                yield _unjudged(line, history, subject)
+            why = history if isinstance(history, Unknown) else next((one for one in found if isinstance(one, Unknown)), None)
+            if why is not None:
+                yield _unjudged(line, why, subject)
 
     def _subject(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> str | Unknown | None:
         if line.code is None or line.date_from is None:
@@ -187,7 +192,8 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         entry = table.on(code, day.toordinal())
         return None if entry is None else str(entry.values[table.column("global")])
 
-    def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation]:
+    def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
+        """Operations of the claim. A line whose code is not known tells of itself, as a subject."""
         for other in judged.view.lines:
             if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
                 continue
@@ -195,16 +201,28 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if isinstance(days, str) and days in AFTER and same_provider(parameters.provider_scope, line, other):
                 yield _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
 
-    def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation]:
+    def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
+        """Earlier operations; why it is not known of a service near the line whether it is one, or whose."""
         history = relevant_history(judged.view)
         for entry in () if isinstance(history, Unknown) else history:
             earlier = entry.line
             if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
                 continue
             days = self._days(parameters, judged, earlier.procedure_code, earlier.service_from)
-            if isinstance(days, str) and days in AFTER and history_provider(parameters.provider_scope, line, earlier):
+            same = history_provider(parameters.provider_scope, line, earlier)
+            if same is False or (isinstance(days, str | None) and days not in AFTER) or not _may_meet(line, earlier.service_from):
+                continue
+            if isinstance(days, Unknown):
+                yield days
+            elif same is None:
+                yield Unknown("context_not_supplied", "context.history.line.rendering_npi")
+            elif days is not None:
                 diagnoses = frozenset(earlier.diagnosis_codes) or None
                 yield _Operation(earlier.service_from, days, earlier.procedure_code, diagnoses, None)
+
+
+def _may_meet(line: LineView, day: date) -> bool:
+    return line.first_day is not None and line.last_day is not None and line.first_day - LONGEST <= day.toordinal() <= line.last_day + 1
 
 
 def _phase(line: LineView, operation: _Operation) -> str | None:
@@ -236,6 +254,7 @@ def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Ca
         return
     same = None if operation.diagnoses is None else bool({code.replace(".", "") for code in line.diagnosis_codes} & {code.replace(".", "") for code in operation.diagnoses})  # fmt: skip
     last = operation.day + timedelta(days=AFTER[operation.days])
+    unrelated = UNRELATED_VISIT in line.modifiers and line.date_from is not None and line.date_from >= UNRELATED_FROM
     yield Candidate(
         lines=(line,),
         related=(operation.line,) if operation.line is not None else (),
@@ -243,9 +262,9 @@ def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Ca
             "global.subject": subject,
             "global.days": operation.days,
             "global.phase": phase,
-            "global.has_24": "24" in line.modifiers,
-            "global.has_25": "25" in line.modifiers,
-            "global.has_57": "57" in line.modifiers,
+            "global.has_24": "24" in line.modifiers or unrelated,
+            "global.has_25": "25" in line.modifiers or unrelated,
+            "global.has_57": "57" in line.modifiers or (unrelated and operation.days == "090"),
             "global.has_58_78_79": bool(AFTERWARDS & set(line.modifiers)),
             "global.same_diagnosis": same,
         },

@@ -18,7 +18,7 @@ from rules_service.primitives.dates import add_years
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history
+from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
 
 FACE_TO_FACE = frozenset({"evaluation", "new_patient", "procedure"})
 """Classes of codes for services given face to face."""
@@ -36,6 +36,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
     """One candidate a visit of a new patient."""
 
     name = "new_patient_visit"
+    semantics = 2  # earlier lines of the claim; earlier services of which it is not known whose they are
     title = "New patients"
     levels = ("line",)
     judges_void = False
@@ -55,7 +56,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
                 at="line.procedure_code",
                 severity="deny_soft",
                 when={"fact": "patient.seen_before", "is": "true"},
-                message="Line {line_number} {code} is for a new patient; the same group and specialty saw the patient on {seen}.",
+                message="Line {line_number} {code} is for a new patient; the practitioner, or the group in that specialty, saw the patient on {seen}.",
                 fixes=(fix("Bill the visit of an established patient that the record supports", "needs_documentation"),),
                 next_action="correct_claim",
                 override_reasons=("different_specialty_documented",),
@@ -75,6 +76,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
                 continue
             history = relevant_history(judged.view)
             seen, unsure = (None, history) if isinstance(history, Unknown) else self._seen(parameters, line, history, table)
+            seen = max((one for one in (seen, self._seen_on_claim(parameters, line, table)) if one is not None), default=None)
             known: FactValue = True if seen is not None else unsure if unsure is not None else False
             yield Candidate(
                 lines=(line,),
@@ -101,11 +103,33 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
             on, code = entry.line.service_from, entry.line.procedure_code
             if on is None or code is None or not on < day <= add_years(on, parameters.years):
                 continue
-            if not history_provider(parameters.provider_scope, line, entry.line):
+            same, classes = history_provider(parameters.provider_scope, line, entry.line), _classes(table, code)
+            if same is False or (classes and not classes & FACE_TO_FACE):
                 continue
-            classes = {str(row.values[table.column("class")]) for row in table.rows_of(code)}
-            if classes & FACE_TO_FACE:
+            if same is None:
+                unsure = Unknown("context_not_supplied", "context.history.line.rendering_npi")
+            elif classes:
                 last = max(last or on, on)
-            elif not classes:
+            else:
                 unsure = Unknown("context_not_supplied", "context.history: whether an earlier service was face to face")
         return last, unsure
+
+    def _seen_on_claim(self, parameters: NewPatientParameters, line: LineView, table: CodeTable) -> date | None:
+        """The last earlier day on which the claim itself has such a service."""
+        day = line.date_from or date.min
+        return max(
+            (
+                other.date_from
+                for other in line.view.lines
+                if other.date_from is not None
+                and other.date_from < day
+                and other.code is not None
+                and _classes(table, other.code) & FACE_TO_FACE
+                and same_provider(parameters.provider_scope, line, other)
+            ),
+            default=None,
+        )
+
+
+def _classes(table: CodeTable, code: str) -> set[str]:
+    return {str(row.values[table.column("class")]) for row in table.rows_of(code)}

@@ -93,7 +93,8 @@ def _section(code: str) -> set[str]:
 
 
 def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
-    """24, 25, 57 on evaluation and management; 27 there on facility claims; 58, 59, 78, 79 not there; 91 on laboratory (NCCI manual ch. I)."""
+    """24, 25, 57 on evaluation and management; 27 there on facility claims; 59 and X{EPSU} not there; 58, 78, 79 on procedures; 91 on laboratory
+    (NCCI manual ch. I)."""
     if parameters.code_classes is None or line.date_from is None or line.code is None:
         return True
     table = lookups.codes(parameters.code_classes, line.date_from)
@@ -108,4 +109,6 @@ def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line
         return "evaluation" in kinds and line.claim.claim_type == "institutional"
     if modifier == "91":
         return "laboratory" in kinds
-    return "evaluation" not in kinds if modifier in ("58", "59", "78", "79") else True
+    if modifier in ("58", "78", "79"):
+        return "procedure" in kinds
+    return "evaluation" not in kinds if modifier in DISTINCT_SERVICE else True

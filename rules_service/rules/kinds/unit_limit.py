@@ -22,7 +22,6 @@ from rules_service.rules.kinds.base import (
     Branch,
     Candidate,
     Judged,
-    Parameters,
     RuleKind,
     Telling,
     fact_specs,
@@ -30,12 +29,14 @@ from rules_service.rules.kinds.base import (
     unadopted,
 )
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.surgical_center import SurgicalCenters
 
 BILATERAL = fix("If it was done on both sides, bill one line with modifier 50 and one unit", "needs_documentation")
 
 
-class UnitLimitParameters(Parameters, frozen=True):
-    """Tables by setting. `adjudication: line` judges every row a line, as Medicaid does, whose file has no MAI."""
+class UnitLimitParameters(SurgicalCenters, frozen=True):
+    """Tables by setting. `adjudication: line` judges every row a line, as Medicaid does, whose file has no MAI. A surgical center, which bills
+    RT and LT where others bill modifier 50 with one unit, has the limit for each side."""
 
     table_professional: str | None = None
     table_institutional: str | None = None
@@ -54,6 +55,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
     title = "Units above what the payer accepts"
     levels = ("line",)
     judges_void = False
+    semantics = 2  # surgical centers; one candidate a set of lines; denials asked for
     parameters = UnitLimitParameters
     specs = fact_specs(
         ("units.billed", "quantity", "Units a day, of the line or summed over the day."),
@@ -155,11 +157,16 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         counted = [
             line
             for line in judged.view.lines
-            if line.code and line.date_from and line.line.unit_count is not None and line.line.unit_basis != "MJ"
+            if line.code
+            and line.date_from
+            and line.line.unit_count is not None
+            and line.line.unit_basis != "MJ"
+            and "GY" not in line.modifiers  # its denial as excluded by statute is asked for
         ]
         mine = {line.index for line in judged.lines}
         left_out = unadopted(parameters.adoptions, judged.view)
         done: set[tuple[str, date, int]] = set()
+        told: set[tuple[str, tuple[int, ...]]] = set()
         for line in counted:
             if line.index not in mine or line.date_from is None or line.code is None:
                 continue
@@ -185,7 +192,11 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             if (line.code, line.date_from, group[0].number) in done:
                 continue
             done.add((line.code, line.date_from, group[0].number))
-            yield self._worst_day(scope, parameters, judged, line, group, limit, mai)
+            worst = self._worst_day(scope, parameters, judged, line, group, limit, mai)
+            together = (line.code, tuple(one.index for one in worst.lines))
+            if together not in told:
+                told.add(together)
+                yield worst
 
     def _worst_day(
         self,
@@ -254,6 +265,10 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         if isinstance(limit, Unknown) or billed is None:
             facts |= {"units.limit": limit, "units.excess": limit, "units.excess_with_history": limit}
             return Candidate(lines=tuple(lines), facts=facts, place=Place("line.unit_count", line.index, line.number))
+        modifiers = {modifier for one in lines for modifier in one.modifiers}
+        sides, is_center = {"RT", "LT"} <= modifiers and "50" not in modifiers, parameters.bills(line)
+        if sides and is_center:
+            limit *= 2
         thousandths = 1000 * limit
         if limit == 0 and any(one.line.unit_count is not None and one.line.unit_count.thousandths > 0 for one in lines):
             billed = max(billed, 1)  # spread over days the units may round to nothing; a limit of 0 is exceeded all the same
@@ -265,8 +280,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         counted = billed if billed > thousandths or isinstance(earlier, Unknown) else billed + earlier
 
         def tell() -> Telling:
-            modifiers = {modifier for one in lines for modifier in one.modifiers}
-            is_bilateral = {"RT", "LT"} <= modifiers and "50" not in modifiers
             shown = str(Quantity(counted))
             return Telling(
                 params={
@@ -276,7 +289,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                     "limit": str(limit),
                     "mai": str(mai),
                 },
-                fixes=(BILATERAL,) if is_bilateral else (),
+                fixes=(BILATERAL,) if sides and not is_center else (),
                 shown={"limit": limit, "mai": mai, "service_date": line.date_from.isoformat() if line.date_from else None},
                 expected={"units_at_most": limit},
                 actual={"units": shown},
