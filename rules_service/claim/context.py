@@ -61,6 +61,10 @@ class Authorization(ClaimStruct, frozen=True):
     verified_at: datetime | None = None
 
 
+INACTIVE = frozenset({"inactive", "terminated", "cancelled", "canceled", "6", "7", "8"})
+"""Statuses of a span that is not in force, as words or as X12 271 EB01."""
+
+
 class CoverageSpan(ClaimStruct, frozen=True):
     """A dated span of coverage or of a benefit state."""
 
@@ -69,6 +73,14 @@ class CoverageSpan(ClaimStruct, frozen=True):
     status: str | None = None
     plan_id: str | None = None
     product: str | None = None
+
+    def spans(self, day: date) -> bool:
+        """Whether a day lies between its dates, whatever its status."""
+        return (self.from_ is None or self.from_ <= day) and (self.through is None or day <= self.through)
+
+    def holds(self, day: date) -> bool:
+        """Whether it is in force on a day, as far as is said: one without a status is."""
+        return self.spans(day) and (self.status or "").casefold().strip() not in INACTIVE
 
 
 class BenefitRemaining(ClaimStruct, frozen=True):

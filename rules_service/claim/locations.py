@@ -89,6 +89,11 @@ _PLACES: dict[str, tuple[str, str | None, str | None, str | None, str | None, st
     "line.modifiers": ("/service_lines/{i}/modifiers", "2400[{n}]/SV101-3", "2400[{n}]/SV202-3", "Claim.item[{i}].modifier", "24D line {l}", "FL44 line {l}"),
     "line.place_of_service_code": ("/service_lines/{i}/place_of_service_code", "2400[{n}]/SV105", None, "Claim.item[{i}].locationCodeableConcept", "24B line {l}", None),
     "line.prior_authorization_number": ("/service_lines/{i}/prior_authorization_number", "2400[{n}]/REF*G1", None, "Claim.insurance[0].preAuthRef", "23", "FL63"),
+    "line.providers.ordering.npi": ("/service_lines/{i}/providers/ordering/npi", "2420E[{n}]/NM109", None, "Claim.item[{i}].careTeamSequence", "17b", None),
+    "line.providers.referring.npi": ("/service_lines/{i}/providers/referring/npi", "2420F[{n}]/NM109", "2420D[{n}]/NM109", "Claim.item[{i}].careTeamSequence", "17b", None),
+    "line.providers.rendering.npi": ("/service_lines/{i}/providers/rendering/npi", "2420A[{n}]/NM109", "2420C[{n}]/NM109", "Claim.item[{i}].careTeamSequence", "24J line {l}", None),
+    "line.providers.rendering.taxonomy_code": ("/service_lines/{i}/providers/rendering/taxonomy_code", "2420A[{n}]/PRV03", None, "Claim.item[{i}].careTeamSequence", "24J line {l}", None),
+    "line.referring_clia_number": ("/service_lines/{i}/referring_clia_number", "2400[{n}]/REF*F4", None, "Claim.supportingInfo", None, None),
     "line.procedure_code": ("/service_lines/{i}/procedure_code", "2400[{n}]/SV101-2", "2400[{n}]/SV202-2", "Claim.item[{i}].productOrService", "24D line {l}", "FL44 line {l}"),
     "line.revenue_code": ("/service_lines/{i}/revenue_code", None, "2400[{n}]/SV201", "Claim.item[{i}].revenue", None, "FL42 line {l}"),
     "line.service_from": ("/service_lines/{i}/service_from", "2400[{n}]/DTP*472", None, "Claim.item[{i}].servicedDate", "24A line {l}", "FL45 line {l}"),
@@ -107,6 +112,9 @@ _LETTERS = "ABCDEFGHIJKLMNOPQ"
 """Boxes of the secondary diagnoses in FL67."""
 _HI_COMPONENT = {"diagnosis.code": 2, "diagnosis.present_on_admission": 9}
 
+INHERITED = {"place_of_service_code": "claim.place_of_service_code", "clia_number": "claim.clia_number"}
+"""Fields of a line that the claim's header fills where the line has none, and where they stand then."""
+
 KNOWN_PLACES = frozenset(_PLACES) | frozenset(_HI_COMPONENT)
 
 
@@ -114,6 +122,9 @@ def locate(place: Place, claim: Claim) -> Location:
     """The four coordinates of a place on the claim."""
     if place.field in _HI_COMPONENT:
         return _diagnosis_location(place, claim)
+    name = place.field.removeprefix("line.")
+    if name in INHERITED and place.index is not None and getattr(claim.service_lines[place.index], name) is None and getattr(claim, name):
+        return _locate(Place(INHERITED[name]), claim.claim_type == "institutional")
     return _locate(place, claim.claim_type == "institutional")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from rules_service.claim.claim import Claim
+from rules_service.facts.derived import TOTAL_LINE
 from rules_service.findings.finding import Finding, Fix, FixClass, PatchOperation
 from rules_service.primitives.money import Money
 
@@ -37,8 +38,9 @@ def _lines(claim: Claim, finding: Finding) -> Iterator[tuple[int, str]]:
             yield at, f"/service_lines/{at}"
 
 
-def _replace(path: str, value: object) -> PatchOperation:
-    return PatchOperation(op="replace", path=path, value=value)
+def _set(path: str, value: object) -> PatchOperation:
+    """RFC 6902 `add`: the member may be there or not."""
+    return PatchOperation(op="add", path=path, value=value)
 
 
 def _fix(label: str, class_: FixClass, *operations: PatchOperation) -> Fix:
@@ -50,14 +52,14 @@ def _remove_line(claim: Claim, finding: Finding) -> Iterator[Fix]:
         for at, path in _lines(claim, finding):
             total = claim.total_charge_amount.cents - claim.service_lines[at].charge_amount.cents
             removed = PatchOperation(op="remove", path=path)
-            yield _fix("Remove the line", "needs_documentation", removed, _replace("/total_charge_amount", str(Money(total))))
+            yield _fix("Remove the line", "needs_documentation", removed, _set("/total_charge_amount", str(Money(total))))
 
 
 def _units_to_limit(claim: Claim, finding: Finding) -> Iterator[Fix]:
     most = finding.expected.get("units_at_most")
     if isinstance(most, int) and most > 0 and len(finding.line_numbers) == 1:
         for _, path in _lines(claim, finding):
-            change = _replace(f"{path}/unit_count", str(most))
+            change = _set(f"{path}/unit_count", str(most))
             yield _fix("Bill the units the limit allows, if the record says so", "needs_documentation", change)
 
 
@@ -73,16 +75,16 @@ def _one_bilateral_line(claim: Claim, finding: Finding) -> Iterator[Fix]:
         yield _fix(
             "Bill one line with modifier 50 and one unit",
             "needs_documentation",
-            _replace(f"{path}/modifiers", ["50", *(one for one in first.modifiers if one not in SIDES)]),
-            _replace(f"{path}/unit_count", "1"),
-            _replace(f"{path}/charge_amount", str(Money(first.charge_amount.cents + second.charge_amount.cents))),
+            _set(f"{path}/modifiers", ["50", *(one for one in first.modifiers if one not in SIDES)]),
+            _set(f"{path}/unit_count", "1"),
+            _set(f"{path}/charge_amount", str(Money(first.charge_amount.cents + second.charge_amount.cents))),
             PatchOperation(op="remove", path=f"/service_lines/{at[1]}"),
         )
 
 
 def _one_unit(claim: Claim, finding: Finding) -> Iterator[Fix]:
     for _, path in _lines(claim, finding):
-        yield _fix("Bill one unit", "needs_documentation", _replace(f"{path}/unit_count", "1"))
+        yield _fix("Bill one unit", "needs_documentation", _set(f"{path}/unit_count", "1"))
 
 
 def _without(*modifiers: str) -> Remedy:
@@ -91,7 +93,7 @@ def _without(*modifiers: str) -> Remedy:
             kept = [one for one in claim.service_lines[at].modifiers if one not in modifiers]
             if len(kept) < len(claim.service_lines[at].modifiers):
                 named = ", ".join(sorted(set(claim.service_lines[at].modifiers) - set(kept)))
-                yield _fix(f"Remove modifier {named}", "needs_documentation", _replace(f"{path}/modifiers", kept))
+                yield _fix(f"Remove modifier {named}", "needs_documentation", _set(f"{path}/modifiers", kept))
 
     return remedy
 
@@ -101,7 +103,7 @@ def _with_modifier(modifier: str) -> Remedy:
         for at, path in _lines(claim, finding):
             held = claim.service_lines[at].modifiers
             if len(held) < 4:
-                change = _replace(f"{path}/modifiers", [*held, modifier])
+                change = _set(f"{path}/modifiers", [*held, modifier])
                 yield _fix(f"Append modifier {modifier} if the record supports it", "needs_documentation", change)
 
     return remedy
@@ -114,22 +116,19 @@ def _required_modifier(claim: Claim, finding: Finding) -> Iterator[Fix]:
 
 def _minutes(claim: Claim, finding: Finding) -> Iterator[Fix]:
     for _, path in _lines(claim, finding):
-        yield _fix("Send the units as minutes (MJ), if they are minutes", "data_entry", _replace(f"{path}/unit_basis", "MJ"))
+        yield _fix("Send the units as minutes (MJ), if they are minutes", "data_entry", _set(f"{path}/unit_basis", "MJ"))
 
 
 def _at_home(claim: Claim, finding: Finding) -> Iterator[Fix]:
     for _, path in _lines(claim, finding):
-        yield _fix("Use place of service 10", "data_entry", _replace(f"{path}/place_of_service_code", "10"))
-
-
-def _emergency_department(claim: Claim, finding: Finding) -> Iterator[Fix]:
-    for _, path in _lines(claim, finding):
-        yield _fix("Use place of service 23", "data_entry", _replace(f"{path}/place_of_service_code", "23"))
+        yield _fix(
+            "Use place of service 10, if the patient was at home", "needs_documentation", _set(f"{path}/place_of_service_code", "10")
+        )
 
 
 def _sum_of_lines(claim: Claim, finding: Finding) -> Iterator[Fix]:
-    total = Money(sum(line.charge_amount.cents for line in claim.service_lines))
-    yield _fix("Make the total the sum of the lines", "data_entry", _replace("/total_charge_amount", str(total)))
+    total = Money(sum(line.charge_amount.cents for line in claim.service_lines if line.revenue_code != TOTAL_LINE))
+    yield _fix("Make the total the sum of the lines", "data_entry", _set("/total_charge_amount", str(total)))
 
 
 def _existing_pointers(claim: Claim, finding: Finding) -> Iterator[Fix]:
@@ -137,18 +136,18 @@ def _existing_pointers(claim: Claim, finding: Finding) -> Iterator[Fix]:
     for at, path in _lines(claim, finding):
         kept = [one for one in claim.service_lines[at].diagnosis_pointers if one in known]
         if kept:
-            yield _fix("Remove the pointer that names no diagnosis", "data_entry", _replace(f"{path}/diagnosis_pointers", kept))
+            yield _fix("Remove the pointer that names no diagnosis", "data_entry", _set(f"{path}/diagnosis_pointers", kept))
 
 
 def _as_original(claim: Claim, finding: Finding) -> Iterator[Fix]:
     removed = PatchOperation(op="remove", path="/payer_claim_control_number")
-    yield _fix("Send it as an original (frequency 1) without REF*F8", "data_entry", _replace("/claim_frequency_code", "1"), removed)
+    yield _fix("Send it as an original (frequency 1) without REF*F8", "data_entry", _set("/claim_frequency_code", "1"), removed)
 
 
 def _candidate_codes(claim: Claim, finding: Finding) -> Iterator[Fix]:
     path = finding.location.json_pointer
     for code in finding.expected.get("candidates", ())[:3]:
-        yield _fix(f"Code {code} if the record supports it", "needs_documentation", _replace(path, str(code)))
+        yield _fix(f"Code {code} if the record supports it", "needs_documentation", _set(path, str(code)))
 
 
 def _without_control_number(claim: Claim, finding: Finding) -> Iterator[Fix]:
@@ -180,7 +179,6 @@ _REMEDIES: tuple[tuple[frozenset[str], Remedy], ...] = tuple(
         ("mod.missing anes.modifier telehealth.pos_mod", _required_modifier),
         ("anes.minutes", _minutes),
         ("telehealth.home_as_02", _at_home),
-        ("pos.mismatch", _emergency_department),
         ("bal.line_sum", _sum_of_lines),
         ("dx.pointer", _existing_pointers),
         ("dx.invalid_dos dx.unspecified_length", _candidate_codes),

@@ -42,6 +42,7 @@ CODING = (
 COVERAGE = ("auth.", "referral.", "necessity.", "freq.", "benefit.", "doc.", "telehealth.", "age.proc", "sex.proc")
 ROOTS: tuple[Root, ...] = (
     Root(("corr.freq_not_allowed", "corr.use_reopening"), ("corr.",), "claim"),
+    Root(("cob.out_of_balance",), ("cob.claim_out_of_balance",), "claim"),
     Root(("cob.primary_count",), ("cob.no_primary_info", "cob.msp_type_missing"), "claim"),
     Root(("fmt.member_id", "fmt.member_id_missing"), ("elig.", "wrong.payer"), "claim"),
     Root(("date.missing",), ("date.span", "tf."), "line"),

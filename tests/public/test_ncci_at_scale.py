@@ -174,7 +174,7 @@ def expected(published: Published, lines: list[Line]) -> Counter[tuple[str, tupl
 
 
 def _bypass(published: Published, line: Line) -> set[str]:
-    return {one for one in line["modifiers"] if one in SIDES | DISTINCT and not (one == "59" and _is_visit(published, line))}
+    return {one for one in line["modifiers"] if one in SIDES | DISTINCT and not (one in DISTINCT and _is_visit(published, line))}
 
 
 def _is_visit(published: Published, line: Line) -> bool:
@@ -198,7 +198,7 @@ def _expected_pairs(published: Published, lines: list[Line]) -> Iterator[tuple[s
             code = "never_together" if "0" in standing else "same_side" if same_side else "bypassed" if bypass else ""
             yield ("ncci.ptp." + code).rstrip("."), (number_two,)
     for number, one in enumerate(lines, 1):
-        if "59" in one["modifiers"] and _is_visit(published, one):
+        if DISTINCT & set(one["modifiers"]) and _is_visit(published, one):
             yield "mod.invalid", (number,)
 
 
@@ -245,8 +245,9 @@ def _expected_add_ons(published: Published, lines: list[Line]) -> Iterator[tuple
         if kind and date.fromisoformat(one["service_from"]) >= date(2020, 1, 1):
             if "51" in one["modifiers"]:
                 yield "aoc.modifier", (number,)
-            if not (others if kind == 2 else primaries & set(others)):
-                yield ("aoc.unlisted_primary" if kind == 3 and others else "aoc.no_primary"), (number,)
+            procedures = [other for other in others if other not in published.add_ons]
+            if not (procedures if kind == 2 else primaries & set(others)):
+                yield ("aoc.unlisted_primary" if kind == 3 and procedures else "aoc.no_primary"), (number,)
 
 
 def told(claim: Claim, policy: Policy, editions: EditionCatalog, decide: Decider) -> Counter[tuple[str, tuple[int, ...]]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rules_service.claim.locations import Place
 from rules_service.claim.parties import OtherPayer
+from rules_service.claim.service_lines import PriorAdjudication
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView
 from rules_service.primitives.money import Money
@@ -22,10 +23,14 @@ PRIMARY = frozenset({"primary", "P"})
 MEDICARE = frozenset({"MA", "MB"})
 
 
+ORDER = {"primary": 0, "P": 0, "secondary": 1, "S": 1, "tertiary": 2, "T": 2, "other": 3}
+
+
 class CoordinationParameters(Parameters, frozen=True):
-    """`requires_msp_type`: this payer is Medicare and wants the reason why another payer comes first (SBR05)."""
+    """`requires_msp_type`: this payer is Medicare and wants the reason why another payer comes first (SBR05), one of `msp_types`."""
 
     requires_msp_type: bool = False
+    msp_types: tuple[str, ...] = ("12", "13", "14", "15", "16", "41", "42", "43", "47")
 
 
 class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
@@ -34,13 +39,14 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
     name = "coordination_of_benefits"
     title = "Coordination of benefits"
     levels = ("claim",)
+    semantics = 2  # balances of the whole claim; every payer before this one
     parameters = CoordinationParameters
     specs = fact_specs(
         ("cob.question", "text", "order, balance, claim_balance or date."),
         ("cob.is_secondary", "flag", "This payer is not the primary one."),
         ("cob.primaries", "count", "Primary payers on the claim, this one included; 1 when no other payer is given."),
-        ("cob.primary_paid", "flag", "Another payer that is primary is given with what it paid."),
-        ("cob.msp_type_present", "flag", "The reason why Medicare comes second is given."),
+        ("cob.primary_paid", "flag", "Every payer that comes before this one is given with what it paid."),
+        ("cob.msp_type_present", "flag", "The reason why Medicare comes second is given, and is one in use."),
         ("cob.difference", "money", "Charge minus what the other payer paid and adjusted; 0 when it adds up."),
         ("cob.dated", "flag", "The day on which the other payer decided is given."),
         ("cob.other_coverage", "flag", "The last eligibility answer names other coverage on the date; unknown when it was not supplied."),
@@ -67,7 +73,7 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                 at="claim.other_payers",
                 severity="deny_soft",
                 when={"all": [order, secondary, {"fact": "cob.primary_paid", "is": "false"}]},
-                message="The claim goes to a payer that is not the primary one, and the primary payer's decision is missing (loops 2320, 2330B, 2430).",
+                message="The claim goes to a payer that is not the primary one, and the decision of a payer before it is missing (loops 2320, 2330B, 2430).",
                 fixes=(fix("Add what the primary payer paid and adjusted, or bill it first", "needs_payer_contact"),),
                 **common,
             ),
@@ -121,7 +127,7 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                 at="claim.payer.msp_type_code",
                 severity="reject",
                 when={"all": [order, secondary, {"fact": "cob.msp_type_present", "is": "false"}]},
-                message="Medicare is billed as a later payer without the insurance type code that says why (SBR05).",
+                message="Medicare is billed as a later payer without an insurance type code in use that says why (SBR05).",
                 fixes=(fix("Add the insurance type code, such as 12 for a working aged patient"),),
                 **common,
             )
@@ -135,7 +141,9 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
         primaries = [one for one in claim.other_payers if one.responsibility in PRIMARY]
         count = len(primaries) + (not is_secondary)
         lines_of = {one.payer_id for line in claim.service_lines for one in line.prior_adjudication}
-        paid = any(one.paid_amount is not None or one.adjustments or one.payer_id in lines_of for one in primaries or claim.other_payers)
+        mine = ORDER.get(claim.payer_responsibility or "primary", 0)
+        before = [one for one in claim.other_payers if ORDER.get(one.responsibility or "", mine) < mine] or claim.other_payers
+        paid = bool(before) and all(one.paid_amount is not None or one.adjustments or one.payer_id in lines_of for one in before)
         yield Candidate(
             lines=view.lines,
             amount=view.total_at_risk,
@@ -147,7 +155,7 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                 # Without any other payer there is no order to judge: a secondary claim then lacks the primary's answer, which says it all.
                 "cob.primaries": count if claim.other_payers else 1,
                 "cob.primary_paid": paid,
-                "cob.msp_type_present": bool(claim.payer.msp_type_code),
+                "cob.msp_type_present": claim.payer.msp_type_code in parameters.msp_types,
                 "cob.other_coverage": _other_coverage(view),
             },
             tell=partial(Telling, params={"primaries": str(count)}, expected={"primary_payers": 1}, actual={"primary_payers": count}),
@@ -164,13 +172,13 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                 )
 
     def _balances(self, view: ClaimView) -> Iterator[Candidate]:
-        judged_by_line = set()
+        """A line adds up payer by payer, whose decision may stand in several parts; the claim adds up with its lines (837 TR3 section 1.4.1)."""
         for line in view.lines:
-            for number, prior in enumerate(line.line.prior_adjudication):
-                judged_by_line.add(prior.payer_id)
-                if prior.paid_amount is None:
-                    continue
-                difference = line.line.charge_amount.cents - prior.paid_amount.cents - sum(one.amount.cents for one in prior.adjustments)
+            parts: dict[str | None, list[PriorAdjudication]] = {}
+            for prior in line.line.prior_adjudication:
+                parts.setdefault(prior.payer_id, []).append(prior)
+            for number, decided in enumerate(parts.values()):
+                difference = line.line.charge_amount.cents - sum(map(_settled, decided))
                 yield Candidate(
                     lines=(line,),
                     place=Place("line.charge_amount", line.index, line.number),
@@ -183,15 +191,15 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                     ),
                 )
         for number, other in enumerate(view.claim.other_payers):
-            if other.payer_id not in judged_by_line and other.paid_amount is not None and other.adjustments:
-                difference = _claim_difference(view, other)
+            left = _claim_difference(view, other)
+            if left is not None:
                 yield Candidate(
                     lines=view.lines,
                     amount=view.total_at_risk,
                     place=Place("claim.other_payers"),
                     key=str(number),
-                    facts={**_NOTHING, "cob.question": "claim_balance", "cob.difference": difference},
-                    tell=partial(Telling, params={"difference": str(Money(difference))}, actual={"difference": str(Money(difference))}),
+                    facts={**_NOTHING, "cob.question": "claim_balance", "cob.difference": left},
+                    tell=partial(Telling, params={"difference": str(Money(left))}, actual={"difference": str(Money(left))}),
                 )
 
 
@@ -200,9 +208,20 @@ _NOTHING: dict[str, FactValue] = dict.fromkeys(
 )
 
 
-def _claim_difference(view: ClaimView, other: OtherPayer) -> int:
-    paid = other.paid_amount.cents if other.paid_amount is not None else 0
-    return view.claim.total_charge_amount.cents - paid - sum(one.amount.cents for one in other.adjustments)
+def _settled(prior: PriorAdjudication) -> int:
+    paid = prior.paid_amount.cents if prior.paid_amount is not None else 0
+    return paid + sum(one.amount.cents for one in prior.adjustments)
+
+
+def _claim_difference(view: ClaimView, other: OtherPayer) -> int | None:
+    """Total charge minus what a payer paid and adjusted, on the claim and on its lines; None where it has decided nothing."""
+    lines = [one for line in view.lines for one in line.line.prior_adjudication if one.payer_id == other.payer_id]
+    if other.paid_amount is None and not lines:
+        return None
+    adjusted = sum(one.amount.cents for one in (*other.adjustments, *(one for line in lines for one in line.adjustments)))
+    on_lines = sum(one.paid_amount.cents for one in lines if one.paid_amount is not None)
+    paid = on_lines if other.paid_amount is None else other.paid_amount.cents
+    return view.claim.total_charge_amount.cents - paid - adjusted
 
 
 def _other_coverage(view: ClaimView) -> FactValue:
@@ -213,4 +232,4 @@ def _other_coverage(view: ClaimView) -> FactValue:
     day = view.date_from
     if spans is None or day is None:
         return None
-    return any((span.from_ is None or span.from_ <= day) and (span.through is None or day <= span.through) for span in spans)
+    return any(span.holds(day) for span in spans)

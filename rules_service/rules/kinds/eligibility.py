@@ -17,8 +17,9 @@ from datetime import date
 from functools import partial
 from typing import Any, Literal
 
-from rules_service.claim.context import CoverageSpan, Eligibility
+from rules_service.claim.context import INACTIVE, CoverageSpan, Eligibility
 from rules_service.claim.locations import Place
+from rules_service.facts.derived import admission_day
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.errors import Issue
@@ -27,8 +28,9 @@ from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters
 
 Check = Literal["coverage", "grace_period", "freshness", "hospice", "skilled_nursing", "home_health", "medicare_advantage"]
 ACTIVE = frozenset({"active", "active coverage", "1", "2", "3", "4", "5"})
-INACTIVE = frozenset({"inactive", "terminated", "cancelled", "canceled", "6", "7", "8"})
-"""Statuses of a span, as words or as X12 271 EB01."""
+"""Statuses of a span in force, as words or as X12 271 EB01."""
+STAYS = frozenset({"11", "18", "21", "41"})
+"""Facility and class of bills of a stay."""
 HOSPICE_MODIFIERS = frozenset({"GV", "GW"})
 """Attending physician not employed by the hospice; service unrelated to the terminal condition."""
 HOSPICE_CONDITION = "07"
@@ -53,7 +55,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
     """One candidate a line and check; one a claim for the age of the answer."""
 
     name = "eligibility"
-    semantics = 3  # consolidated billing by table; hospice before Medicare Advantage; condition code 07
+    semantics = 4  # stays by their admission; spans that are not in force; consolidated billing by table; hospice before Medicare Advantage; condition code 07
     title = "Coverage on the date of service"
     levels = ("line",)
     judges_void = False
@@ -224,8 +226,11 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
 
 
 def _days(line: LineView) -> list[date]:
-    """The days on which the patient must be eligible: each day of a professional line; the first of an institutional one, whose stay
-    goes by the day of admission."""
+    """The days on which the patient must be eligible: each day of a professional line, the first of an institutional one; of a stay the day of
+    admission."""
+    admitted = admission_day(line.view) if line.view.bill[:2] in STAYS else None
+    if admitted is not None:
+        return [admitted]
     return line.days[:1] if line.claim.claim_type == "institutional" else line.days
 
 
@@ -235,9 +240,9 @@ def _state(answer: Eligibility | None, day: date) -> str | Unknown:
         return Unknown("context_not_supplied", "context.eligibility")
     statuses = [(span.status or "active").casefold().strip() for span in answer.spans]
     active = [span for span, status in zip(answer.spans, statuses, strict=True) if status in ACTIVE]
-    if any(_holds(span, day) for span in active):
+    if any(span.spans(day) for span in active):
         return "covered"
-    if any(status not in ACTIVE | INACTIVE and _holds(span, day) for span, status in zip(answer.spans, statuses, strict=True)):
+    if any(status not in ACTIVE | INACTIVE and span.spans(day) for span, status in zip(answer.spans, statuses, strict=True)):
         return Unknown("context_not_supplied", "context.eligibility.spans.status")
     if not active:
         return "inactive"
@@ -249,11 +254,7 @@ def _state(answer: Eligibility | None, day: date) -> str | Unknown:
 def _inside(spans: tuple[CoverageSpan, ...] | None, days: list[date], check: str) -> bool | Unknown:
     if spans is None:
         return Unknown("context_not_supplied", f"context.eligibility.{check}")
-    return any(_holds(span, day) for span in spans for day in days)
-
-
-def _holds(span: CoverageSpan, day: date) -> bool:
-    return (span.from_ is None or span.from_ <= day) and (span.through is None or day <= span.through)
+    return any(span.holds(day) for span in spans for day in days)
 
 
 def _candidate(

@@ -59,6 +59,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     """One candidate a line and limit."""
 
     name = "frequency_limit"
+    semantics = 2  # intervals see the same day; what the payer counted beside the history
     title = "How often a service is covered"
     levels = ("line",)
     judges_void = False
@@ -105,7 +106,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                 severity="deny_hard",
                 category="clinical",
                 when={"all": [{"fact": "frequency.period", "is": "lifetime"}, over]},
-                message=line + "covered {limit} in a lifetime, and it was given before.",
+                message=line + "covered {limit} in a lifetime; with this line {counted} are counted.",
                 fixes=(fix("Not covered again", "not_fixable"),),
                 override_reasons=("payer_confirmed",),
             ),
@@ -160,8 +161,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         if isinstance(counted, Unknown):
             facts["frequency.interval_met" if limit.period == "full_months" else "frequency.over"] = counted
         elif limit.period == "full_months":
-            earlier = [on for on, _ in counted if on < day]
-            last = max(earlier, default=None)
+            last = day if _amount(parameters, line) > 1000 * limit.limit else max((on for on, _ in counted), default=None)
             following = add_months(last.replace(day=1), limit.length + 1) if last is not None else day
             facts["frequency.interval_met"] = day >= following
         else:
@@ -236,9 +236,11 @@ def _counted(
         and _in_bucket(table, other.code, other.date_from, limit)
     ]
     history = relevant_history(judged.view)
+    remaining = _remaining(line, limit) if parameters.measure == "units" else None
+    used = None if remaining is None else 1000 * limit.limit - remaining
     if isinstance(history, Unknown):
-        remaining = _remaining(line, limit) if parameters.measure == "units" else None
-        return history if remaining is None else [*same, (first, 1000 * limit.limit - remaining)]
+        return history if used is None else [*same, (first, used)]
+    known = len(same)
     for entry in history:
         earlier = entry.line
         on = earlier.service_from
@@ -261,7 +263,8 @@ def _counted(
         charge = 10 * earlier.charge_amount.cents if earlier.charge_amount is not None else 0
         units = earlier.unit_count.thousandths if earlier.unit_count is not None else 1000
         same.append((on, charge if parameters.measure == "charges" else units))
-    return same
+    elsewhere = 0 if used is None else used - sum(units for _, units in same[known:])
+    return [*same, (first, elsewhere)] if elsewhere > 0 else same  # the payer counts what this history does not hold
 
 
 def _counts(parameters: FrequencyParameters, modifiers: tuple[str, ...]) -> bool:

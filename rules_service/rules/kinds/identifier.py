@@ -73,7 +73,8 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
 
     def derive(self, parameters: IdentifierParameters, judged: Judged) -> Iterator[Candidate]:
         if parameters.subject == "member_id":
-            yield self._member_id(parameters, judged.view)
+            if judged.view.claim.subscriber.member_id is not None:  # one that is missing is told as missing
+                yield self._member_id(parameters, judged.view, judged.view.claim.subscriber.member_id)
             return
         providers = judged.view.claim.providers
         yield Candidate(
@@ -106,10 +107,9 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             ),
         )
 
-    def _member_id(self, parameters: IdentifierParameters, view: ClaimView) -> Candidate:
-        member_id = view.claim.subscriber.member_id
-        bare = without_punctuation(member_id or "")
-        valid = member_id is not None and _member_id_valid(parameters, member_id)
+    def _member_id(self, parameters: IdentifierParameters, view: ClaimView, member_id: str) -> Candidate:
+        bare = without_punctuation(member_id)
+        valid = _member_id_valid(parameters, member_id)
         repairable = not valid and _member_id_valid(parameters, bare)
         fixes = (
             (_repair("/subscriber/member_id"),) if repairable else (fix("Check the member id on the card or run an eligibility inquiry"),)
@@ -118,7 +118,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
             lines=view.lines,
             place=Place("claim.subscriber.member_id"),
             facts={
-                "identifier.present": member_id is not None,
+                "identifier.present": True,
                 "identifier.valid": valid,
                 "identifier.valid_without_punctuation": valid if bare == member_id else _member_id_valid(parameters, bare),
             },
@@ -128,7 +128,7 @@ class IdentifierKind(RuleKind[IdentifierParameters]):
                     if parameters.form == "mbi"
                     else "the payer's member id form"
                 },
-                actual={"length": len(member_id or "")},
+                actual={"length": len(member_id)},
                 fixes=fixes,
             ),
         )

@@ -40,7 +40,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
     """One candidate a provider or line in question."""
 
     name = "provider_identifier"
-    semantics = 2  # a faulty NDC no longer hides a faulty quantity
+    semantics = 3  # reference laboratories; rendering providers of lines; drugs without a procedure code
     title = "Taxonomy, tax id, CLIA and NDC"
     levels = ("line",)
     parameters = ProviderIdentifierParameters
@@ -48,7 +48,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
         (
             "provider_id.state",
             "text",
-            "valid, missing, malformed, repairable, quantity, unit or second_laboratory; unknown without its table.",
+            "valid, missing, malformed, repairable, quantity, unit, second_laboratory, referred_missing or referred_malformed; unknown without its table.",
         ),
         ("provider_id.waived_modifier", "flag", "Modifier QW is there; absent when the test does not take it."),
     )
@@ -91,6 +91,12 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                     message=line + "a CLIA number has ten characters with a D in the third place.", fixes=(fix("Correct the CLIA number"),), **common,
                 ),
                 Branch(
+                    code="prov.clia_referred", title="CLIA number of the reference laboratory is missing or not in its form", at="line.referring_clia_number",
+                    when=state("referred_missing", "referred_malformed"),
+                    message=line + "a test that another laboratory made (modifier 90) needs that laboratory's CLIA number (REF*F4).",
+                    fixes=(fix("Add the CLIA number of the laboratory that made the test"),), **common,
+                ),
+                Branch(
                     code="prov.clia_two_laboratories", title="Two laboratories on one claim", at="line.clia_number", when=state("second_laboratory"),
                     message=line + "another CLIA number stands on the claim; each laboratory bills its own.", fixes=(fix("Bill each laboratory on its own claim"),), **common,
                 ),
@@ -128,9 +134,15 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
             yield from self._by_code(parameters, judged)
 
     def _taxonomies(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
-        view = judged.view
-        providers: dict[str, Provider | None] = {"billing": view.claim.providers.billing, "rendering": view.claim.providers.rendering}
-        for role, provider in providers.items():
+        view, claim = judged.view, judged.view.claim
+        named: list[tuple[str, Provider | None, Place, list[LineView]]] = [
+            (role, provider, Place(f"claim.providers.{role}.taxonomy_code"), view.lines)
+            for role, provider in (("billing", claim.providers.billing), ("rendering", claim.providers.rendering))
+        ]
+        for line in view.lines:
+            own = line.line.providers.rendering if line.line.providers is not None else None
+            named.append(("rendering", own, Place("line.providers.rendering.taxonomy_code", line.index, line.number), [line]))
+        for role, provider, place, lines in named:
             if provider is None:
                 continue
             code = provider.taxonomy_code
@@ -145,11 +157,11 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
             elif table is not None and table.on(code, view.received_date.toordinal()) is None:
                 state = "malformed"
             yield Candidate(
-                lines=view.lines,
-                amount=view.total_at_risk,
+                lines=lines,
+                amount=view.total_at_risk if lines is view.lines else None,
                 key=role,
                 qualifier=role,
-                place=Place(f"claim.providers.{role}.taxonomy_code"),
+                place=place,
                 facts={"provider_id.state": state, "provider_id.waived_modifier": None},
                 tell=partial(Telling, params={"role": role}, shown={"role": role}),
             )
@@ -157,25 +169,35 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
     def _by_code(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
         first_clia: str | None = None
         for line in judged.lines:
-            if line.code is None or line.date_from is None or parameters.codes is None:
-                continue
-            table = judged.lookups.codes(parameters.codes, line.date_from)
-            if isinstance(table, Unknown):
-                yield _of_line(line, table, None)
-                return
-            classes = table.texts_on(line.code, "class", line.date_from.toordinal())
+            known = _classes(parameters, judged, line)
+            classes = frozenset[str]() if isinstance(known, Unknown) else known
             if parameters.subject == "ndc":
                 for fault in _ndc_states(line, "ndc" in classes):
                     yield _of_line(line, fault, None, _ndc_fixes(line) if fault == "repairable" else ())
+            if isinstance(known, Unknown):
+                yield _of_line(line, known, None)
+            if parameters.subject == "ndc" or not classes & {"clia", "clia_waived"}:
                 continue
-            if not classes & {"clia", "clia_waived"}:
-                continue
-            clia = line.line.clia_number or line.claim.clia_number
+            is_referred = "90" in line.modifiers
+            clia = line.line.referring_clia_number if is_referred else line.line.clia_number or line.claim.clia_number
             state = "missing" if clia is None else "valid" if _CLIA.match(clia) else "malformed"
-            if state == "valid" and first_clia not in (None, clia) and "90" not in line.modifiers:
+            if is_referred:
+                yield _of_line(
+                    line, f"referred_{state}" if state != "valid" else state, "QW" in line.modifiers if "clia_waived" in classes else None
+                )
+                continue
+            if state == "valid" and first_clia not in (None, clia):
                 state = "second_laboratory"
-            first_clia = first_clia or (clia if state == "valid" and "90" not in line.modifiers else None)
+            first_clia = first_clia or (clia if state == "valid" else None)
             yield _of_line(line, state, "QW" in line.modifiers if "clia_waived" in classes else None)
+
+
+def _classes(parameters: ProviderIdentifierParameters, judged: Judged, line: LineView) -> frozenset[str] | Unknown:
+    """What the table says of the line's code; nothing of a line without one."""
+    if line.code is None or line.date_from is None or parameters.codes is None:
+        return frozenset()
+    table = judged.lookups.codes(parameters.codes, line.date_from)
+    return table if isinstance(table, Unknown) else frozenset(table.texts_on(line.code, "class", line.date_from.toordinal()))
 
 
 def _of_line(line: LineView, state: FactValue, waived: bool | None, fixes: tuple[Fix, ...] = ()) -> Candidate:

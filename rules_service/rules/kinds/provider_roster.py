@@ -123,10 +123,16 @@ class ProviderRosterKind(RuleKind[ProviderRosterParameters]):
                     lines=(line,),
                     key=role,
                     qualifier=role,
-                    place=Place(f"claim.providers.{role}.npi"),
+                    place=_place(role, provider, line),
                     facts=_facts(parameters, table, provider, line),
                     tell=partial(Telling, params={"line_number": str(line.number), "role": role}, shown={"role": role}),
                 )
+
+
+def _place(role: str, provider: Provider, line: LineView) -> Place:
+    """The provider of the line where it has its own, else that of the claim."""
+    own = line.line.providers.rendering if line.line.providers is not None else None
+    return Place(f"line.providers.{role}.npi", line.index, line.number) if provider is own else Place(f"claim.providers.{role}.npi")
 
 
 def _facts(parameters: ProviderRosterParameters, table: CodeTable | Unknown, provider: Provider, line: LineView) -> dict[str, FactValue]:
