@@ -33,7 +33,7 @@ from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged
 from rules_service.rules.kinds.condition import condition_candidate
-from rules_service.rules.matching import explain
+from rules_service.rules.matching import explain, truth
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
@@ -248,8 +248,9 @@ def _deadlines(questions: Sequence[Question]) -> dict[int, Deadline]:
         candidate = question.candidate
         if candidate is None or not candidate.deadlines:
             continue
-        content = question.panel.rules[0].rule.content
-        if content.stage == "stable":
+        rule = question.panel.rules[0]
+        content = rule.rule.content
+        if content.stage == "stable" and (rule.when is None or truth(rule.when, question.fact) is True):
             for number, told in candidate.deadlines.items():
                 deadline = Deadline(*told, content.rule_id)
                 found[number] = min(found.get(number, deadline), deadline)

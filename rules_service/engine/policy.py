@@ -107,6 +107,8 @@ class CompiledRule:
     index_codes: frozenset[str] | None
     panel: Panel = field(init=False)
     """Of a kind; conditions are asked in panels of their index."""
+    when: Condition | None = None
+    """What the version asks of every branch."""
     reads_catalogue: bool = False
     """Its conditions read facts of the claim or line besides those of its kind."""
 
@@ -207,7 +209,9 @@ class Slice:
                     branch = replace(branch, severity=at_most(branch.severity, rule.severity_cap))
                 branches.append((branch, programs.setdefault((group, condition), Program(condition))))
             codes = index_codes(branches[0][1].condition) if kind.name == "condition" else None
-            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes))
+            asked = rule.content.when if kind.name != "condition" else None
+            when = read_condition(asked, specs.get) if asked is not None else None
+            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes, when=when))
         self._programs = programs
         self._refuting: dict[Program, tuple[ProgramShard, ...]] | None = None
         fires = self._shards(True)

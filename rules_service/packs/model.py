@@ -35,6 +35,8 @@ class Source(ClaimStruct, frozen=True):
     url: str | None = None
     verified_on: date | None = None
     reverify_by: date | None = None
+    evidence: Evidence | None = None
+    """What it is where that is another than the pack's."""
 
 
 class PayerFile(ClaimStruct, frozen=True):

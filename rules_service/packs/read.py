@@ -63,7 +63,7 @@ class Pack:
             url=found.url,
             locator=locator,
             effective_from=effective_from,
-            evidence=self.file.evidence,
+            evidence=found.evidence or self.file.evidence,
         )
 
     def cited(self, version: VersionFile) -> list[Source]:

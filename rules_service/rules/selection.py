@@ -79,11 +79,13 @@ def scope_rank(scope: RuleSetScope) -> tuple[int, ...]:
 
 
 def standing(rules: Iterable[StandingRule]) -> tuple[list[StandingRule], list[Loser]]:
-    """Rules that stand, in a fixed order, and those that lost. Only a stable rule of a more specific scope can displace one."""
+    """Rules that stand, in a fixed order, and those that lost. Only a stable rule of a more specific scope can displace one. What an overridden
+    rule had overridden stays so: the rule that takes its place answers for it. A disabled rule displaces nothing."""
     ordered = sorted(rules, key=lambda rule: (rule.rank, rule.content.rule_id), reverse=True)
     losers: dict[str, Loser] = {}
     for winner in ordered:
-        if winner.content.stage != "stable" or winner.content.rule_id in losers:
+        lost = losers.get(winner.content.rule_id)
+        if winner.content.stage != "stable" or (lost is not None and lost.how != "overridden"):
             continue
         for how, targets in (("overridden", winner.content.overrides), ("disabled", winner.content.disables)):
             for loser in ordered:

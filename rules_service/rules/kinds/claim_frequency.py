@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, Literal
 
-from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView
 from rules_service.primitives.unknown import Unknown
@@ -134,7 +133,6 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
         yield Candidate(
             lines=view.lines,
             amount=view.total_at_risk,
-            place=Place("claim.claim_frequency_code"),
             facts={
                 "frequency_code.accepted": code in parameters.accepted,
                 "frequency_code.replaces": replaces,
@@ -172,6 +170,8 @@ def _missing(view: ClaimView) -> tuple[str, ...] | Unknown:
     mine = [(line.code or line.line.revenue_code, line.line.service_from) for line in view.lines]
     left = []
     for place, entry in enumerate(replaced_lines(view)):
+        if entry.status == "denied":
+            continue  # what was not paid may be left out
         key = (entry.line.procedure_code or entry.line.revenue_code, entry.line.service_from)
         if key in mine:
             mine.remove(key)

@@ -246,7 +246,9 @@ def _not_present(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     if view.bill[:2] not in POA_BILLS:
         return
     for position, diagnosis in enumerate(view.claim.diagnoses):
-        if diagnosis.type in ("admitting", "reason_for_visit") or diagnosis.present_on_admission in ("Y", "N", "U", "W", "1"):
+        given = diagnosis.present_on_admission
+        if diagnosis.type in ("admitting", "reason_for_visit") or given in ("Y", "N", "U", "W"):
             continue
-        if lists.holds(diagnosis.code, "poa_exempt") is False:
+        # An exempt code is sent without an indicator; 1 said so before 5010 (CR 7024).
+        if given or lists.holds(diagnosis.code, "poa_exempt") is False:
             yield position, None, None, ""

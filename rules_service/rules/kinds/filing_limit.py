@@ -17,7 +17,7 @@ from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.primitives.dates import add_business_days, add_months, add_years, is_business_day, next_business_day
+from rules_service.primitives.dates import add_business_days, add_months, add_years, next_business_day
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
@@ -82,6 +82,11 @@ class FilingLimitParameters(Parameters, frozen=True):
     warn_within_days: tuple[int, ...] = ()
     expired_severity: Literal["deny_hard", "warn"] | None = None
     roster: str | None = None
+
+    @property
+    def keeps_federal_holidays(self) -> bool:
+        """Which calendar counts, for receipts, limits and deadlines alike: the federal one, but where only the payer's own holidays roll them."""
+        return self.roll_forward != "next_business_day"
 
 
 class FilingLimitKind(RuleKind[FilingLimitParameters]):
@@ -296,7 +301,9 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                     "late_by": str(-remaining),
                     "lines": numbers,
                     "lines_text": (f" for lines {numbers}" if len(lines) < len(view.lines) or several else "") + several,
-                    "lapsed": f" The exception named extended it through {extended} only." if state == "late" and extended else "",
+                    "lapsed": f" The exception named extended it through {extended} only."
+                    if state == "late" and extended and extended > deadline
+                    else "",
                     "exception": "filing_exception",
                 },
                 shown={
@@ -377,24 +384,24 @@ def _filing_day(parameters: FilingLimitParameters, view: ClaimView) -> date:
     local = received.astimezone(ZoneInfo(parameters.time_zone))
     day = local.date()
     if parameters.cutoff_time is not None and local.time() > time.fromisoformat(parameters.cutoff_time):
-        return next_business_day(day + timedelta(days=1), parameters.holidays)
-    if parameters.receipt_on_business_days_only and not is_business_day(day, parameters.holidays):
-        return next_business_day(day, parameters.holidays)
-    return day
+        return next_business_day(day + timedelta(days=1), parameters.holidays, parameters.keeps_federal_holidays)
+    return (
+        next_business_day(day, parameters.holidays, parameters.keeps_federal_holidays) if parameters.receipt_on_business_days_only else day
+    )
 
 
 def _after(start: date, limit: Limit, parameters: FilingLimitParameters) -> date:
     if limit.unit == "calendar_days":
         return start + timedelta(days=limit.value)
     if limit.unit == "business_days":
-        return add_business_days(start, limit.value, parameters.holidays)
+        return add_business_days(start, limit.value, parameters.holidays, parameters.keeps_federal_holidays)
     return add_months(start, limit.value) if limit.unit == "months" else add_years(start, limit.value)
 
 
 def _roll(parameters: FilingLimitParameters, day: date) -> date:
     if parameters.roll_forward in (None, "none"):
         return day
-    return next_business_day(day, parameters.holidays, federal=parameters.roll_forward == "next_federal_workday")
+    return next_business_day(day, parameters.holidays, parameters.keeps_federal_holidays)
 
 
 def _anchor_day(anchor: str, view: ClaimView, line: LineView | None) -> date | Unknown:
