@@ -8,8 +8,8 @@ from typing import Literal
 import msgspec
 
 from rules_service.claim.context import ClaimContext
-from rules_service.claim.parties import Address, ClaimProviders, ClaimStruct, OtherPayer, Payer, Person
-from rules_service.claim.service_lines import ServiceLine
+from rules_service.claim.parties import ClaimProviders, ClaimStruct, OtherPayer, Payer, Person
+from rules_service.claim.service_lines import Ambulance, ServiceLine
 from rules_service.primitives.money import Money
 
 ClaimType = Literal["professional", "institutional", "dental"]
@@ -84,10 +84,11 @@ class Attachment(ClaimStruct, frozen=True):
 
 
 class Note(ClaimStruct, frozen=True):
-    """NTE."""
+    """NTE, of a line where it names one."""
 
     text: str
     type: str | None = None
+    line_number: int | None = None
 
 
 class Epsdt(ClaimStruct, frozen=True):
@@ -95,16 +96,6 @@ class Epsdt(ClaimStruct, frozen=True):
 
     referral: str | None = None
     condition_codes: tuple[str, ...] = ()
-
-
-class Ambulance(ClaimStruct, frozen=True):
-    """CR1, CRC*07, loops 2310E and 2310F."""
-
-    reason: str | None = None
-    miles: str | None = None
-    pickup: Address | None = None
-    dropoff: Address | None = None
-    conditions: tuple[str, ...] = ()
 
 
 class OccurrenceCode(ClaimStruct, frozen=True):

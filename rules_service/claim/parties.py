@@ -106,7 +106,7 @@ class Adjustment(ClaimStruct, frozen=True):
 
 
 class OtherPayer(ClaimStruct, frozen=True):
-    """Another payer of the same patient (loops 2320, 2330)."""
+    """Another payer of the same patient (loops 2320, 2330): AMT*D paid, A8 not covered, EAF left to the patient, OI03 and OI06."""
 
     payer_id: str | None = None
     responsibility: str | None = None
@@ -114,6 +114,10 @@ class OtherPayer(ClaimStruct, frozen=True):
     msp_type_code: str | None = None
     subscriber: Person | None = None
     paid_amount: Money | None = None
+    noncovered_amount: Money | None = None
+    remaining_liability_amount: Money | None = None
+    benefits_assigned: str | None = None
+    release_code: str | None = None
     adjudication_date: date | None = None
     payer_claim_control_number: str | None = None
     adjustments: tuple[Adjustment, ...] = ()

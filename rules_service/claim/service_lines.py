@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
-from rules_service.claim.parties import Adjustment, ClaimStruct, LineProviders
+from rules_service.claim.parties import Address, Adjustment, ClaimStruct, LineProviders
 from rules_service.primitives.money import Money, Quantity
 
 UnitBasis = Literal["UN", "MJ", "DA", "F2"]
@@ -43,6 +43,16 @@ class DurableEquipment(ClaimStruct, frozen=True):
     months: str | None = None
 
 
+class Ambulance(ClaimStruct, frozen=True):
+    """CR1, CRC*07, loops 2310E and 2310F; of a line 2420G and 2420H."""
+
+    reason: str | None = None
+    miles: str | None = None
+    pickup: Address | None = None
+    dropoff: Address | None = None
+    conditions: tuple[str, ...] = ()
+
+
 class PriorAdjudication(ClaimStruct, frozen=True):
     """Loop 2430: how another payer judged this line."""
 
@@ -53,6 +63,7 @@ class PriorAdjudication(ClaimStruct, frozen=True):
     paid_units: Quantity | None = None
     bundled_line: int | None = None
     date: date | None = None
+    remaining_liability_amount: Money | None = None
     adjustments: tuple[Adjustment, ...] = ()
 
 
@@ -87,4 +98,5 @@ class ServiceLine(ClaimStruct, frozen=True):
     oral_cavity: tuple[str, ...] = ()
     prosthesis: Prosthesis | None = None
     dme: DurableEquipment | None = None
+    ambulance: Ambulance | None = None
     prior_adjudication: tuple[PriorAdjudication, ...] = ()

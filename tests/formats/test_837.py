@@ -154,6 +154,48 @@ def test_conditions_of_an_ambulance_that_do_not_apply_are_not_taken() -> None:
     assert found.ambulance.conditions == ("01", "04", "06")
 
 
+def test_a_trip_of_a_line_is_the_line_s() -> None:
+    places = "NM1*PW*2~N3*1 MAIN ST~N4*AUSTIN*TX*787010001~NM1*45*2~N3*2 MAIN ST~N4*AUSTIN*TX*787010002~"
+    found = only(BILLING, SUBSCRIBER, CLAIM, "CR1*LB*140**B*DH*7~CRC*07*Y*04~", places)
+    assert found.ambulance is None
+    trip = found.service_lines[0].ambulance
+    assert trip is not None
+    assert (trip.reason, trip.miles, trip.conditions) == ("B", "7", ("04",))
+    assert trip.pickup is not None
+    assert trip.dropoff is not None
+    assert (trip.pickup.line1, trip.dropoff.line1) == ("1 MAIN ST", "2 MAIN ST")
+
+
+def test_a_note_of_a_line_names_it() -> None:
+    found = only(BILLING, SUBSCRIBER, CLAIM.replace("HI*", "NTE*ADD*OF THE CLAIM~HI*"), "NTE*DCP*OF THE LINE~")
+    assert [(one.type, one.text, one.line_number) for one in found.notes] == [("ADD", "OF THE CLAIM", None), ("DCP", "OF THE LINE", 1)]
+
+
+def test_of_several_authorizations_of_a_line_the_first_of_this_payer_counts() -> None:
+    found = only(BILLING, SUBSCRIBER, CLAIM, "REF*G1*OTHERS1**2U:OTHER~REF*G1*OWN1~REF*G1*OWN2~")
+    assert found.service_lines[0].prior_authorization_number == "OWN1"
+
+
+def test_everything_another_payer_said_is_read() -> None:
+    told = "SBR*P*18*******CI~CAS*CO*45*40~AMT*D*60~AMT*A8*10.50~AMT*EAF*20~OI***Y*P**Y~NM1*IL*1*SAMPLE*JANE****MI*X1~NM1*PR*2*OTHER*****PI*OTH~DTP*573*D8*20261121~LX*"
+    line = "SVD*OTH*60*HC:P9213**1~CAS*CO*45*40~DTP*573*D8*20261121~AMT*EAF*20~"
+    found = only(BILLING, SUBSCRIBER.replace("SBR*P", "SBR*S"), CLAIM.replace("LX*", told, 1), line)
+    (other,) = found.other_payers
+    assert (str(other.paid_amount), str(other.noncovered_amount), str(other.remaining_liability_amount)) == ("60.00", "10.50", "20.00")
+    assert (other.benefits_assigned, other.release_code) == ("Y", "Y")
+    assert str(found.service_lines[0].prior_adjudication[0].remaining_liability_amount) == "20.00"
+
+
+@pytest.mark.parametrize(("sent", "place"), [("SE*12*0002~", "SE"), ("GE*1*2~", "GE"), ("IEA*1*2~", "IEA")])
+def test_a_trailer_with_another_control_number_refuses_the_file(sent: str, place: str) -> None:
+    text = re.sub(rf"{place}\*[0-9]+\*[0-9]+~", sent, file(BILLING, SUBSCRIBER, CLAIM).decode())
+    with pytest.raises(X12Error) as refused:
+        read_837(text.encode())
+    (issue,) = refused.value.issues
+    assert issue.code == "x12.control_number"
+    assert place in issue.where
+
+
 def test_the_byte_of_a_segment_counts_bytes() -> None:
     body = file(BILLING, SUBSCRIBER.replace("SAMPLE", "JOSÉÉÉ"), CLAIM)
     (read,) = read_837(body)

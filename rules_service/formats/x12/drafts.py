@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date, time
 from typing import Any, TypeVar
 
-from rules_service.claim.claim import Ambulance
 from rules_service.claim.parties import Address, ClaimStruct, LineProviders, OtherPayer, Person, Provider
-from rules_service.claim.service_lines import Drug, DurableEquipment, PriorAdjudication, Prosthesis, ServiceLine, Tooth
+from rules_service.claim.service_lines import Ambulance, Drug, DurableEquipment, PriorAdjudication, Prosthesis, ServiceLine, Tooth
 from rules_service.primitives.errors import InvalidClaim, Issue
 
 S = TypeVar("S", bound=ClaimStruct)
@@ -93,6 +92,8 @@ def line_of(draft: Draft, index: int) -> ServiceLine:
         known["tooth"] = tuple(Tooth(**one) for one in known["tooth"])
     if "prosthesis" in known:
         known["prosthesis"] = struct_of(Prosthesis, known["prosthesis"])
+    if "ambulance" in known:
+        known["ambulance"] = ambulance_of(known["ambulance"])
     if "dme" in known:
         known["dme"] = struct_of(DurableEquipment, known["dme"])
     known["prior_adjudication"] = tuple(

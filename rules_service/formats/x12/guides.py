@@ -195,7 +195,7 @@ class DentalGuide(ClaimLoops):
 _SHARED: dict[str, Handler] = {
     "HL": ClaimLoops.hierarchy, "SBR": ClaimLoops.subscriber_information, "NM1": ClaimLoops.name, "N3": ClaimLoops.place, "N4": ClaimLoops.place,
     "DMG": ClaimLoops.demographics, "PRV": ClaimLoops.specialty, "PAT": ClaimLoops.patient_information, "CLM": ClaimLoops.open_claim,
-    "REF": ClaimLoops.reference, "DTP": ClaimLoops.date, "HI": ClaimLoops.health_information, "CAS": ClaimLoops.adjustment, "AMT": ClaimLoops.amount,
+    "REF": ClaimLoops.reference, "DTP": ClaimLoops.date, "HI": ClaimLoops.health_information, "CAS": ClaimLoops.adjustment, "AMT": ClaimLoops.amount, "OI": ClaimLoops.other_insurance,
     "PWK": ClaimLoops.detail, "NTE": ClaimLoops.detail, "CR1": ClaimLoops.detail, "CRC": ClaimLoops.detail, "MOA": ClaimLoops.detail,
     "LX": ClaimLoops.open_line, "LIN": ClaimLoops.line_detail, "CTP": ClaimLoops.line_detail, "SVD": ClaimLoops.line_detail,
 }  # fmt: skip

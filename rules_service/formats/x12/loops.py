@@ -34,6 +34,7 @@ DIAGNOSES = {
     "BK": "principal", "BF": "secondary", "BJ": "admitting", "PR": "reason_for_visit", "BN": "external_cause",
 }  # fmt: skip
 """Qualifiers of HI; those of ICD-10 have an A before them."""
+OTHER_AMOUNTS = {"D": "paid_amount", "A8": "noncovered_amount", "EAF": "remaining_liability_amount"}
 CLAIM_NUMBERS = {
     "9F": "referral_number", "F8": "payer_claim_control_number", "X4": "clia_number", "EW": "mammography_certification", "LX": "ide_number",
 }  # fmt: skip
@@ -144,7 +145,7 @@ class ClaimLoops(PartyLoops):
             self.billing["tax_id"] = text
         elif self.loop == "line" and self.line is not None:
             if qualifier in LINE_NUMBERS and self.adjudication is None:
-                self.line[LINE_NUMBERS[qualifier]] = text
+                self.line.setdefault(LINE_NUMBERS[qualifier], text)
             elif qualifier in ("XZ", "VY") and "drug" in self.line:
                 self.line["drug"]["prescription_number" if qualifier == "XZ" else "link_number"] = text
         elif self.loop == "claim" and self.claim is not None and self.entity is None:
@@ -224,35 +225,42 @@ class ClaimLoops(PartyLoops):
                 )
 
     def amount(self, segment: Segment) -> None:
-        """AMT: patient paid (F5), payer paid (D)."""
-        paid = self.value(segment, 2, Money.parse, "amount")
-        if segment.get(1) == "D" and self.loop == "other" and self.other is not None:
-            self.other["paid_amount"] = paid
-        elif segment.get(1) == "F5" and self.loop == "claim" and self.claim is not None:
-            self.claim["patient_paid_amount"] = paid
+        """AMT: patient paid (F5), and of another payer what OTHER_AMOUNTS names."""
+        qualifier, amount = segment.get(1) or "", self.value(segment, 2, Money.parse, "amount")
+        if self.loop == "other" and self.other is not None and qualifier in OTHER_AMOUNTS:
+            self.other[OTHER_AMOUNTS[qualifier]] = amount
+        elif qualifier == "EAF" and self.adjudication is not None:
+            self.adjudication["remaining_liability_amount"] = amount
+        elif qualifier == "F5" and self.loop == "claim" and self.claim is not None:
+            self.claim["patient_paid_amount"] = amount
+
+    def other_insurance(self, segment: Segment) -> None:
+        """OI of 2320."""
+        if self.other is not None:
+            self.other |= {"benefits_assigned": segment.get(3), "release_code": segment.get(6)}
 
     def detail(self, segment: Segment) -> None:
-        """PWK, NTE, CR1, CRC, MOA of the claim (or the line, for PWK)."""
+        """PWK, NTE, CR1, CRC of the claim or a line, MOA of another payer. Attachments and notes of a line stand on the claim, with its number."""
         if self.claim is None:
             return
-        name = segment.name
+        name, holder = segment.name, self.claim if self.line is None else self.line
+        number = None if self.line is None else self.line["line_number"]
         if name == "PWK":
-            number = self.line["line_number"] if self.line is not None else None
             self.claim.setdefault("attachments", []).append(
                 {"report_type": segment.get(1), "transmission": segment.get(2), "control_number": segment.get(6), "line_number": number}
             )
         elif name == "NTE" and segment.get(2):
-            self.claim.setdefault("notes", []).append({"type": segment.get(1), "text": segment.get(2)})
-        elif name == "CR1" and self.line is None:
-            self.claim.setdefault("ambulance", {}).update({"reason": segment.get(4), "miles": segment.get(6)})
-        elif name == "CRC" and self.line is None:
+            self.claim.setdefault("notes", []).append({"type": segment.get(1), "text": segment.get(2), "line_number": number})
+        elif name == "CR1":
+            holder.setdefault("ambulance", {}).update({"reason": segment.get(4), "miles": segment.get(6)})
+        elif name == "CRC":
             codes = tuple(code for code in segment.elements[3:8] if code)
             if segment.get(1) == "07" and segment.get(2) == "Y":
-                ambulance = self.claim.setdefault("ambulance", {})
+                ambulance = holder.setdefault("ambulance", {})
                 ambulance["conditions"] = (*ambulance.get("conditions", ()), *codes)
-            elif segment.get(1) == "ZZ":
+            elif segment.get(1) == "ZZ" and self.line is None:
                 self.claim["epsdt"] = {"referral": segment.get(2), "condition_codes": codes}
-            elif segment.get(1) == "75":
+            elif segment.get(1) == "75" and self.line is None:
                 self.claim["homebound"] = segment.get(2) == "Y"
         elif name == "MOA" and self.other is not None:
             self.other["remarks"] = tuple(code for code in segment.elements[3:8] if code)

@@ -148,9 +148,8 @@ class PartyLoops(ABC):
                 holder.setdefault("providers", {})[role] = entity
                 self._provider(entity, segment)
             elif code in ("PW", "45"):
-                end, ambulance = "pickup" if code == "PW" else "dropoff", self.claim.setdefault("ambulance", {})
-                if self.line is None or end not in ambulance:  # one trip a claim: a line's own does not take the claim's place
-                    ambulance[end] = entity
+                holder = self.line if self.line is not None else self.claim
+                holder.setdefault("ambulance", {})["pickup" if code == "PW" else "dropoff"] = entity
             return
         if self.loop == "other" and self.other is not None:
             if code == "IL":

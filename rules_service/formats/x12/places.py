@@ -19,7 +19,10 @@ CLAIM_SEGMENTS = {
 }  # fmt: skip
 PARTY_SEGMENTS = {"N3": ("address",), "N4": ("address",), "DMG": ("birth_date", "sex")}
 OTHER_PAYER_SEGMENTS = {
-    "AMT": ("paid_amount",),
+    "AMT*D": ("paid_amount",),
+    "AMT*A8": ("noncovered_amount",),
+    "AMT*EAF": ("remaining_liability_amount",),
+    "OI": ("benefits_assigned", "release_code"),
     "CAS": ("adjustments",),
     "DTP": ("adjudication_date",),
     "MOA": ("remarks",),
@@ -83,7 +86,8 @@ class Places:
         elif segment.name == "SBR":
             self.claim[f"/other_payers/{others - 1}"] = at
         elif others:  # what follows is another payer's, until the first line
-            for field in OTHER_PAYER_SEGMENTS.get(segment.name, ()):
+            name = f"AMT*{segment.get(1)}" if segment.name == "AMT" else segment.name
+            for field in OTHER_PAYER_SEGMENTS.get(name, ()):
                 self.claim.setdefault(f"/other_payers/{others - 1}/{field}", at)
         elif segment.name == "REF" and segment.get(1) in CLAIM_NUMBERS:
             self.claim.setdefault(f"/{CLAIM_NUMBERS[segment.get(1) or '']}", at)
@@ -99,6 +103,8 @@ class Places:
             self.claim[line] = at
         elif segment.name == "DTP" and segment.get(1) == "472":
             self.claim[f"{line}/service_from"] = self.claim[f"{line}/service_through"] = at
+        elif segment.name in ("CR1", "CRC"):
+            self.claim.setdefault(f"{line}/ambulance", at)
         elif segment.name == "LIN":
             self.claim[f"{line}/drug"] = at
         elif segment.name == "CTP":

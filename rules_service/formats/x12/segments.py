@@ -45,6 +45,11 @@ class Segment:
         )
 
 
+CONTROL_NUMBERS = {"ISA": 13, "GS": 6, "ST": 2}
+"""Where a header has its control number; its trailer repeats it."""
+TRAILERS = {"IEA": "ISA", "GE": "GS", "SE": "ST"}
+
+
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """The segments from ST to SE, with the version its group declares."""
@@ -136,11 +141,21 @@ def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
         raise fault("x12.empty", "byte 0", "The file holds no segment.", "Send an X12 interchange.")
 
 
+def _number(segment: Segment, index: int) -> str:
+    return (segment.get(index) or "").strip().lstrip("0")
+
+
 def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction]:
     """Every transaction set; X12Error when an envelope is broken."""
     version, group, current = "", False, list[Segment]()
+    numbers: dict[str, str] = {}
     for segment in segments(data, limit):
         name = segment.name
+        if name in CONTROL_NUMBERS:
+            numbers[name] = _number(segment, CONTROL_NUMBERS[name])
+        elif name in TRAILERS and numbers.get(TRAILERS[name]) not in (None, _number(segment, 2)):
+            message = f"{name}02 is another control number than that of {TRAILERS[name]}: segments between them may be lost."
+            raise fault("x12.control_number", segment.where(), message, "Send the whole file; both numbers are one.")
         if name == "GS":
             if group:
                 raise fault("x12.gs", segment.where(), "GS begins a group inside another: GE is missing.", "Check the envelopes.")
@@ -153,7 +168,7 @@ def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction
             if not current:
                 raise fault("x12.se", segment.where(), "SE closes a transaction that was not opened.", "Check the envelopes.")
             current.append(segment)
-            # SE01 and SE02 are left to the 999: most files in the field that miscount are whole all the same.
+            # The counts (SE01, GE01, IEA01) are left to the 999: half of the files in the field that miscount are whole all the same.
             yield Transaction(current[0].get(1) or "", current[0].get(3) or version, current)
             current = []
         elif name in ("ISA", "IEA", "GE", "TA1"):
