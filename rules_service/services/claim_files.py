@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -43,7 +44,7 @@ class _Kind(msgspec.Struct, rename="camel"):
 def read_claim_file(name: str, data: bytes) -> ClaimFile:
     """Every claim of a file; nothing raises, each fault stands where its claim would."""
     suffix = PurePath(name).suffix.lower()
-    is_x12 = data.lstrip()[:3] == b"ISA" or suffix in X12_NAMES
+    is_x12 = data.removeprefix(codecs.BOM_UTF8).lstrip()[:3] == b"ISA" or suffix in X12_NAMES
     try:
         if is_x12:
             return ClaimFile(tuple(FileClaim(one.outcome, one.segment, one.patient_control_number) for one in read_837(data)), is_x12)

@@ -28,6 +28,8 @@ from rules_service.services.validate_claim import ClaimValidator
 from rules_service.storage.clients import Principal
 
 TAKEN = ".taken"
+NAMED, RESERVED = "~", "="
+"""Before the name of a taken file: as it came in, or as the archive keeps a place for it."""
 SETTLED_SECONDS = 2.0
 """How long a file must not have changed before it is taken: an upload may still be going on."""
 HEARTBEAT = 100
@@ -98,24 +100,19 @@ class WatchedFolder:
 
     def _take(self, path: Path) -> Path | None:
         """The file under a name that only this watcher has; None when another was first."""
-        taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}~{_name(path)}"
-        try:
-            path.rename(taken)
-        except FileNotFoundError:
-            return None
-        return taken
+        return _renamed(path, self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}{_mark(path)}{_name(path)}")
 
     def _handle(self, path: Path) -> Handled:
         name, data = _name(path), path.read_bytes()
         read = read_claim_file(name, data)
         answers = asyncio.run(self._judged(path, read.claims, sha256_hex(data)))
-        kept = self._kept(name)
-        try:
-            self._answer(kept.name, read, answers)
-            path.replace(kept)
-        except OSError:
-            kept.unlink(missing_ok=True)  # the file is tried again, under the same name
-            raise
+        if _mark(path) == RESERVED:  # by a watcher that was stopped before it had answered
+            kept = self._folders.archive / name
+        else:
+            kept = self._kept(name)
+            path = path.rename(path.with_name(path.name.partition(NAMED)[0] + RESERVED + kept.name))
+        self._answer(kept.name, read, answers)
+        path.replace(kept)
         return Handled(kept.name, len(answers), sum("problem" in one for one in answers))
 
     def _answer(self, name: str, read: ClaimFile, answers: Sequence[dict[str, Any]]) -> None:
@@ -163,9 +160,25 @@ class WatchedFolder:
                 return target
 
 
+def _mark(path: Path) -> str:
+    """What stands before the name of a taken file; NAMED for one that was not taken before."""
+    taken = path.name if path.parent.name == TAKEN else ""
+    return RESERVED if RESERVED in taken and taken.index(RESERVED) < (taken + NAMED).index(NAMED) else NAMED
+
+
+def _renamed(path: Path, target: Path) -> Path | None:
+    try:
+        return path.rename(target)
+    except FileNotFoundError:
+        return None
+
+
 def _name(path: Path) -> str:
     """The name of a file, taken or not, as Unicode and with room for what is added to it; its end, which tells the format, stays."""
-    name = path.name.partition("~")[2] if path.parent.name == TAKEN else path.name
+    mark = _mark(path)
+    name = path.name.partition(mark)[2] if path.parent.name == TAKEN else path.name
+    if mark == RESERVED:
+        return name
     return name.encode(errors="replace")[-NAME_BYTES:].decode(errors="ignore")
 
 

@@ -170,6 +170,23 @@ def test_what_a_killed_watcher_left_is_taken_up_and_no_claim_is_judged_twice(
     assert {path.name for path in (tmp_path / "archive").iterdir()} >= {"three.837", "2-three.837"}
 
 
+def stopped(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_watcher_stopped_while_it_answered_leaves_one_answer_under_one_name(
+    watched: Callable[..., WatchedFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WatchedFolder, "_answer", stopped)  # the place in the archive is reserved, nothing is answered
+    with pytest.raises(KeyboardInterrupt):
+        watched().look()
+    monkeypatch.undo()
+    names = {one.name for one in [*watched(left=0.0).look(), *watched().look()]}
+    assert not [name for name in names if name.startswith("2-")]
+    assert all(path.stat().st_size for path in (tmp_path / "archive").iterdir())
+    assert {path.name for path in (tmp_path / "archive").iterdir()} == names
+
+
 def test_a_second_file_of_the_same_name_is_answered_beside_the_first(watched: Callable[..., WatchedFolder], tmp_path: Path) -> None:
     watched().look()
     first = (tmp_path / "out/three.837.findings.ndjson").read_bytes()
@@ -196,7 +213,7 @@ def test_a_file_the_system_does_not_give_is_told_and_the_others_are_answered(wat
     (tmp_path / "out/one.json.findings.ndjson").mkdir()  # in the place of the answer
     handled = {one.name: one.failure for one in folder.look()}
     assert (handled.pop("one.json"), set(handled.values()), len(handled)) == ("Is a directory", {None}, 4)
-    assert [path.name.partition("~")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["one.json"]
+    assert [path.name.partition("=")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["one.json"]
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", "Is a directory")]
     (tmp_path / "out/one.json.findings.ndjson").rmdir()
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", None)]
