@@ -159,13 +159,15 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
             and same_provider(scope, line, other)
             and days_meet(line, other)
         ]
-        # An add-on is no procedure that another could be added to, unless the list says so.
-        add_ons = frozenset(
-            one for one in _codes_of_the_day(judged, line) if table.rows_on(one, line.date_from.toordinal() if line.date_from else 0)
-        )
-        others = [other for other in beside if other.code not in add_ons]
+        day = line.date_from.toordinal() if line.date_from is not None else 0
+
+        def is_procedure(code: str) -> bool:
+            """An add-on is none that another could be added to, unless the list says so."""
+            return not table.rows_on(code, day)
+
+        others = [other for other in beside if is_procedure(other.code or "")]
         primaries = [other for other in beside if other.code in listed] if kind != 2 else others
-        other_earlier = False if others else _earlier(scope, judged, line, lambda code: code not in add_ons)
+        other_earlier = False if others else _earlier(scope, judged, line, is_procedure)
         earlier = False if primaries else other_earlier if kind == 2 else _earlier(scope, judged, line, listed.__contains__)
         facts: dict[str, FactValue] = {
             **_NOTHING,
@@ -188,18 +190,6 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
                 expected={"primary_any_of": sorted(listed)[:50]} if listed else {"primary": "another procedure of that day"},
             ),
         )
-
-
-def _codes_of_the_day(judged: Judged, line: LineView) -> set[str]:
-    """Other procedure codes of the claim and of earlier claims."""
-
-    def every() -> set[str]:
-        history = relevant_history(judged.view)
-        earlier = () if isinstance(history, Unknown) else history
-        return {*judged.view.codes, *(one.line.procedure_code for one in earlier if one.line.procedure_code is not None)}
-
-    found: set[str] = judged.view.once("codes of this and earlier claims", every)
-    return found - {line.code or ""}
 
 
 def _earlier(scope: ProviderScope, judged: Judged, line: LineView, accepts: Callable[[str], bool]) -> bool | Unknown:
