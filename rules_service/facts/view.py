@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from rules_service.claim.claim import Claim, SubmissionType
 from rules_service.claim.parties import Provider
@@ -61,10 +61,14 @@ class LineView:
             self.last_day = max(self.first_day, self.date_through.toordinal())
         self.days_in_span = 1 if self.first_day is None or self.last_day is None else self.last_day - self.first_day + 1
         self.place_of_service = line.place_of_service_code or claim.place_of_service_code
-        rendering = line.providers.rendering if line.providers is not None else None
-        self.rendering: Provider = rendering or claim.providers.rendering or claim.providers.billing
+        self.rendering: Provider = self.own_provider("rendering") or claim.providers.rendering or claim.providers.billing
         self.charge_at_risk = (line.expected_amount or line.charge_amount).cents
         self.facts: dict[str, Any] = {}
+
+    def own_provider(self, role: Literal["rendering", "service_facility"]) -> Provider | None:
+        """The provider that the line itself names (loop 2420), if it does."""
+        providers = self.line.providers
+        return None if providers is None else providers.rendering if role == "rendering" else providers.service_facility
 
     @property
     def days(self) -> list[date]:

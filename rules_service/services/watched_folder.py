@@ -100,7 +100,12 @@ class WatchedFolder:
 
     def _take(self, path: Path) -> Path | None:
         """The file under a name that only this watcher has; None when another was first."""
-        return _renamed(path, self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}{_mark(path)}{_name(path)}")
+        taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}{_mark(path)}{_name(path)}"
+        try:
+            path.rename(taken)
+        except FileNotFoundError:
+            return None
+        return taken
 
     def _handle(self, path: Path) -> Handled:
         name, data = _name(path), path.read_bytes()
@@ -162,15 +167,7 @@ class WatchedFolder:
 
 def _mark(path: Path) -> str:
     """What stands before the name of a taken file; NAMED for one that was not taken before."""
-    taken = path.name if path.parent.name == TAKEN else ""
-    return RESERVED if RESERVED in taken and taken.index(RESERVED) < (taken + NAMED).index(NAMED) else NAMED
-
-
-def _renamed(path: Path, target: Path) -> Path | None:
-    try:
-        return path.rename(target)
-    except FileNotFoundError:
-        return None
+    return path.name.lstrip("0123456789-")[:1] if path.parent.name == TAKEN else NAMED
 
 
 def _name(path: Path) -> str:

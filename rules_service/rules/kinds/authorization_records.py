@@ -75,8 +75,7 @@ def _links(view: ClaimView, line: LineView, table: CodeTable, numbers: Sequence[
     """The supplied authorizations of these numbers, in the order of the numbers."""
     claim = view.claim
     store = claim.context.authorizations if claim.context is not None else None
-    own = line.line.providers.service_facility if line.line.providers is not None else None
-    facility = own or claim.providers.service_facility
+    facility = line.own_provider("service_facility") or claim.providers.service_facility
     billing = claim.providers.billing
     providers = {line.rendering.npi, billing.npi, billing.tax_id, facility.npi if facility else None}
     persons = (claim.subscriber, *((claim.patient,) if claim.patient is not None else ()))

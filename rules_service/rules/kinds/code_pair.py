@@ -267,7 +267,6 @@ class CodePairKind(RuleKind[CodePairParameters]):
     def _pair(self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, one: LineView, two: LineView, day: date) -> Candidate:
         bypassing = bypassing_modifiers(parameters, lookups, one, two)
         same_side = _same_side(bypassing, one.modifiers, two.modifiers)
-        separating, append = _advice(parameters, lookups, two)
         facts: dict[str, FactValue] = {
             **_NO_PAIR,
             "pair.question": "pair",
@@ -277,6 +276,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
         }
 
         def tell() -> Telling:
+            separating, append = _advice(parameters, lookups, two)
             wrong = [modifier for modifier in two.modifiers + one.modifiers if modifier in ("22", "76", "77", "50", "51", "26")]
             return Telling(
                 params={
@@ -361,22 +361,11 @@ class CodePairKind(RuleKind[CodePairParameters]):
         if parameters.bypass_line == "column_two":
             column_one = [modifier for modifier in column_one if modifier not in DISTINCT_SERVICE]
         bypassing = list(dict.fromkeys([*(mine if now_is_two else theirs), *column_one]))
-        separating, append = _advice(parameters, lookups, line)
         asks = now_is_two and row.indicator == 1
-        return Candidate(
-            lines=(line,),
-            place=Place("line.procedure_code", line.index, line.number),
-            key=f"{row.column_one}/{row.column_two}",
-            facts={
-                **_NO_PAIR,
-                "pair.question": "history" if now_is_two else "prior",
-                "pair.modifier_indicator": row.indicator,
-                "pair.bypass_modifier_present": bool(bypassing),
-                "pair.same_side": _same_side(bypassing, line.modifiers, entry.line.modifiers),
-                "pair.in_history": now_is_two,
-                "pair.column_two_in_history": not now_is_two,
-            },
-            tell=lambda: Telling(
+
+        def tell() -> Telling:
+            separating, append = _advice(parameters, lookups, line)
+            return Telling(
                 params={
                     "line_number": str(line.number),
                     "code": line.code or "",
@@ -391,7 +380,22 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 expected={"modifiers_any_of": list(separating)} if asks else {},
                 actual={"modifiers": list(map(shown_code, line.modifiers))},
                 fixes=(append,) if asks and not bypassing else (),
-            ),
+            )
+
+        return Candidate(
+            lines=(line,),
+            place=Place("line.procedure_code", line.index, line.number),
+            key=f"{row.column_one}/{row.column_two}",
+            facts={
+                **_NO_PAIR,
+                "pair.question": "history" if now_is_two else "prior",
+                "pair.modifier_indicator": row.indicator,
+                "pair.bypass_modifier_present": bool(bypassing),
+                "pair.same_side": _same_side(bypassing, line.modifiers, entry.line.modifiers),
+                "pair.in_history": now_is_two,
+                "pair.column_two_in_history": not now_is_two,
+            },
+            tell=tell,
         )
 
 

@@ -103,7 +103,7 @@ def met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
 def state_of_service(line: LineView) -> str | None:
     """State where the service was given: facility, else billing provider, else the payer's."""
     providers = line.claim.providers
-    for provider in (line.line.providers.service_facility if line.line.providers else None, providers.service_facility, providers.billing):
+    for provider in (line.own_provider("service_facility"), providers.service_facility, providers.billing):
         if provider is not None and provider.address is not None and provider.address.state:
             return provider.address.state
     return line.claim.payer.state

@@ -140,8 +140,14 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
             for role, provider in (("billing", claim.providers.billing), ("rendering", claim.providers.rendering))
         ]
         for line in view.lines:
-            own = line.line.providers.rendering if line.line.providers is not None else None
-            named.append(("rendering", own, Place("line.providers.rendering.taxonomy_code", line.index, line.number), [line]))
+            named.append(
+                (
+                    "rendering",
+                    line.own_provider("rendering"),
+                    Place("line.providers.rendering.taxonomy_code", line.index, line.number),
+                    [line],
+                )
+            )
         for role, provider, place, lines in named:
             if provider is None:
                 continue

@@ -131,8 +131,8 @@ class ProviderRosterKind(RuleKind[ProviderRosterParameters]):
 
 def _place(role: str, provider: Provider, line: LineView) -> Place:
     """The provider of the line where it has its own, else that of the claim."""
-    own = line.line.providers.rendering if line.line.providers is not None else None
-    return Place(f"line.providers.{role}.npi", line.index, line.number) if provider is own else Place(f"claim.providers.{role}.npi")
+    own = provider is line.own_provider("rendering")
+    return Place(f"line.providers.{role}.npi", line.index, line.number) if own else Place(f"claim.providers.{role}.npi")
 
 
 def _facts(parameters: ProviderRosterParameters, table: CodeTable | Unknown, provider: Provider, line: LineView) -> dict[str, FactValue]:

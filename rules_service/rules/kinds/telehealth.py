@@ -175,7 +175,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
 
 
 def _at_home(line: LineView) -> bool:
-    own = line.line.providers.service_facility if line.line.providers is not None else None
+    own = line.own_provider("service_facility")
     facility = own or line.claim.providers.service_facility
     person = line.claim.patient or line.claim.subscriber
     if facility is None or facility.address is None or person.address is None or not person.address.line1:
