@@ -54,7 +54,12 @@ def _statement_length(view: ClaimView) -> FactValue:
 
 
 def _bedded(view: ClaimView) -> list[tuple[date, date]] | Unknown:
-    """First and last days of room and board that the billing provider billed to this payer before."""
+    """First and last days of room and board that the billing provider billed to this payer before; the same for every line."""
+    found: list[tuple[date, date]] | Unknown = view.once("days of room and board", lambda: _room_and_board(view))
+    return found
+
+
+def _room_and_board(view: ClaimView) -> list[tuple[date, date]] | Unknown:
     history = view.claim.context.history if view.claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
