@@ -13,7 +13,8 @@ from rules_service.claim.canonical import canonical_claim
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value
 from rules_service.engine.decide import Decider, engine_decider
-from rules_service.engine.evaluate import asked, judge
+from rules_service.engine.evaluate import judge
+from rules_service.engine.explanation import asked
 from rules_service.engine.policy import Policy, Publication, SliceCache, complete_branches
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement

@@ -10,7 +10,7 @@ import msgspec
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.service_check import ServiceCheck, planned_claim
-from rules_service.engine.evaluate import asked
+from rules_service.engine.explanation import asked
 from rules_service.engine.policy import CompiledRule
 from rules_service.engine.rulings import Question
 from rules_service.findings.finding import Finding, NotEvaluated

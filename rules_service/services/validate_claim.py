@@ -14,7 +14,8 @@ from rules_service import __version__
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
 from rules_service.engine.clean_change import smallest_clean_change, tried_fixes
-from rules_service.engine.evaluate import SEMANTICS, Answer, explanation, judge
+from rules_service.engine.evaluate import SEMANTICS, Answer, judge
+from rules_service.engine.explanation import explanation
 from rules_service.findings.evaluation import Disposition, Evaluation, Judgement, Pins, PublicationPin, ReferencePin
 from rules_service.findings.finding import SEVERITY_RANK
 from rules_service.findings.waivers import Waiver, WaiverBook, with_waivers
