@@ -15,7 +15,7 @@ import msgspec
 from rules_service.engine.compile import Program
 from rules_service.engine.crosswalk import CROSSWALK
 from rules_service.engine.decide import Decider, engine_decider
-from rules_service.engine.gather import gather, line_numbers_of, subject_of, too_much
+from rules_service.engine.gather import Gathered, fact_reader, gather, line_numbers_of, subject_of, too_much
 from rules_service.engine.policy import SWITCHED_OFF, Policy, Ruled
 from rules_service.engine.render import Deadline, build_finding
 from rules_service.engine.rulings import Question, rulings
@@ -27,7 +27,7 @@ from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Lookups
-from rules_service.rules.kinds.base import Branch
+from rules_service.rules.kinds.base import Branch, Denials
 from rules_service.rules.matching import truth
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
@@ -61,7 +61,7 @@ Told = tuple[Finding, frozenset[str]]
 
 
 @dataclass(slots=True)
-class _Draft:
+class Draft:
     findings: list[Told] = field(default_factory=list)
     preview: list[Told] = field(default_factory=list)
     bypassed: list[Bypassed] = field(default_factory=list)
@@ -96,14 +96,7 @@ def _as_received(view: ClaimView, day: date) -> ClaimView:
 
 def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider) -> tuple[Answer, dict[int, Deadline]]:
     """The answer as of the claim's own receipt, and the filing deadline of each line."""
-    gathered = gather(policy, view, lookups)
-    deadlines = _deadlines(gathered.questions)
-    draft = _Draft()
-    found = lookups.codes(CROSSWALK, view.received_date)
-    crosswalk = None if isinstance(found, Unknown) else found
-    for question, said in rulings(gathered.questions, decide):
-        for ruled in said:
-            _tell(question, ruled, view, hold, deadlines, crosswalk, draft)
+    gathered, draft, deadlines = settle(policy, view, lookups, hold, decide)
     if len(draft.findings) + len(draft.preview) + len(draft.not_evaluated) > MAX_FINDINGS:
         raise too_much(f"more than {MAX_FINDINGS} findings")
     for loser in gathered.lost():
@@ -116,6 +109,62 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
     return Answer(
         _judgement(covered, view, count, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
     ), deadlines
+
+
+def settle(
+    policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider
+) -> tuple[Gathered, Draft, dict[int, Deadline]]:
+    """What was asked, what was said to it, and the deadlines.
+
+    What turns on the denial of other lines is asked a second time, when it is known which those are. Once: a denial that only comes
+    of the second asking denies nothing further.
+    """
+    gathered = gather(policy, view, lookups)
+    deadlines = _deadlines(gathered.questions)
+    found = lookups.codes(CROSSWALK, view.received_date)
+    crosswalk = None if isinstance(found, Unknown) else found
+
+    def told() -> Draft:
+        draft = Draft()
+        for question, said in rulings(gathered.questions, decide):
+            for ruled in said:
+                _tell(question, ruled, view, hold, deadlines, crosswalk, draft)
+        return draft
+
+    draft = told()
+    if _settle_denials(gathered.questions, _denials(draft), view):
+        draft = told()
+    return gathered, draft, deadlines
+
+
+def _denials(draft: Draft) -> Denials:
+    denials: dict[int, list[Finding]] = {}
+    for finding in collapse(_numbered(draft.findings, "f")):
+        if finding.suppressed_by is None and finding.severity in ("deny_soft", "deny_hard"):
+            for number in finding.line_numbers:
+                denials.setdefault(number, []).append(finding)
+    return denials
+
+
+def _settle_denials(questions: list[Question], denials: Denials, view: ClaimView) -> bool:
+    """Gives the candidates beside denied lines the facts that turn on it; whether there were any. What denies both lines is no such denial."""
+    changed = False
+    for at, question in enumerate(questions if denials else ()):
+        candidate, rule = question.candidate, question.panel.rules[0]
+        if candidate is None:
+            continue
+        own = {line.number for line in candidate.lines}
+        beside = {
+            line.number: against
+            for line in candidate.related
+            if (against := [finding for finding in denials.get(line.number, ()) if own.isdisjoint(finding.line_numbers)])
+        }
+        facts = rule.kind.settled(candidate, beside) if beside else {}
+        if facts:
+            candidate = msgspec.structs.replace(candidate, facts={**candidate.facts, **facts})
+            questions[at] = Question(question.slice, question.panel, fact_reader(rule, candidate, view), candidate, None)
+            changed = True
+    return changed
 
 
 def _deadlines(questions: Sequence[Question]) -> dict[int, Deadline]:
@@ -141,7 +190,7 @@ def _tell(
     hold: frozenset[str],
     deadlines: dict[int, Deadline],
     crosswalk: CodeTable | None,
-    draft: _Draft,
+    draft: Draft,
 ) -> None:
     """What a rule said, as findings, bypassed rules and rules not evaluated."""
     content = ruled.rule.rule.content
@@ -165,7 +214,7 @@ def _tell(
 
 
 def _note_unknown(
-    question: Question, content: RuleVersionContent, branch: Branch, program: Program, numbers: tuple[int, ...], draft: _Draft
+    question: Question, content: RuleVersionContent, branch: Branch, program: Program, numbers: tuple[int, ...], draft: Draft
 ) -> None:
     reasons = sorted((value.reason, value.supply or "") for name in program.facts if isinstance(value := question.fact(name), Unknown))
     reason, supply = reasons[0]
@@ -195,7 +244,7 @@ def _numbered(findings: list[Told], prefix: str) -> list[Told]:
     return [(msgspec.structs.replace(one, finding_id=f"{prefix}{number}"), causes) for number, (one, causes) in enumerate(ordered, 1)]
 
 
-def _judgement(covered: bool, view: ClaimView, concerned: int, draft: _Draft) -> Judgement:
+def _judgement(covered: bool, view: ClaimView, concerned: int, draft: Draft) -> Judgement:
     findings = collapse(_numbered(draft.findings, "f"))
     not_evaluated = sorted(draft.not_evaluated.values(), key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
     outcome: Outcome = "clean"
@@ -217,11 +266,15 @@ def _judgement(covered: bool, view: ClaimView, concerned: int, draft: _Draft) ->
             )
         )
     leads = [finding for finding in findings if finding.suppressed_by is None]
-    serious = [finding for finding in leads if SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["pend"] and finding.category != "duplicate"]
+    serious = {
+        finding.finding_id: finding
+        for finding in findings
+        if SEVERITY_RANK[finding.severity] >= SEVERITY_RANK["pend"] and finding.category != "duplicate"
+    }
     return Judgement(
         outcome=outcome,
         highest_severity=max(leads, key=lambda finding: SEVERITY_RANK[finding.severity]).severity if leads else None,
-        total_amount_at_risk=_at_risk(view, serious),
+        total_amount_at_risk=_at_risk(view, [one for one in serious.values() if one.suppressed_by is None or one.suppressed_by in serious]),
         fails_from=None,
         earliest_fix_by=min((finding.fix_by for finding in findings if finding.fix_by is not None), default=None),
         findings=findings,

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from rules_service.engine.gather import gather, line_numbers_of, subject_of
-from rules_service.engine.policy import CompiledRule, Policy, specs_for
-from rules_service.engine.rulings import Question
+from rules_service.engine.decide import engine_decider
+from rules_service.engine.evaluate import settle
+from rules_service.engine.gather import line_numbers_of, subject_of
+from rules_service.engine.policy import Policy, specs_for
 from rules_service.facts.view import ClaimView
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.matching import explain
 
 
-def asked(policy: Policy, view: ClaimView, lookups: Lookups) -> Iterable[tuple[CompiledRule, Question]]:
-    """Every rule that concerned the claim with each subject it was asked of."""
-    return gather(policy, view, lookups).asked()
-
-
 def explanation(policy: Policy, view: ClaimView, lookups: Lookups) -> list[dict[str, Any]]:
     """Every rule that concerned the claim: each branch's conditions with true, false or unknown and the facts seen; then the losers."""
-    gathered = gather(policy, view, lookups)
+    gathered, _, _ = settle(policy, view, lookups, frozenset(), engine_decider)
     told: list[dict[str, Any]] = []
     for rule, question in gathered.asked():
         content = rule.rule.content

@@ -115,8 +115,7 @@ def _pinned(index: RuleIndex, level: str, codes: Iterable[str | None], gathered:
 
 def _derive(rule: CompiledRule, current: Slice, judged: Judged, gathered: Gathered) -> None:
     for candidate in rule.kind.derive(rule.parameters, judged):
-        fact = _reader(candidate, judged.view) if rule.reads_catalogue else candidate.facts.get
-        gathered.questions.append(Question(current, rule.panel, fact, candidate, None))
+        gathered.questions.append(Question(current, rule.panel, fact_reader(rule, candidate, judged.view), candidate, None))
     if len(gathered.questions) > MAX_CANDIDATES:
         raise too_much(f"more than {MAX_CANDIDATES} rule candidates")
 
@@ -126,8 +125,10 @@ def too_much(what: str) -> InvalidClaim:
     return InvalidClaim("The claim is too large to judge", [issue])
 
 
-def _reader(candidate: Candidate, view: ClaimView) -> FactReader:
-    """The kind's facts about a candidate, else those of its first line, else the claim's."""
+def fact_reader(rule: CompiledRule, candidate: Candidate, view: ClaimView) -> FactReader:
+    """The kind's facts about a candidate, else (where the rule asks for them) those of its first line, else the claim's."""
+    if not rule.reads_catalogue:
+        return candidate.facts.get
     own, line = candidate.facts, candidate.lines[0] if candidate.lines else None
 
     def read(name: str) -> FactValue:

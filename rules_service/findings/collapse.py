@@ -17,11 +17,11 @@ from rules_service.findings.finding import Finding
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """Finding codes that are a root, the codes (or beginnings of codes) that follow from them, and what both must share."""
+    """Finding codes that are a root (none named: whatever denies), the codes (or beginnings of codes) that follow from them, and what both must share."""
 
     leads: tuple[str, ...]
     follows: tuple[str, ...]
-    share: Literal["line", "all but a line", "diagnosis", "claim"]
+    share: Literal["line", "all but a line", "related line", "diagnosis", "claim"]
 
 
 CODING = (
@@ -81,6 +81,7 @@ ROOTS: tuple[Root, ...] = (
     Root(("bilateral.units",), ("mue.",), "line"),
     Root(("inst.statement_dates",), ("inst.line_outside_statement",), "claim"),
     Root(("bilateral.not_applicable", "bilateral.surgical_center"), ("bilateral.",), "line"),
+    Root((), ("aoc.primary_denied",), "related line"),
 )
 """In order: a finding that follows from an earlier root is no root itself."""
 
@@ -89,7 +90,7 @@ def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, 
     """The findings, numbered already, with leads and dependents linked. Beside each stand the causes the rule named for it."""
     lead_of: dict[int, int] = {}
     for root in ROOTS:
-        leads = [at for at, (one, _) in enumerate(found) if at not in lead_of and one.code in root.leads]
+        leads = [at for at, (one, _) in enumerate(found) if at not in lead_of and _leads(root, one)]
         for at, (one, causes) in enumerate(found):
             if at in lead_of or at in leads or not one.code.startswith(root.follows):
                 continue
@@ -110,11 +111,19 @@ def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, 
     )
 
 
+def _leads(root: Root, one: Finding) -> bool:
+    if root.leads:
+        return one.code in root.leads
+    return one.severity in ("deny_soft", "deny_hard") and not one.code.startswith(root.follows)
+
+
 def _shares(share: str, lead: tuple[Finding, frozenset[str]], one: Finding, causes: frozenset[str]) -> bool:
     if share == "claim":
         return True
     if share == "diagnosis":
         return bool(lead[1] & causes)
+    if share == "related line":
+        return bool(set(one.related_line_numbers) & set(lead[0].line_numbers))
     if share == "all but a line":  # without the lines of the lead one is left
         return len(set(one.line_numbers) - set(lead[0].line_numbers)) <= 1
     return not lead[0].line_numbers or (bool(one.line_numbers) and set(one.line_numbers) <= set(lead[0].line_numbers))

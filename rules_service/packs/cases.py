@@ -13,8 +13,7 @@ from rules_service.claim.canonical import canonical_claim
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value
 from rules_service.engine.decide import Decider, engine_decider
-from rules_service.engine.evaluate import judge
-from rules_service.engine.explanation import asked
+from rules_service.engine.evaluate import judge, settle
 from rules_service.engine.policy import Policy, Publication, SliceCache, complete_branches
 from rules_service.facts.view import ClaimView
 from rules_service.findings.evaluation import Judgement
@@ -88,10 +87,10 @@ def case_claim(root: Path, base: str, case: CaseFile) -> Claim:
     return canonical_claim(msgspec.convert(data, Claim, strict=False, dec_hook=decode_value))
 
 
-def only(publication: Publication, rule_id: str) -> Publication:
-    """The publication with one rule alone, so that a case shows this rule and no other."""
+def only(publication: Publication, *rule_ids: str) -> Publication:
+    """The publication with these rules alone, so that a case shows its rule and no other."""
     manifest = publication.manifest
-    kept = tuple(window for window in manifest.windows if window.rule_id == rule_id)
+    kept = tuple(window for window in manifest.windows if window.rule_id in rule_ids)
     alone = Manifest(
         rule_set_id=manifest.rule_set_id,
         title=manifest.title,
@@ -110,12 +109,11 @@ def run_cases(pack: Pack, editions: Sequence[Edition], decide: Decider = engine_
     for rule in pack.rules:
         if rule.cases is None or rule.cases_positions is None:
             continue
-        alone = only(publication, rule.file.id)
         for index, case in enumerate(rule.cases.cases):
             where = rule.cases_positions.where(f"/cases/{index}")
             try:
                 claim = case_claim(pack.root, rule.cases.base, case)
-                judgement = judge_alone(alone, claim, catalog, decide)
+                judgement = judge_alone(only(publication, rule.file.id, *case.beside), claim, catalog, decide)
                 faults = tuple(_compare(rule, case, judgement))
             except (InputError, msgspec.ValidationError, OSError, KeyError) as error:
                 faults = (f"the claim of the case cannot be read: {error}",)
@@ -159,7 +157,11 @@ def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], 
                 claim = case_claim(pack.root, rule.cases.base if rule.cases is not None else "", case)
             except (InputError, msgspec.ValidationError, OSError, KeyError):
                 continue  # told as a failed case
-            for compiled, question in asked(Policy([alone], claim.claim_type, cache), payer_view(publication, claim), Lookups(catalog)):
+            policy = Policy([only(publication, rule.file.id, *case.beside)], claim.claim_type, cache)
+            gathered = settle(policy, payer_view(publication, claim), Lookups(catalog), HOLD, engine_decider)[0]
+            for compiled, question in gathered.asked():
+                if compiled.rule.content.rule_id != rule.file.id:
+                    continue
                 for branch, program in compiled.branches:
                     name = f"{rule.file.id} v{compiled.rule.version} {branch.code}"
                     seen.setdefault(name, set()).add(truth(program.condition, question.fact))
@@ -171,7 +173,7 @@ def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], 
 
 
 def _compare(rule: RuleFolder, case: CaseFile, judgement: Judgement) -> Iterator[str]:
-    rest = list(judgement.findings)
+    rest = [finding for finding in judgement.findings if finding.rule_id == rule.file.id]
     unjudged = sorted({one.reason for one in judgement.not_evaluated if one.rule_id == rule.file.id})
     told = f"; not evaluated: {', '.join(unjudged)}" if unjudged else ""
     for expected in case.expect:

@@ -121,7 +121,7 @@ def _check_rule(pack: Pack, rule: RuleFolder) -> Iterator[Issue]:
         return
     yield from _check_windows(rule)
     yield from _check_page(rule)
-    yield from _check_cases(rule)
+    yield from _check_cases(pack, rule)
     known_sources = {source.id for source in pack.file.sources}
     locked = {(one.rule, one.version): one.sha256 for one in pack.lock.versions}
     for index, version in enumerate(file.versions):
@@ -247,7 +247,7 @@ def _check_page(rule: RuleFolder) -> Iterator[Issue]:
         yield Issue("PK009", page, "The headings are not those every rule page has, in their order.", f"Use: {' / '.join(HEADINGS)}.")
 
 
-def _check_cases(rule: RuleFolder) -> Iterator[Issue]:
+def _check_cases(pack: Pack, rule: RuleFolder) -> Iterator[Issue]:
     shown = rule.positions.file.replace("rule.yaml", "cases.yaml") + ":1"
     cases = rule.cases
     if cases is None or rule.cases_positions is None:
@@ -259,6 +259,11 @@ def _check_cases(rule: RuleFolder) -> Iterator[Issue]:
     names = [case.name for case in cases.cases]
     if len(set(names)) != len(names):
         yield Issue("PK010", rule.cases_positions.where("/cases"), "Two cases have one name.", "Name each for what it shows.")
+    ids = {one.file.id for one in pack.rules}
+    for index, case in enumerate(cases.cases):
+        if not ids.issuperset(case.beside):
+            where = rule.cases_positions.where(f"/cases/{index}/beside")
+            yield Issue("PK010", where, "A case is judged beside a rule that the pack does not have.", "Name rules of this pack by id.")
     base = _base_day(rule)
     clean = [case.service_date or _first_day(case.lines) or base for case in cases.cases if not case.expect]
     fired = {expected.version for case in cases.cases for expected in case.expect}

@@ -132,7 +132,10 @@ class ExpectedFinding(ClaimStruct, frozen=True):
 
 
 class CaseFile(ClaimStruct, frozen=True):
-    """One case: the base claim with changes, and what the rule must say. An empty `expect` means it must not fire."""
+    """One case: the base claim with changes, and what the rule must say. An empty `expect` means it must not fire.
+
+    `beside` names other rules of the pack that judge the claim too, for what turns on the denial of another line.
+    """
 
     name: str
     expect: tuple[ExpectedFinding, ...]
@@ -142,6 +145,7 @@ class CaseFile(ClaimStruct, frozen=True):
     lines: tuple[dict[str, Any], ...] = ()
     bypassed: tuple[str, ...] | None = None
     not_evaluated: tuple[str, ...] | None = None
+    beside: tuple[str, ...] = ()
 
 
 class CasesFile(ClaimStruct, frozen=True):

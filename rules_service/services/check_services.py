@@ -10,7 +10,7 @@ import msgspec
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.service_check import ServiceCheck, planned_claim
-from rules_service.engine.explanation import asked
+from rules_service.engine.gather import gather
 from rules_service.engine.policy import CompiledRule
 from rules_service.engine.rulings import Question
 from rules_service.findings.finding import Finding, NotEvaluated
@@ -42,7 +42,9 @@ class ServiceChecks:
         claim = msgspec.structs.replace(claim, received_at=_receipt(claim, datetime.now(self._zone)))
         answer, payer_id, pins, _ = judge_claim(claim, snapshot, self._hold)
         policy, view = snapshot.policy_for(claim)
-        spoken = [(rule, question) for rule, question in asked(policy, view, Lookups(snapshot.editions)) if rule.kind.name in ASKED]
+        spoken = [
+            (rule, question) for rule, question in gather(policy, view, Lookups(snapshot.editions)).asked() if rule.kind.name in ASKED
+        ]
         kinds = {rule.rule.content.rule_id: rule.kind.name for rule, _ in spoken}
         judgement = answer.judgement
         findings = tuple(one for one in judgement.findings if one.rule_id in kinds)

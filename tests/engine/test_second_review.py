@@ -13,6 +13,7 @@ from rules_service.claim.codec import encode_json
 from rules_service.engine.clean_change import patched
 from rules_service.engine.decide import oracle_decider
 from rules_service.engine.evaluate import judge
+from rules_service.engine.explanation import explanation
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.engine.remedies import remedies
 from rules_service.reference.lookups import Lookups
@@ -29,6 +30,10 @@ def days(**lines: str) -> list[dict[str, Any]]:
 
 def found(judgement: Any, code: str) -> Any:
     return next(one for one in judgement.findings if one.code == code)
+
+
+def found_codes(judgement: Any) -> list[str]:
+    return [one.code for one in judgement.findings]
 
 
 def test_each_line_is_told_by_its_own_filing_deadline() -> None:
@@ -200,3 +205,24 @@ def test_the_day_of_discharge_is_outside_the_payment_window() -> None:
     assert "inst.payment_window" in codes("medicare_part_b", [{"revenue_code": "0450"}], base="outpatient-hospital", context=begins)
     other = history({"revenue_code": "0120", "service_from": DAY, "service_through": "2026-11-22", "billing_npi": NPI}, payer_id="60054")
     assert "inst.payment_window" not in codes("medicare_part_b", [{"revenue_code": "0450"}], base="outpatient-hospital", context=other)
+
+
+def test_an_add_on_falls_with_its_primary_and_its_money_too() -> None:
+    judgement = told("medicare_part_b", [{"procedure_code": "P3001"}, {"procedure_code": "P3000", "modifiers": ["62"]}])
+    lead, falls = found(judgement, "co_surgeon.not_paid"), found(judgement, "aoc.primary_denied")
+    assert (falls.line_numbers, falls.related_line_numbers, falls.suppressed_by) == ((1,), (2,), lead.finding_id)
+    assert str(judgement.total_amount_at_risk) == "200.00"
+    paid = told("medicare_part_b", [{"procedure_code": "P3001"}, {"procedure_code": "P3000"}])
+    assert not found_codes(paid)
+
+
+def test_the_explanation_shows_what_turned_on_the_denial_of_another_line() -> None:
+    lines = [{"procedure_code": "P3001"}, {"procedure_code": "P3000", "modifiers": ["62"]}]
+    claim = row_claim({"id": "x", "pack": "medicare_part_b", "base": "office-visit", "lines": lines})
+    branches = [
+        branch
+        for rule in explanation(*snapshot().policy_for(claim), Lookups(snapshot().editions))
+        for branch in rule.get("branches", ())
+        if branch["code"] == "aoc.primary_denied" and rule["line_numbers"] == [1]
+    ]
+    assert [branch["result"] for branch in branches] == ["true"]

@@ -65,6 +65,7 @@ def codes(pack: Path) -> set[str]:
         ("rules/charges-out-of-balance/rule.md", "## Known gaps", "## Gaps", "PK009"),
         ("rules/charges-out-of-balance/cases.yaml", "rule: NAT-BAL-001", "rule: NAT-ID-001", "PK010"),
         ("rules/charges-out-of-balance/cases.yaml", "2012-01-01", "2012-01-02", "PK010"),
+        ("rules/charges-out-of-balance/cases.yaml", "cases:\n-", "cases:\n- beside: [NAT-NOT-001]\n ", "PK010"),
         (RULE, "id: NAT-BAL-001", "id:   NAT-BAL-001", "PK011"),
         (RULE, "is_not: 0.00", "more_than: 0.00", "PK012"),
         (RULE, "{claim.charge_difference}", "{claim.subscriber.last_name}", "PK013"),

@@ -23,6 +23,7 @@ from rules_service.engine.decide import Decider, engine_decider, oracle_decider
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, SliceCache
 from rules_service.facts.view import ClaimView
+from rules_service.findings.evaluation import Judgement
 from rules_service.packs.read import Pack, read_pack
 from rules_service.packs.samples import memory_edition
 from rules_service.primitives.dates import EffectivePeriod
@@ -250,8 +251,45 @@ def _expected_add_ons(published: Published, lines: list[Line]) -> Iterator[tuple
                 yield ("aoc.unlisted_primary" if kind == 3 and procedures else "aoc.no_primary"), (number,)
 
 
-def told(claim: Claim, policy: Policy, editions: EditionCatalog, decide: Decider) -> Counter[tuple[str, tuple[int, ...]]]:
-    judgement = judge(policy, ClaimView(claim, "MEDB"), Lookups(editions), frozenset(), decide).judgement
+def _expected_falls(published: Published, lines: list[Line], judgement: Judgement) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Add-ons all of whose primaries the payer would deny, by whatever rule of the pack: told first are the faults of the add-on itself."""
+    denied = {
+        number: [
+            one for one in judgement.findings if number in one.line_numbers and one.severity.startswith("deny") and not one.suppressed_by
+        ]
+        for number in range(1, len(lines) + 1)
+    }
+    for number, one in enumerate(lines, 1):
+        kind, primaries = published.add_ons.get(one["procedure_code"], (0, set()))
+        acceptable = [
+            at for at, other in enumerate(lines, 1)
+            if other["procedure_code"] != one["procedure_code"] and set(_days(other)) & set(_days(one))
+            and (other["procedure_code"] not in published.add_ons if kind == 2 else other["procedure_code"] in primaries)
+        ]  # fmt: skip
+        known = kind and date.fromisoformat(one["service_from"]) >= date(2020, 1, 1)
+        if known and acceptable and all(any(number not in found.line_numbers for found in denied[at]) for at in acceptable):
+            yield "aoc.primary_denied", (number,)
+
+
+def _column_one_unpayable(published: Published, lines: list[Line], wanted: Counter[tuple[str, tuple[int, ...]]]) -> None:
+    """Column two beside a code whose published limit is 0 is warned of, not said to be denied, where no modifier separates the pair."""
+    for number, two in enumerate(lines, 1):
+        ones = {
+            one["procedure_code"] for one in lines if one is not two and (one["procedure_code"], two["procedure_code"]) in published.pairs
+        }
+        in_force = QUARTER[0] <= date.fromisoformat(two["service_from"]) <= QUARTER[1]
+        if in_force and ones and all(published.units.get(one, (1, 0))[0] == 0 for one in ones):
+            for code in ("ncci.ptp", "ncci.ptp.never_together"):
+                wanted["ncci.ptp.column_one_denied", (number,)] += wanted.pop((code, (number,)), 0)
+    for key in [key for key, count in wanted.items() if not count]:
+        del wanted[key]
+
+
+def judged(claim: Claim, policy: Policy, editions: EditionCatalog, decide: Decider) -> Judgement:
+    return judge(policy, ClaimView(claim, "MEDB"), Lookups(editions), frozenset(), decide).judgement
+
+
+def told(judgement: Judgement) -> Counter[tuple[str, tuple[int, ...]]]:
     families = ("ncci.", "mue.", "aoc.", "mod.invalid")
     return Counter(
         (one.code, one.line_numbers) for one in judgement.findings if one.code.startswith(families) and one.code != "mod.invalid_dos"
@@ -264,9 +302,12 @@ def test_every_row_s_finding_and_no_other(published: Published, medicare: tuple[
     for number, lines in enumerate([*_pair_claims(published, random.Random(11)), *published.others]):
         claim = built(payer={"payer_id": "MEDB"}, lines=lines, received_at="2024-11-01T10:00:00-05:00")
         wanted = expected(published, lines)
-        found = told(claim, policy, editions, engine_decider)
+        judgement = judged(claim, policy, editions, engine_decider)
+        wanted.update(_expected_falls(published, lines, judgement))
+        _column_one_unpayable(published, lines, wanted)
+        found = told(judgement)
         if number % 10 == 0:
-            assert found == told(claim, policy, editions, oracle_decider)
+            assert judgement == judged(claim, policy, editions, oracle_decider)
         kinds.update(code for code, _ in wanted.elements())
         count += 1
         if found != wanted:

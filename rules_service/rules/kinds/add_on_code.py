@@ -2,7 +2,7 @@
 
 Type 1 names its primary codes and takes no other; type 2 names none, and any other procedure may be the primary; type 3 names some,
 and another may do. The primary is one of the same practitioner, patient and day, on this claim or an earlier one. It is looked up,
-never guessed from a code range. Modifier 51 never belongs on an add-on code; whether 50 does is the payer's choice.
+never guessed from a code range, and an add-on falls with its primary when that is denied itself. Modifier 51 never belongs on an add-on code; whether 50 does is the payer's choice.
 
 `other_practitioner_codes` are those whose primary another practitioner of the group may have billed (critical care).
 """
@@ -18,7 +18,7 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
-from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.base import Branch, Candidate, Denials, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 from rules_service.rules.kinds.earlier import ProviderScope, billed_on, days_meet, history_provider, relevant_history, same_provider
 
 CONTRACTOR_DEFINED = "CCCCC"
@@ -38,7 +38,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
     """One candidate an add-on line, and one more where it carries a modifier in question."""
 
     name = "add_on_code"
-    semantics = 2  # unlisted primaries on earlier claims; add-ons are no primaries; facilities
+    semantics = 3  # an add-on falls with its primary
     title = "Add-on codes with their primary code"
     levels = ("line",)
     judges_void = False
@@ -54,6 +54,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
             "flag",
             "Some other procedure of that practitioner and day, no add-on, stands on this claim or an earlier one.",
         ),
+        ("addon.primary_denied", "flag", "Every acceptable primary code is on this claim and would be denied."),
         ("addon.modifier", "text", "50 or 51, where the line carries it."),
     )
 
@@ -104,6 +105,17 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
                 override_reasons=("primary_paid_on_another_claim",),
             ),
             Branch(
+                code="aoc.primary_denied",
+                title="Add-on code whose primary code would be denied",
+                at="line.procedure_code",
+                severity="deny_soft",
+                when={"all": [primary, {"fact": "addon.primary_denied", "is": "true"}]},
+                message="Line {line_number} {code} is an add-on code and is paid only with its primary code, which would itself be denied.",
+                fixes=(fix("Mend what stands against the primary code", "needs_documentation"),),
+                next_action="correct_claim",
+                override_reasons=("primary_paid_on_another_claim",),
+            ),
+            Branch(
                 code="aoc.primary_elsewhere",
                 title="Add-on code whose primary code is not on this claim",
                 at="line.procedure_code",
@@ -142,6 +154,10 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
                     ),
                 )
 
+    def settled(self, candidate: Candidate, denials: Denials) -> dict[str, FactValue]:
+        falls = candidate.facts["addon.primary_in_history"] is not True and all(one.number in denials for one in candidate.related)
+        return {"addon.primary_denied": falls}
+
     def _primary(self, parameters: AddOnParameters, judged: Judged, table: CodeTable, rows: list[Entry], line: LineView) -> Candidate:
         kinds = {int(row.values[table.column("type")]) for row in rows}
         # A type 1 row beside others is the strictest; a code has rows of one type in CMS's file.
@@ -167,8 +183,8 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
 
         others = [other for other in beside if is_procedure(other.code or "")]
         primaries = [other for other in beside if other.code in listed] if kind != 2 else others
-        other_earlier = False if others else _earlier(scope, judged, line, is_procedure)
-        earlier = False if primaries else other_earlier if kind == 2 else _earlier(scope, judged, line, listed.__contains__)
+        other_earlier = False if others and kind != 2 else _earlier(scope, judged, line, is_procedure)
+        earlier = other_earlier if kind == 2 else _earlier(scope, judged, line, listed.__contains__)
         facts: dict[str, FactValue] = {
             **_NOTHING,
             "addon.question": "primary",
@@ -176,6 +192,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
             "addon.primary_on_claim": bool(primaries),
             "addon.primary_in_history": earlier,
             "addon.history_known": not isinstance(earlier, Unknown),
+            "addon.primary_denied": False,
             "addon.other_procedure": bool(others) or other_earlier,
         }
         shown = ", ".join(sorted(listed)[:10])
@@ -216,6 +233,7 @@ _NOTHING: dict[str, FactValue] = {
     "addon.primary_in_history": None,
     "addon.history_known": None,
     "addon.other_procedure": None,
+    "addon.primary_denied": None,
     "addon.modifier": None,
 }
 

@@ -5,7 +5,7 @@ A kind never decides: it does the joins, look-ups and arithmetic, and its branch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar, Generic, TypeVar
@@ -16,7 +16,7 @@ from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactSpec, FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
-from rules_service.findings.finding import Category, Confidence, Fix, FixClass, PatchOperation, Severity
+from rules_service.findings.finding import Category, Confidence, Finding, Fix, FixClass, PatchOperation, Severity
 from rules_service.primitives.errors import Issue, RuleRefused
 from rules_service.reference.lookups import NOTHING, Lookups
 from rules_service.rules.rule import Level, Prediction
@@ -83,6 +83,10 @@ class Candidate(msgspec.Struct, eq=False):
     deadlines: dict[int, tuple[date, int]] = msgspec.field(default_factory=dict)
     key: str = ""
     causes: tuple[str, ...] = ()
+
+
+Denials = Mapping[int, Sequence[Finding]]
+"""By line number, the findings on lines (not on the whole claim) for which the payer would deny the line."""
 
 
 @dataclass(slots=True)
@@ -162,6 +166,10 @@ class RuleKind(Generic[P]):
     def derive(self, parameters: P, judged: Judged) -> Iterable[Candidate]:
         """One candidate a subject the rule concerns. Pure."""
         return ()
+
+    def settled(self, candidate: Candidate, denials: Denials) -> dict[str, FactValue]:
+        """Facts of a candidate that turn on what denies its related lines and not its own: asked when all else was decided. Pure."""
+        return {}
 
     def table_names(self, parameters: P) -> tuple[str, ...]:
         """Reference tables and pack tables the parameters name."""

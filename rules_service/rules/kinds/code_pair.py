@@ -1,7 +1,7 @@
 """`code_pair`: NCCI procedure-to-procedure edits and payers' own pairs.
 
 NCCI Policy Manual ch. I; CMS PTP files; CR 11168 (59 and X{EPSU} on either code from 2019-07-01, professional claims).
-Column two is denied. Indicator 0 cannot be bypassed, 1 can with a PTP-associated modifier, 9 is a deleted row and never fires.
+Column two is denied where column one is payable: `column_one_denied` says what is told where it is not. Indicator 0 cannot be bypassed, 1 can with a PTP-associated modifier, 9 is a deleted row and never fires.
 The deletion date is taken as the last active day, which CMS does not state in words: see docs.
 """
 
@@ -26,6 +26,7 @@ from rules_service.rules.kinds.base import (
     Adoption,
     Branch,
     Candidate,
+    Denials,
     Judged,
     Parameters,
     RuleKind,
@@ -58,6 +59,7 @@ class CodePairParameters(Parameters, frozen=True):
     bypass_line: Literal["either", "column_two"] | None = None
     provider_scope: ProviderScope | None = None
     same_side: Literal["warn", "deny"] | None = None
+    column_one_denied: Literal["warn", "deny"] | None = None
     code_classes: str | None = None
     adoptions: tuple[Adoption, ...] = ()
 
@@ -66,7 +68,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
 
     name = "code_pair"
-    semantics = 4  # what separates a visit; of earlier lines the one that bypasses least
+    semantics = 5  # column one that cannot be paid
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
     judges_void = False
@@ -75,6 +77,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
         ("pair.modifier_indicator", "count", "0 never, 1 with a PTP-associated modifier, 9 deleted."),
         ("pair.bypass_modifier_present", "flag", "A PTP-associated modifier that is valid on its code stands where the payer accepts it."),
         ("pair.same_side", "flag", "Only anatomic modifiers bypass, and both lines carry the same ones."),
+        ("pair.column_one_denied", "flag", "Column one would be denied for another reason than a pair, and no mend makes it payable."),
         ("pair.in_history", "flag", "Column one was billed on an earlier claim; unknown when history was not supplied."),
         ("pair.column_two_in_history", "flag", "Column two was paid earlier and column one is billed now."),
         (
@@ -111,6 +114,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 message="Line {line_number}: modifier {modifier} is not valid on {code}.",
                 fixes=(fix("Replace the modifier with one the record supports and the code takes", "needs_documentation"),),
             ),
+            *(() if parameters.column_one_denied == "deny" else (_COLUMN_ONE_DENIED,)),
             Branch(
                 code="ncci.ptp.never_together",
                 title="NCCI pair that no modifier separates",
@@ -194,6 +198,13 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 override_reasons=("distinct_service_documented", "payer_confirmed"),
             ),
         )
+
+    def settled(self, candidate: Candidate, denials: Denials) -> dict[str, FactValue]:
+        against = [found for one in candidate.related for found in denials.get(one.number, ())]
+        unpayable = any(
+            found.severity == "deny_hard" and found.category != "duplicate" and not found.code.startswith("ncci.") for found in against
+        )
+        return {"pair.column_one_denied": unpayable}
 
     def derive(self, parameters: CodePairParameters, judged: Judged) -> Iterable[Candidate]:
         table = parameters.table_institutional if judged.view.claim.claim_type == "institutional" else parameters.table_professional
@@ -411,10 +422,28 @@ def _advice(parameters: CodePairParameters, lookups: Lookups, two: LineView) -> 
     return ("59", "XE", "XP", "XS", "XU"), APPEND
 
 
+_COLUMN_ONE_DENIED = Branch(
+    code="ncci.ptp.column_one_denied",
+    title="NCCI pair whose column-one code cannot be paid",
+    at="line.procedure_code",
+    severity="warn",
+    confidence="possible",
+    when={
+        "all": [
+            {"fact": "pair.question", "is": "pair"},
+            {"fact": "pair.column_one_denied", "is": "true"},
+            {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]},
+        ]
+    },
+    message="Line {line_number} {code} is column two of {where_one} {code_one}, which would itself be denied for another reason; the payer may deny both.",
+    fixes=(fix("Remove the code that the record does not support", "needs_documentation"),),
+    override_reasons=("payer_confirmed",),
+)
 _NO_PAIR: dict[str, FactValue] = {
     "pair.modifier_indicator": None,
     "pair.bypass_modifier_present": False,
     "pair.same_side": False,
+    "pair.column_one_denied": False,
     "pair.in_history": False,
     "pair.column_two_in_history": False,
 }
