@@ -11,7 +11,7 @@ from datetime import date
 
 import msgspec
 
-from rules_service.claim.claim import Claim, Diagnosis
+from rules_service.claim.claim import Accident, Claim, Diagnosis
 from rules_service.claim.context import HistoryEntry
 from rules_service.claim.service_lines import ServiceLine
 from rules_service.primitives.errors import InvalidClaim, Issue
@@ -25,6 +25,8 @@ MAX_HISTORY_WORK = 200_000
 """Service lines times history lines."""
 FIRST_YEAR, LAST_YEAR = 1850, 2200
 MAX_AUTHORIZATIONS = 500
+ACCIDENTS = {"01": "OA", "02": "AA", "03": "OA", "04": "EM", "05": "OA", "06": "OA"}
+"""Occurrence codes of accidents (no-fault cover 02, employment 04) as causes of CLM11."""
 
 
 def dotted(code: str) -> str:
@@ -68,11 +70,23 @@ def canonical_claim(claim: Claim) -> Claim:
     diagnoses = tuple(map(_canonical_diagnosis, claim.diagnoses))
     if any(new is not old for new, old in zip(diagnoses, claim.diagnoses, strict=True)):
         changes["diagnoses"] = diagnoses
+    if (accident := _accident_of_occurrences(claim)) != claim.accident:
+        changes["accident"] = accident
     if claim.context is not None and claim.context.history:
         history = tuple(map(_canonical_history, claim.context.history))
         if any(new is not old for new, old in zip(history, claim.context.history, strict=True)):
             changes["context"] = msgspec.structs.replace(claim.context, history=history)
     return msgspec.structs.replace(claim, **changes) if changes else claim
+
+
+def _accident_of_occurrences(claim: Claim) -> Accident | None:
+    """The accident an institutional claim tells by occurrence codes 01 to 06 (domain.md 3.1), where nothing else says what it was."""
+    told = [one for one in claim.institutional.occurrence_codes if one.code in ACCIDENTS] if claim.institutional is not None else []
+    known = claim.accident or Accident()
+    if not told or known.causes:
+        return claim.accident
+    causes = tuple(dict.fromkeys(ACCIDENTS[one.code] for one in told))
+    return Accident(causes=causes, date=known.date or told[0].date, state=known.state)
 
 
 def _canonical_history(entry: HistoryEntry) -> HistoryEntry:

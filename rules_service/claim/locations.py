@@ -112,6 +112,17 @@ _LETTERS = "ABCDEFGHIJKLMNOPQ"
 """Boxes of the secondary diagnoses in FL67."""
 _HI_COMPONENT = {"diagnosis.code": 2, "diagnosis.present_on_admission": 9}
 
+_DENTAL = {
+    "line.charge_amount": "2400[{n}]/SV302",
+    "line.description": "2400[{n}]/SV301-7",
+    "line.diagnosis_pointers": "2400[{n}]/SV311",
+    "line.modifiers": "2400[{n}]/SV301-3",
+    "line.place_of_service_code": "2400[{n}]/SV303",
+    "line.procedure_code": "2400[{n}]/SV301-2",
+    "line.unit_count": "2400[{n}]/SV306",
+}
+"""837D where it differs from the 837P. Boxes of its form (ADA) are not told."""
+
 INHERITED = {"place_of_service_code": "claim.place_of_service_code", "clia_number": "claim.clia_number"}
 """Fields of a line that the claim's header fills where the line has none, and where they stand then."""
 
@@ -124,8 +135,8 @@ def locate(place: Place, claim: Claim) -> Location:
         return _diagnosis_location(place, claim)
     name = place.field.removeprefix("line.")
     if name in INHERITED and place.index is not None and getattr(claim.service_lines[place.index], name) is None and getattr(claim, name):
-        return _locate(Place(INHERITED[name]), claim.claim_type == "institutional")
-    return _locate(place, claim.claim_type == "institutional")
+        place = Place(INHERITED[name])
+    return _locate(place, claim.claim_type)
 
 
 def of_patient(place: Place, claim: Claim) -> Place:
@@ -136,7 +147,7 @@ def of_patient(place: Place, claim: Claim) -> Place:
 
 
 @functools.lru_cache(maxsize=65_536)
-def _locate(place: Place, is_institutional: bool) -> Location:
+def _locate(place: Place, claim_type: str) -> Location:
     """Fields without an entry are named by their JSON pointer alone."""
     entry = _PLACES.get(place.field)
     if entry is None:
@@ -147,6 +158,9 @@ def _locate(place: Place, is_institutional: bool) -> Location:
     index = place.index or 0
     names = {"i": index, "n": index + 1, "l": place.line_number or index + 1}
     pointer, professional, institutional, fhir, cms1500, ub04 = entry
+    if claim_type == "dental":
+        professional, cms1500 = _DENTAL.get(place.field, professional), None
+    is_institutional = claim_type == "institutional"
     x12 = institutional if is_institutional and institutional else professional
     if place.slot is not None:
         pointer, fhir = f"{pointer}/{place.slot}", fhir and f"{fhir}[{place.slot}]"
@@ -165,7 +179,7 @@ def _diagnosis_location(place: Place, claim: Claim) -> Location:
     index = place.index or 0
     component = _HI_COMPONENT[place.field]
     name = place.field.partition(".")[2]
-    x12, form = f"2300/HI{index + 1:02d}-{component}", f"CMS-1500 21 item {index + 1}"
+    x12, form = f"2300/HI{index + 1:02d}-{component}", None if claim.claim_type == "dental" else f"CMS-1500 21 item {index + 1}"
     if claim.claim_type == "institutional" and index < len(claim.diagnoses):
         kind = claim.diagnoses[index].type
         ordinal = sum(one.type == kind for one in claim.diagnoses[:index])

@@ -226,6 +226,28 @@ def test_what_is_another_patient_s_or_no_policy_of_that_day_gives_no_card(client
     assert cards(client, call(order(), hook="order-select"), "order-select") == [], "nothing was selected"
 
 
+def test_of_several_policies_the_one_of_the_order_s_day_counts(client: httpx.Client) -> None:
+    other = COVERAGE | {"id": "c0", "payor": [{"display": "A payer without rules here"}], "period": {"end": "2026-12-31"}}
+    coming = COVERAGE | {"period": {"start": "2027-01-01"}}
+    policies = {"patient": PATIENT, "coverage": bundle(other, coming, PAYER)}
+    usual = {name: value for name, value in order().items() if name != "insurance"}
+    assert cards(client, call(usual, prefetch=policies)) == []
+    assert len(cards(client, call(usual | {"occurrenceDateTime": "2027-01-15"}, prefetch=policies))) == 1
+
+
+def test_an_appointment_of_another_patient_gets_no_card(client: httpx.Client) -> None:
+    booked = {
+        "resourceType": "Appointment",
+        "status": "proposed",
+        "start": "2026-12-01T10:00:00-05:00",
+        "serviceType": [{"coding": [{"system": CPT, "code": "P7001"}]}],
+    }
+    for patient, count in (("other", 0), ("p1", 1)):
+        mine = booked | {"participant": [{"actor": {"reference": f"Patient/{patient}"}}, {"actor": {"reference": "Practitioner/d1"}}]}
+        body = call(hook="appointment-book", context={"draftOrders": None, "appointments": bundle(mine)})
+        assert len(cards(client, body, "appointment-book")) == count
+
+
 def test_an_appointment_is_judged_on_its_day(client: httpx.Client) -> None:
     booked = {
         "resourceType": "Appointment",

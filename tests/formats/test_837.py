@@ -135,6 +135,43 @@ def test_a_primary_care_provider_is_not_the_referring_one() -> None:
     assert found.providers.referring.npi == "1234567893"
 
 
+@pytest.mark.parametrize(
+    ("claim", "code"),
+    [
+        (CLAIM.replace("D8*20261120", "D8*20261120-20261130"), "x12.date"),
+        (CLAIM.replace("D8*20261120", "D8*202611209"), "x12.date"),
+        (CLAIM.replace("*D8*", "*DT*"), "x12.date"),
+        (CLAIM.replace("DTP*", "SV1*HC:P1001*99*UN*1***1~DTP*"), "x12.repeated"),
+        (CLAIM + "DTP*472*D8*20261121~", "x12.repeated"),
+        (CLAIM.replace("HI*", "REF*F8*ONE~REF*F8*TWO~HI*"), "x12.repeated"),
+        (CLAIM.replace("HI*", "NM1*82*1*ONE****XX*1467560003~NM1*82*1*TWO****XX*1234567893~HI*"), "x12.repeated"),
+        (CLAIM + "LIN**N4*00000000001~LIN**N4*00000000002~", "x12.repeated"),
+        (CLAIM.replace("PCN-1001", ""), "x12.required"),
+    ],
+)
+def test_what_cannot_be_read_in_one_way_is_not_read(claim: str, code: str) -> None:
+    outcome = read_837(file(BILLING, SUBSCRIBER, claim))[0].outcome
+    assert isinstance(outcome, InvalidClaim)
+    assert [issue.code for issue in outcome.issues] == [code]
+
+
+def test_a_dependent_belongs_to_the_subscriber_its_level_names() -> None:
+    other = SUBSCRIBER.replace("HL*2", "HL*3").replace("W123456789", "W222222222")
+    patient = "HL*4*{}*23*0~PAT*19~NM1*QC*1*SAMPLE*KID~DMG*D8*20150517*F~"
+    read = read_837(file(BILLING, SUBSCRIBER, other, patient.format(2), CLAIM, patient.format(3), CLAIM))
+    assert isinstance(read[0].outcome, InvalidClaim)
+    assert [(one.code, one.where.split(",")[0]) for one in read[0].outcome.issues] == [("x12.hierarchy", "segment 19 HL")]
+    assert isinstance(read[1].outcome, Claim)
+    assert read[1].outcome.subscriber.member_id == "W222222222"
+
+
+def test_a_subscriber_that_names_an_earlier_billing_provider_is_not_read() -> None:
+    second = BILLING.replace("HL*1", "HL*5").replace("1234567893", "1467560003")
+    stray = SUBSCRIBER.replace("HL*2*1", "HL*6*1")
+    read = read_837(file(BILLING, SUBSCRIBER, CLAIM, second, stray, CLAIM))
+    assert [isinstance(one.outcome, Claim) for one in read] == [True, False]
+
+
 def test_another_payer_s_number_is_not_taken_for_ours() -> None:
     found = only(BILLING, SUBSCRIBER, CLAIM, "REF*G1*MINE~REF*G1*OTHERS**2U:P2~REF*9F*OTHERS**2U:P2~")
     assert (found.service_lines[0].prior_authorization_number, found.service_lines[0].referral_number) == ("MINE", None)

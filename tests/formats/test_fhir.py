@@ -375,3 +375,39 @@ def test_every_value_of_a_resource_may_be_anything_and_the_claim_is_read_or_refu
             except InvalidClaim as error:
                 assert error.issues, (key, value)
         node[key] = kept
+
+
+@pytest.mark.parametrize("path", [(0,), (0, "item", 0), (0, "insurance", 0), (0, "type"), (1,), (3,), (3, "relationship")])
+def test_what_may_turn_the_meaning_round_is_not_read(path: tuple[str | int, ...]) -> None:
+    document, _ = bundle()
+    part: Any = document["entry"][path[0]]["resource"]
+    for step in path[1:]:
+        part = part[step]
+    part["modifierExtension"] = [{"url": "http://example.org/not", "valueBoolean": True}]
+    assert ["fhir.modifier"] == [code for code, _ in refusals(document)]
+    part["modifierExtension"] = []
+    read(document)
+
+
+def test_rules_to_read_a_resource_by_are_not_understood() -> None:
+    document, claim = bundle()
+    claim["implicitRules"] = "http://example.org/rules"
+    assert refusals(document) == [("fhir.modifier", "Bundle.entry[0].resource.implicitRules")]
+    document, _ = bundle()
+    document["implicitRules"] = "http://example.org/rules"
+    assert refusals(document) == [("fhir.modifier", "Bundle.implicitRules")]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+def test_a_policy_that_is_none_makes_no_claim(status: str) -> None:
+    document, _ = bundle()
+    document["entry"][3]["resource"]["status"] = status
+    assert refusals(document) == [("fhir.coverage", "Bundle.entry[0].resource.insurance.coverage.resolve().status")]
+
+
+@pytest.mark.parametrize("member", ["beneficiary", "subscriber"])
+def test_a_policy_of_another_person_makes_no_claim(member: str) -> None:
+    document, _ = bundle()
+    document["entry"].append({"fullUrl": "http://example.org/Patient/r9", "resource": {"resourceType": "Patient", "id": "r9"}})
+    document["entry"][3]["resource"][member] = {"reference": "Patient/r9"}
+    assert refusals(document) == [("fhir.coverage", f"Bundle.entry[0].resource.insurance.coverage.resolve().{member}")]

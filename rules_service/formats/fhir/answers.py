@@ -21,7 +21,7 @@ ERRORS = frozenset({"reject", "deny_hard", "deny_soft"})
 WARNINGS = frozenset({"pend", "warn"})
 ISSUE_TYPES = {
     "fhir.required": "required", "fhir.reference": "not-found", "fhir.payer": "required", "fhir.preauthorization": "not-supported", "fhir.claim_type": "not-supported",
-    "fhir.status": "not-supported", "fhir.claim_field": "not-supported", "fhir.value": "value", "fhir.resource_type": "not-supported", "missing_field": "required",
+    "fhir.status": "not-supported", "fhir.claim_field": "not-supported", "fhir.value": "value", "fhir.modifier": "extension", "fhir.coverage": "business-rule", "fhir.resource_type": "not-supported", "missing_field": "required",
     "malformed_json": "structure", "duplicate_key": "structure", "not_utf8": "structure", "wrong_type": "structure",
 }  # fmt: skip
 PROBLEM_TYPES = {
@@ -78,11 +78,14 @@ def operation_outcome(evaluation: Document) -> dict[str, Any]:
     issues = [_issue(finding) for finding in evaluation["findings"]]
     issues += [
         {
-            "severity": "warning" if one["required"] else "information",
+            "severity": "warning" if _leaves_open(one) else "information",
             "code": "incomplete",
             "details": {
-                "coding": [{"system": FINDING_CODES, "code": one["code"]}, {"system": REASONS, "code": one["reason"]}],
-                "text": f"{one['rule_id'] or one['code']} could not be judged{_lines(one['line_numbers'])}.",
+                "coding": [
+                    *([{"system": FINDING_CODES, "code": one["code"]}] if one["code"] else []),
+                    {"system": REASONS, "code": one["reason"]},
+                ],
+                "text": _unjudged(one),
             },
             **({"diagnostics": f"Supply {one['supply']}."} if one["supply"] else {}),
         }
@@ -104,6 +107,15 @@ def _issue(finding: Document) -> dict[str, Any]:
         "diagnostics": f"{rule} {ways}." if ways else rule,
         **({"expression": [place]} if place else {}),
     }
+
+
+def _leaves_open(not_evaluated: Document) -> bool:
+    """Whether the claim cannot be called clean for it."""
+    return bool(not_evaluated["required"]) or not_evaluated["reason"] == "payer_rules_missing"
+
+
+def _unjudged(not_evaluated: Document) -> str:
+    return f"{not_evaluated['rule_id'] or not_evaluated['code']} could not be judged{_lines(not_evaluated['line_numbers'])}."
 
 
 def _lines(numbers: Sequence[int]) -> str:
@@ -128,7 +140,9 @@ def claim_response(
         "created": evaluation["evaluated_at"][:10], "insurer": _reference(insurer) if insurer is not None else {"display": "the payer of the claim"},
         "outcome": outcome, "disposition": SIMULATED,
     }  # fmt: skip
-    notes = [{"number": number, "type": "display", "text": one["message"]} for number, one in enumerate(findings, 1)]
+    texts = [one["message"] for one in findings]
+    texts += [f"{_unjudged(one)} ({one['reason']})" for one in evaluation["not_evaluated"] if _leaves_open(one)]
+    notes = [{"number": number, "type": "display", "text": text} for number, text in enumerate(texts, 1)]
     by_line: dict[int, list[tuple[int, Document]]] = {}
     for number, one in enumerate(findings, 1):
         for line in one["line_numbers"] if one in fatal else ():

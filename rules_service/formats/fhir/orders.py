@@ -92,21 +92,27 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
     if call.hook == "order-select":
         chosen = {"/".join(name.split("/")[-2:]) for name in call.context.selections or ()}
         orders = [one for one in orders if one[0] in chosen or one[1].id in chosen]
-    usual = min((one for one in policies if _is_in_force(one, today)), key=lambda one: one.order or 1, default=None)
     by_policy: dict[int, tuple[r.Coverage, list[tuple[str, r.Order, PlannedService]]]] = {}
     for name, order in orders[:MAX_ORDERS]:
         named = next((found for one in order.insurance[:MAX_POLICIES] if (found := pool.find(one, r.Coverage)) is not None), None)
-        coverage, service = named or usual, _service(pool, order, today)
-        if coverage is not None and service is not None and _is_in_force(coverage, service.service_date or today):
+        service = _service(pool, order, today)
+        if service is None:
+            continue
+        in_force = [one for one in ([named] if named is not None else policies) if _is_in_force(one, service.service_date or today)]
+        coverage = min(in_force, key=lambda one: one.order or 1, default=None)
+        if coverage is not None:
             by_policy.setdefault(id(coverage), (coverage, []))[1].append((name, order, service))
     checks = [_check(pool, call, coverage, planned, today) for coverage, planned in by_policy.values()]
     return [one for one in checks if one is not None]
 
 
 def _is_of(order: r.Order, patient: str) -> bool:
-    """Whether an order may be the patient's: it names no other one."""
-    reference = order.subject.reference if order.subject is not None else None
-    return reference is None or reference.rpartition("/")[2] == patient
+    """Whether an order or appointment may be the patient's: it names no other one."""
+    actors = [one.actor.reference or "" for one in order.participant if one.actor is not None]
+    named = [one for one in actors if "Patient" in one.split("/")]
+    if order.subject is not None and order.subject.reference is not None:
+        named.append(order.subject.reference)
+    return not named or patient in [one.rpartition("/")[2] for one in named]
 
 
 def _is_in_force(coverage: r.Coverage, day: date) -> bool:

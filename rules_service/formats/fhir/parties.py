@@ -82,7 +82,15 @@ class Parties:
         found = self._resources.find(reference, r.Coverage)
         if found is None:
             self._faults.add("reference", where, "The reference leads to no Coverage of the request.", MENDED)
+        elif found.status in ("cancelled", "entered-in-error"):
+            mend = "Name the policy that is in force."
+            self._faults.add("coverage", f"{where}.resolve().status", "The policy is cancelled, or was entered in error.", mend)
         return found
+
+    def _is_other(self, named: r.Reference | None, patient: r.Reference) -> bool:
+        """Whether a reference leads to a Patient here that is not the claim's."""
+        found, own = self._resources.find(named, r.Named), self._resources.find(patient, r.Named)
+        return found is not None and own is not None and found.resource_type == "Patient" and found != own
 
     def insured(self, where: str, coverage: r.Coverage | None, patient: r.Reference) -> tuple[Person, str]:
         """The subscriber of a policy and the patient's relationship to it (18: they are the same person)."""
@@ -92,6 +100,12 @@ class Parties:
         member_id = member_id or next((one.value for one in coverage.identifier if one.value), None)
         named = coverage.subscriber.reference if coverage.subscriber is not None else None
         told = next((RELATIONSHIPS[code] for code in codes_of(coverage.relationship) if code in RELATIONSHIPS), None)
+        if self._is_other(coverage.beneficiary, patient):
+            mend = "Name the policy of the claim's patient."
+            self._faults.add("coverage", f"{where}.resolve().beneficiary", "The policy is another person's.", mend)
+        if told == "18" and self._is_other(coverage.subscriber, patient):
+            message = "The relationship is self, and the subscriber is another person than the patient."
+            self._faults.add("coverage", f"{where}.resolve().subscriber", message, "Send the relationship to the subscriber.")
         relationship = told or ("18" if named in (None, patient.reference) else "21")
         if relationship == "18":
             return Person(**self.person(f"{self._place}.patient", patient), member_id=member_id, relationship_code="18"), relationship

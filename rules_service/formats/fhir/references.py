@@ -112,7 +112,7 @@ class Resources(Pool):
         super().__init__()
         kind = _kind.decode(body)
         if kind.resource_type == "Bundle":
-            claims = [(at, raw) for kind_, at, raw in self.add_bundle("Bundle", _bundle.decode(body)) if kind_ == "Claim"]
+            claims = [(at, raw) for kind_, at, raw in self.add_bundle("Bundle", decoded("Bundle", body, _bundle)) if kind_ == "Claim"]
             if len(claims) != 1:
                 issue = Issue("fhir.one_claim", "Bundle.entry", "The Bundle holds no Claim, or several.", "Send one Claim a request.")
                 raise InvalidClaim("The body is not a claim", [issue])
@@ -131,8 +131,16 @@ def decoded(place: str, text: bytes, decoder: StrictDecoder) -> Any:
     try:
         return decoder.decode(text)
     except InvalidClaim as error:
-        issues = [Issue(one.code, expression(place, one.where), one.message, one.mend) for one in error.issues]
-        raise InvalidClaim(error.title, issues) from None
+        raise InvalidClaim(error.title, [_located(place, one) for one in error.issues]) from None
+
+
+def _located(place: str, issue: Issue) -> Issue:
+    where = expression(place, issue.where)
+    if where.rpartition(".")[2] in ("modifierExtension", "implicitRules"):
+        return Issue(
+            "fhir.modifier", where, "It may change what the rest means, and is not understood here.", "Send what holds without it."
+        )
+    return Issue(issue.code, where, issue.message, issue.mend)
 
 
 def expression(place: str, pointer: str) -> str:

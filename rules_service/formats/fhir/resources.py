@@ -7,8 +7,11 @@ from decimal import Decimal
 import msgspec
 
 
-class Part(msgspec.Struct, frozen=True, rename="camel"):
-    """Base of every part: immutable, names as FHIR writes them, unknown members passed over."""
+class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of every part: immutable, names as FHIR writes them, unknown members passed over, but for those that may turn the meaning of
+    the rest round (FHIR R4 2.4.0, modifier extensions): they are refused."""
+
+    modifier_extension: tuple[()] = ()
 
 
 class Coding(Part, frozen=True):
@@ -82,11 +85,12 @@ class Address(Part, frozen=True):
     country: str | None = None
 
 
-class Resource(Part, frozen=True):
-    """What every resource has."""
+class Resource(Part, frozen=True, kw_only=True):
+    """What every resource has. Rules its content is to be read by (`implicitRules`) are not known here."""
 
     resource_type: str
     id: str | None = None
+    implicit_rules: None = None
 
 
 class Qualification(Part, frozen=True):
@@ -314,6 +318,12 @@ class Claim(Resource, frozen=True, kw_only=True):
     total: Money | None = None
 
 
+class Participant(Part, frozen=True):
+    """Who takes part in an appointment."""
+
+    actor: Reference | None = None
+
+
 class Order(Resource, frozen=True, kw_only=True):
     """ServiceRequest, DeviceRequest or Appointment: what is ordered or booked. Each uses the members it has."""
 
@@ -327,6 +337,7 @@ class Order(Resource, frozen=True, kw_only=True):
     occurrence_date_time: str | None = None
     occurrence_period: Period | None = None
     start: str | None = None
+    participant: tuple[Participant, ...] = ()
     requester: Reference | None = None
     performer: tuple[Reference, ...] | Reference = ()
     location_code: tuple[CodeableConcept, ...] = ()

@@ -16,7 +16,7 @@ Draft = dict[str, Any]
 
 def day_of(text: str) -> date:
     """CCYYMMDD as a date; ValueError otherwise."""
-    if len(text) < 8 or not (text.isascii() and text[:8].isdigit()):
+    if len(text) != 8 or not (text.isascii() and text.isdigit()):
         raise ValueError("not CCYYMMDD")
     return date(int(text[:4]), int(text[4:6]), int(text[6:8]))
 
@@ -36,7 +36,7 @@ def number_of(text: str) -> int:
 
 def instant_of(text: str) -> str:
     """CCYYMMDDHHMM as local time `2026-11-20T08:00`, CCYYMMDD as the day; ValueError otherwise."""
-    day, clock = day_of(text), text[8:12]
+    day, clock = day_of(text[:8]), text[8:]
     if clock and not (len(clock) == 4 and clock.isdigit()):
         raise ValueError("not CCYYMMDDHHMM")
     return f"{day}T{time(int(clock[:2]), int(clock[2:]))}"[:16] if clock else day.isoformat()

@@ -77,6 +77,7 @@ class InstitutionalGuide(ClaimLoops):
         if self.loop != "claim":
             return False
         if qualifier == "434":
+            self.once(segment, "statement_from" in self.own)
             self.own["statement_from"], self.own["statement_through"] = self.days(segment)
         elif qualifier == "435":
             self.own["admission_at"] = self.value(segment, 3, instant_of, "date")
@@ -109,6 +110,10 @@ class InstitutionalGuide(ClaimLoops):
 
     def _span(self, segment: Segment, text: str | None) -> Any:
         return self.read(segment, text, span_of, "date", "A code of the segment") or (None, None)
+
+    def own_reference(self, qualifier: str, text: str) -> None:
+        if qualifier == "LU" and self.claim is not None:
+            self.claim.setdefault("accident", {})["state"] = text
 
     def admission(self, segment: Segment) -> None:
         """CL1."""

@@ -66,6 +66,9 @@ class ClaimLoops(PartyLoops):
                 "CLM05 is not split into place, qualifier and frequency by the separator that ISA16 declares.",
                 "Declare in ISA16 the component separator the file uses, and send all three parts.",
             )
+        if segment.get(1) is None:
+            mend = "Send the patient control number: the payer's answers carry it back."
+            self.fail(segment, "x12.required", "The claim has no number (CLM01).", mend)
         causes = segment.parts(11)
         self.claim = {
             "patient_control_number": segment.get(1) or "", "total_charge_amount": self.value(segment, 2, Money.parse, "amount"),
@@ -152,6 +155,7 @@ class ClaimLoops(PartyLoops):
             if qualifier == "G1":
                 self.claim.setdefault("prior_authorization_numbers", []).append(text)
             elif qualifier in CLAIM_NUMBERS:
+                self.once(segment, CLAIM_NUMBERS[qualifier] in self.claim)
                 self.claim[CLAIM_NUMBERS[qualifier]] = text
             else:
                 self.own_reference(qualifier, text)
@@ -171,6 +175,7 @@ class ClaimLoops(PartyLoops):
             if self.adjudication is not None and qualifier == "573":
                 self.adjudication["date"] = first
             elif qualifier == "472":
+                self.once(segment, "service_from" in self.line)
                 self.line["service_from"], self.line["service_through"] = first, last
         elif self.loop == "other" and self.other is not None:
             if qualifier == "573":
@@ -179,7 +184,8 @@ class ClaimLoops(PartyLoops):
             if qualifier == "439":
                 self.claim.setdefault("accident", {})["date"] = first
             elif qualifier in CLAIM_DATES:
-                self.claim.setdefault("dates", {})[CLAIM_DATES[qualifier]] = first
+                self.once(segment, CLAIM_DATES[qualifier] in self.claim.setdefault("dates", {}))
+                self.claim["dates"][CLAIM_DATES[qualifier]] = first
 
     def own_date(self, qualifier: str, segment: Segment) -> bool:
         """DTP that means something else in this guide; whether it was taken."""
@@ -279,6 +285,7 @@ class ClaimLoops(PartyLoops):
     def charged(self, segment: Segment, procedure: int, charge: int, basis: int, units: int) -> Draft:
         """What the service segments of all guides have: procedure with its modifiers and description, charge, and units."""
         name, composite = segment.name, segment.parts(procedure)
+        self.once(segment, self.line is not None and "charge_amount" in self.line)
         amount = self.value(segment, charge, Money.parse, "amount")
         if amount is None and segment.get(charge) is None:
             self.fail(segment, "x12.required", f"The line has no charge ({name}{charge:02d}).", "Send the charge of the line.")
@@ -311,6 +318,7 @@ class ClaimLoops(PartyLoops):
         if self.line is None:
             return
         if segment.name == "LIN" and segment.get(2) == "N4":
+            self.once(segment, "drug" in self.line)
             self.line["drug"] = {"ndc": segment.get(3)}
         elif segment.name == "CTP" and "drug" in self.line:
             self.line["drug"] |= {"quantity": self.value(segment, 4, Quantity.parse, "quantity"), "unit": part_of(segment.parts(5), 0)}

@@ -18,6 +18,8 @@ T = TypeVar("T")
 
 MAX_ISSUES = 20
 """Of one claim; the rest would say the same."""
+PARENTS = {"22": "20", "23": "22"}
+"""HL03 of a level and of the one it belongs to: patient, subscriber, billing provider."""
 RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 
 
@@ -55,6 +57,8 @@ class PartyLoops(ABC):
     """Faults of the subscriber, which are faults of each of their claims."""
     patient_issues: list[Issue] = field(default_factory=list)
     """Faults of a patient that is none."""
+    levels: dict[str, list[str]] = field(default_factory=dict)
+    """HL01 of the levels of each kind (HL03), the open one last."""
     start: int = 0
     places: Places = field(default_factory=Places)
 
@@ -101,6 +105,9 @@ class PartyLoops(ABC):
         """DTP: a day (D8) or a range (RD8)."""
         if segment.get(2) == "RD8":
             return self.value(segment, 3, span_of, "date") or (None, None)
+        if segment.get(2) != "D8":
+            self.fail(segment, "x12.date", "Element 02 does not say that a day (D8) or a range of days (RD8) follows.", "Send D8 or RD8.")
+            return None, None
         day = self.value(segment, 3, day_of, "date")
         return day, day
 
@@ -117,6 +124,21 @@ class PartyLoops(ABC):
             self.patient = {}
             self.patient_issues, self.loop = [], "patient"
         self.entity = None
+        above, parent = self.levels.get(PARENTS.get(level or "", ""), [""]), segment.get(2) or ""
+        # A patient belongs to whom HL02 says. A subscriber of no billing provider of the file is the open one's, by its place.
+        if level in PARENTS and parent != above[-1] and (level == "23" or parent in above):
+            self.fail(
+                segment,
+                "x12.hierarchy",
+                "HL02 does not name the level that stands above this one.",
+                "Send each subscriber after its billing provider and each patient after its subscriber, with HL01 of that level in HL02.",
+            )
+        self.levels.setdefault(level or "", []).append(segment.get(1) or "")
+
+    def once(self, segment: Segment, known: object) -> None:
+        """A fault where what a segment says was said already: neither of the two can be believed."""
+        if known:
+            self.fail(segment, "x12.repeated", f"{segment.name} says again what stands once in its loop.", "Send the segment once.")
 
     def subscriber_information(self, segment: Segment) -> None:
         """SBR of 2000B, or of 2320 once a claim is open."""
@@ -145,7 +167,10 @@ class PartyLoops(ABC):
             role = roles.get(code)
             if role is not None:
                 holder = self.line if self.line is not None else self.claim
-                holder.setdefault("providers", {})[role] = entity
+                providers = holder.setdefault("providers", {})
+                if role != "referring":  # the guide lets two of them stand: the first is who referred
+                    self.once(segment, role in providers)
+                providers.setdefault(role, entity)
                 self._provider(entity, segment)
             elif code in ("PW", "45"):
                 holder = self.line if self.line is not None else self.claim
@@ -163,6 +188,7 @@ class PartyLoops(ABC):
             self.entity = self.billing
             self._provider(self.billing, segment)
         elif code == "IL":
+            self.once(segment, "last_name" in self.subscriber)
             self.subscriber |= self._person(segment)
             self.entity = self.subscriber
         elif code == "QC" and self.patient is not None:
