@@ -40,9 +40,12 @@ def validate(
     server: Annotated[str | None, typer.Option(help="URL of a running service that judges instead of the database here")] = None,
     key: Annotated[str | None, typer.Option(envvar=KEY_VARIABLE, help="Its API key or access token; better in the environment")] = None,
 ) -> None:
-    """Judge every claim of the files. Exit code 0 when all are clean, 1 when any is not, 2 when any could not be read."""
+    """Judge every claim of the files. Exit code 0 when all are clean, 1 when any is not, 2 when any could not be read or there is none."""
     chosen: Format = "json" if as_json else form
-    files = [file for path in paths for file in (sorted(_claim_files(path)) if path.is_dir() else [path])]
+    files = [file for path in paths for file in (_claim_files(path) if path.is_dir() else [path])]
+    if not files:
+        print("No file of claims was found: nothing was judged.", file=sys.stderr)
+        raise typer.Exit(2)
     worst, kept = 0, list[dict[str, Any]]()
     with (
         _here() if server is None else _there(server, key) as judge,
@@ -53,7 +56,8 @@ def validate(
             claims = read_claim_file(path.name, path.read_bytes()).claims
             progress.reset(task, total=len(claims), description=f"File {number} of {len(files)}")
             for index, item in enumerate(claims, 1):
-                answer = {"file": path.name, "claim": index} | _judged(judge, item.outcome)
+                said = _judged(judge, item.outcome)
+                answer = {"file": path.as_posix(), "claim": index} | said | item.stands(said.get("evaluation"))
                 worst = max(worst, _exit_code(answer))
                 if chosen in ("csv", "sarif"):
                     kept.append(answer)
@@ -95,9 +99,13 @@ def _there(server: str, key: str | None) -> Iterator[Judge]:
         raise typer.Exit(2) from None
 
 
-def _claim_files(folder: Path) -> Iterator[Path]:
-    """The files of a folder whose names say that they may hold claims."""
-    return (path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in NAMES)
+def _claim_files(folder: Path) -> list[Path]:
+    """The files of a folder, and of those in it, whose names say that they may hold claims; the others are told."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    for path in found:
+        if path.suffix.lower() not in NAMES:
+            print(f"{path.as_posix()} is passed over: its name does not say that it holds claims.", file=sys.stderr)
+    return [path for path in found if path.suffix.lower() in NAMES]
 
 
 def _judged(judge: Judge, item: Claim | RulesServiceError) -> dict[str, Any]:

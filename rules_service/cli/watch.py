@@ -13,7 +13,7 @@ import typer
 from rules_service.cli.common import opened
 from rules_service.primitives.errors import StorageUnavailable
 from rules_service.services.validate_claim import open_validator
-from rules_service.services.watched_folder import Folders, WatchedFolder
+from rules_service.services.watched_folder import SETTLED_SECONDS, Folders, WatchedFolder
 from rules_service.storage.clients import Principal
 
 
@@ -21,8 +21,9 @@ def watch(
     incoming: Annotated[Path, typer.Argument(help="Folder files are dropped into")],
     answers: Annotated[Path, typer.Argument(help="Folder for findings (NDJSON) and simulated 277CAs")],
     archive: Annotated[Path, typer.Argument(help="Folder files are kept in")],
-    seconds: Annotated[float, typer.Option(help="How often to look, and how long a file must not have changed")] = 2.0,
-    once: Annotated[bool, typer.Option(help="Look once, and leave")] = False,
+    seconds: Annotated[float, typer.Option(help="How often to look")] = 2.0,
+    settled: Annotated[float, typer.Option(help="Seconds a file must not have changed before it is taken")] = SETTLED_SECONDS,
+    once: Annotated[bool, typer.Option(help="Look once, at files that are whole, and leave")] = False,
 ) -> None:
     """Judge, store and answer every file of claims that is dropped, until told to stop. Several watchers may share a folder."""
     stopped = threading.Event()
@@ -35,7 +36,7 @@ def watch(
                 Folders(incoming, answers, archive),
                 validator,
                 Principal(settings.tenant_id, "watched folder", frozenset()),
-                0.0 if once else seconds,
+                0.0 if once else settled,
             )
             print(f"watching {incoming}", flush=True)
             while not stopped.is_set():

@@ -1,6 +1,7 @@
 """Many evaluations as one report: rows for a spreadsheet (CSV), or results with their places for tools that read SARIF 2.1.0.
 
-Works on the JSON a client gets. An entry is one claim of a file: `file`, `claim` (from 1), and `evaluation` or `problem`.
+Works on the JSON a client gets. An entry is one claim of a file: `file`, `claim` (from 1), and `evaluation` or `problem`; of an 837 also
+`segment` (of the claim) and `places` (of the findings). What leaves a claim open, so that it is not clean, is told like a finding.
 """
 
 from __future__ import annotations
@@ -9,14 +10,23 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from rules_service import __version__
 
 COLUMNS = (
-    "file", "claim", "outcome", "disposition", "finding_code", "rule_id", "severity", "lines", "message", "json_pointer", "x12", "form", "group_code", "carc",
+    "file", "claim", "outcome", "disposition", "finding_code", "rule_id", "severity", "lines", "message", "json_pointer", "x12", "segment", "form", "group_code", "carc",
     "amount_at_risk", "fix_by",
 )  # fmt: skip
-LEVELS = {"reject": "error", "deny_hard": "error", "deny_soft": "error", "pend": "warning", "warn": "warning", "info": "note"}
+LEVELS = {
+    "reject": "error",
+    "deny_hard": "error",
+    "deny_soft": "error",
+    "pend": "warning",
+    "warn": "warning",
+    "not evaluated": "warning",
+    "info": "note",
+}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Entry = Mapping[str, Any]
 
@@ -48,14 +58,26 @@ def _rows(entry: Entry) -> list[dict[str, Any]]:
         ]
     evaluation = entry["evaluation"]
     head |= {"outcome": evaluation["outcome"], "disposition": evaluation["disposition"]}
-    return [head | _finding_row(one) for one in evaluation["findings"]] or [head]
+    rows = [head | _finding_row(one, entry.get("places", {}).get(one["finding_id"], {})) for one in evaluation["findings"]]
+    if evaluation["outcome"] in ("incomplete", "not_covered"):
+        rows += [head | _open_row(one) for one in evaluation["not_evaluated"] if one["required"] or one["reason"] == "payer_rules_missing"]
+    return rows or [head]
 
 
-def _finding_row(finding: Mapping[str, Any]) -> dict[str, Any]:
+def _open_row(not_evaluated: Mapping[str, Any]) -> dict[str, Any]:
+    lines, reason = " ".join(map(str, not_evaluated["line_numbers"])), not_evaluated["reason"]
+    supply = f" Supply {not_evaluated['supply']}." if not_evaluated["supply"] else ""
+    return {
+        "finding_code": not_evaluated["code"] or reason, "rule_id": not_evaluated["rule_id"], "severity": "not evaluated", "lines": lines,
+        "message": f"Could not be judged: {reason}.{supply}",
+    }  # fmt: skip
+
+
+def _finding_row(finding: Mapping[str, Any], at: Mapping[str, int]) -> dict[str, Any]:
     place, denial = finding["location"], finding["predicted_denial"] or {}
     return {
         "finding_code": finding["code"], "rule_id": finding["rule_id"], "severity": finding["severity"], "lines": " ".join(map(str, finding["line_numbers"])),
-        "message": finding["message"], "json_pointer": place["json_pointer"], "x12": place["x12"], "form": place["form"], "group_code": denial.get("group_code"),
+        "message": finding["message"], "json_pointer": place["json_pointer"], "x12": place["x12"], "segment": at.get("segment"), "byte": at.get("byte"), "form": place["form"], "group_code": denial.get("group_code"),
         "carc": denial.get("carc"), "amount_at_risk": finding["amount_at_risk"], "fix_by": finding["fix_by"],
     }  # fmt: skip
 
@@ -71,6 +93,7 @@ def sarif_report(entries: Iterable[Entry]) -> dict[str, Any]:
                 continue
             rules.setdefault(code, {"id": code})
             place = row.get("x12") or row.get("json_pointer") or ""
+            region = {"region": {"byteOffset": row["byte"]}} if row.get("byte") is not None else {}
             results.append(
                 {
                     "ruleId": code,
@@ -78,7 +101,7 @@ def sarif_report(entries: Iterable[Entry]) -> dict[str, Any]:
                     "message": {"text": row["message"]},
                     "locations": [
                         {
-                            "physicalLocation": {"artifactLocation": {"uri": row["file"]}},
+                            "physicalLocation": {"artifactLocation": {"uri": quote(row["file"])}, **region},
                             "logicalLocations": [{"fullyQualifiedName": f"claim {row['claim']}" + (f" {place}" if place else "")}],
                         }
                     ],

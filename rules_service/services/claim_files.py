@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePath
+from typing import Any
 
 import msgspec
 
@@ -12,7 +14,9 @@ from rules_service.claim.claim import Claim
 from rules_service.formats.fhir.claims import read_fhir
 from rules_service.formats.native.json_claims import lines_of, read_claims
 from rules_service.formats.x12.claims_837 import read_837
-from rules_service.primitives.errors import RulesServiceError
+from rules_service.formats.x12.places import Position, finding_places
+from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
+from rules_service.services.bulk import MAX_CLAIMS
 
 X12_NAMES = frozenset({".837", ".edi", ".x12", ".837p", ".837i", ".837d"})
 LINES_NAMES = frozenset({".ndjson", ".jsonl"})
@@ -22,11 +26,19 @@ NAMES = X12_NAMES | LINES_NAMES | {".json", ".txt"}
 
 @dataclass(frozen=True, slots=True)
 class FileClaim:
-    """One claim of a file, or why it could not be read; in an 837 with its CLM segment."""
+    """One claim of a file, or why it could not be read; in an 837 with its CLM segment and where its parts stand."""
 
     outcome: Claim | RulesServiceError
     segment: int | None = None
     patient_control_number: str = ""
+    places: Mapping[str, Position] = field(default_factory=dict)
+
+    def stands(self, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What an answer says of an 837 besides the evaluation: the claim's segment, and that of each finding."""
+        if self.segment is None:
+            return {}
+        pointers = ((one["finding_id"], one["location"]["json_pointer"]) for one in (evaluation or {"findings": ()})["findings"])
+        return {"segment": self.segment, "places": finding_places(self.places, pointers)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +55,23 @@ class _Kind(msgspec.Struct, rename="camel"):
 
 def read_claim_file(name: str, data: bytes) -> ClaimFile:
     """Every claim of a file; nothing raises, each fault stands where its claim would."""
+    read = _read(name, data)
+    if read.claims:
+        return read
+    issue = Issue("no_claims", "", "The file holds no claim.", "Send a file with at least one.")
+    return ClaimFile((FileClaim(InvalidClaim("No claim was found", [issue])),), read.is_x12)
+
+
+def _read(name: str, data: bytes) -> ClaimFile:
+    data = data.removeprefix(codecs.BOM_UTF8)
     suffix = PurePath(name).suffix.lower()
-    is_x12 = data.removeprefix(codecs.BOM_UTF8).lstrip()[:3] == b"ISA" or suffix in X12_NAMES
+    is_x12 = data.lstrip()[:3] == b"ISA" or suffix in X12_NAMES
     try:
         if is_x12:
-            return ClaimFile(tuple(FileClaim(one.outcome, one.segment, one.patient_control_number) for one in read_837(data)), is_x12)
+            read = read_837(data, MAX_CLAIMS)
+            return ClaimFile(tuple(FileClaim(one.outcome, one.segment, one.patient_control_number, one.places) for one in read), is_x12)
         if suffix in LINES_NAMES:
-            return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(data)))), is_x12)
+            return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(data, MAX_CLAIMS)))), is_x12)
         if _is_fhir(data):
             return ClaimFile((FileClaim(read_fhir(data).claim),), is_x12)
     except RulesServiceError as error:

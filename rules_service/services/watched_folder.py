@@ -2,13 +2,15 @@
 
 A file is taken by renaming it into `.taken` of the folder, which only one of several watchers can do, once it has not changed for a while. Its answers are
 written whole, then it is moved to the archive. What a killed watcher left in `.taken` is taken again after a while: its claims
-carry idempotency keys of the file's hash and their places, so no claim is evaluated twice.
+carry idempotency keys of this drop and their places, so no claim is evaluated twice. A file dropped again is judged again, by the rules
+of its day. One that grew after it was read (an upload that paused) goes back, and is answered anew when it is whole.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +32,21 @@ from rules_service.storage.clients import Principal
 TAKEN = ".taken"
 NAMED, RESERVED = "~", "="
 """Before the name of a taken file: as it came in, or as the archive keeps a place for it."""
-SETTLED_SECONDS = 2.0
+SETTLED_SECONDS = 30.0
 """How long a file must not have changed before it is taken: an upload may still be going on."""
+UNFINISHED = frozenset({".part", ".partial", ".filepart", ".tmp", ".uploading"})
+"""Ends of names that programs give a file while they send it."""
+GROWS_SECONDS = 3_600.0
+"""How long an archived file is looked at: whoever sent it may still be writing."""
 HEARTBEAT = 100
 """Claims between two signs of life."""
 NAME_BYTES = 180
 """How much of a file's name is kept: its answers' names are longer, and file systems take 255 bytes."""
 LEFT_SECONDS = 300.0
 """How old what lies in `.taken` must be to have been left by a watcher that is gone."""
+
+
+GREW = "the file grew while it was read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,34 +82,62 @@ class WatchedFolder:
     ) -> None:
         self._folders, self._validator, self._principal = folders, validator, principal
         self._settled, self._left = settled, left
+        self._archived: dict[Path, tuple[int, float]] = {}
+        """Size read and time (monotonic) of files this watcher archived."""
         for folder in (folders.incoming, folders.answers, folders.archive, folders.incoming / TAKEN):
             folder.mkdir(parents=True, exist_ok=True)
 
     def look(self) -> list[Handled]:
         """Handle every file that is ready; those handled. StorageUnavailable leaves the file where it is taken, for later."""
-        handled = []
+        handled = [Handled(path.name, failure=GREW) for path in self._grown()]
         for path in [*self._left_behind(), *self._ready()]:
             try:
                 taken = self._take(path)
                 if taken is not None:
                     handled.append(self._handle(taken))
             except OSError as error:  # of this file: the others are answered all the same
-                handled.append(Handled(_name(path), failure=error.strerror or type(error).__name__))
+                handled.append(Handled(_parts(path)[2], failure=error.strerror or type(error).__name__))
             except (EngineFault, StateConflict) as error:
-                handled.append(Handled(_name(path), failure=str(error)))
+                handled.append(Handled(_parts(path)[2], failure=str(error)))
         return handled
 
     def _ready(self) -> list[Path]:
-        found = [path for path in sorted(self._folders.incoming.iterdir()) if not path.name.startswith(".")]
+        found = [
+            path for path in sorted(self._folders.incoming.iterdir())
+            if not path.name.startswith(".") and path.suffix.lower() not in UNFINISHED
+        ]  # fmt: skip
         return [path for path in found if (stat := _stat(path)) is not None and time.time() - stat.st_mtime >= self._settled]
 
     def _left_behind(self) -> list[Path]:
         found = sorted((self._folders.incoming / TAKEN).iterdir())
         return [path for path in found if (stat := _stat(path)) is not None and time.time() - stat.st_ctime >= self._left]
 
+    def _grown(self) -> list[Path]:
+        """Archived files that grew since they were read; they lie in the incoming folder again."""
+        now = time.monotonic()
+        self._archived = {path: one for path, one in self._archived.items() if now - one[1] < GROWS_SECONDS}
+        grown = [path for path, (size, _) in self._archived.items() if (stat := _stat(path)) is not None and stat.st_size > size]
+        for path in grown:
+            del self._archived[path]
+            self._give_back(path, path.name)
+        return grown
+
+    def _give_back(self, path: Path, name: str) -> None:
+        """The file into the incoming folder, beside one of the same name."""
+        target = self._folders.incoming / name
+        while True:
+            try:
+                os.link(path, target)
+            except FileExistsError:
+                target = self._folders.incoming / f"{secrets.token_hex(4)}-{name}"
+            else:
+                path.unlink()
+                return
+
     def _take(self, path: Path) -> Path | None:
         """The file under a name that only this watcher has; None when another was first."""
-        taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}{_mark(path)}{_name(path)}"
+        mark, drop, name = _parts(path)
+        taken = self._folders.incoming / TAKEN / f"{os.getpid()}-{time.monotonic_ns()}{mark}{drop}{mark}{name}"
         try:
             path.rename(taken)
         except FileNotFoundError:
@@ -108,20 +145,28 @@ class WatchedFolder:
         return taken
 
     def _handle(self, path: Path) -> Handled:
-        name, data = _name(path), path.read_bytes()
+        (mark, drop, name), data = _parts(path), path.read_bytes()
         read = read_claim_file(name, data)
-        answers = asyncio.run(self._judged(path, read.claims, sha256_hex(data)))
-        if _mark(path) == RESERVED:  # by a watcher that was stopped before it had answered
+        answers = asyncio.run(self._judged(path, read.claims, f"drop/{drop}/{sha256_hex(data)}"))
+        if mark == NAMED and path.stat().st_size != len(data):
+            self._give_back(path, name)
+            return Handled(name, failure=GREW)
+        if mark == RESERVED:  # by a watcher that was stopped before it had answered
             kept = self._folders.archive / name
         else:
             kept = self._kept(name)
-            path = path.rename(path.with_name(path.name.partition(NAMED)[0] + RESERVED + kept.name))
+            taken = path.name.partition(NAMED)[0]
+            path = path.rename(path.with_name(f"{taken}{RESERVED}{drop}{RESERVED}{kept.name}"))
         self._answer(kept.name, read, answers)
         path.replace(kept)
+        self._archived[kept] = (len(data), time.monotonic())
         return Handled(kept.name, len(answers), sum("problem" in one for one in answers))
 
     def _answer(self, name: str, read: ClaimFile, answers: Sequence[dict[str, Any]]) -> None:
-        lines = [{"file": name, "claim": number} | one for number, one in enumerate(answers, 1)]
+        lines = [
+            {"file": name, "claim": number} | answer | one.stands(answer.get("evaluation"))
+            for number, (one, answer) in enumerate(zip(read.claims, answers, strict=True), 1)
+        ]
         self._write(f"{name}.findings.ndjson", b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
         if read.is_x12 and any(one.segment is not None for one in read.claims):
             told = [
@@ -130,7 +175,7 @@ class WatchedFolder:
             ]
             self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC)))
 
-    async def _judged(self, path: Path, claims: Sequence[FileClaim], file_sha256: str) -> list[dict[str, Any]]:
+    async def _judged(self, path: Path, claims: Sequence[FileClaim], key: str) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
         for number, one in enumerate(claims):
             if number % HEARTBEAT == 0:
@@ -138,7 +183,7 @@ class WatchedFolder:
             error = one.outcome
             if isinstance(error, Claim):
                 try:
-                    answered = await self._validator.validate(error, self._principal, f"file/{file_sha256}/{number}")
+                    answered = await self._validator.validate(error, self._principal, f"{key}/{number}")
                     answers.append({"evaluation": msgspec.json.decode(answered.body)})
                     continue
                 except InputError as refusal:  # any other fault is not the claim's: the file stays where it is, for later
@@ -165,18 +210,17 @@ class WatchedFolder:
                 return target
 
 
-def _mark(path: Path) -> str:
-    """What stands before the name of a taken file; NAMED for one that was not taken before."""
-    return path.name.lstrip("0123456789-")[:1] if path.parent.name == TAKEN else NAMED
-
-
-def _name(path: Path) -> str:
-    """The name of a file, taken or not, as Unicode and with room for what is added to it; its end, which tells the format, stays."""
-    mark = _mark(path)
-    name = path.name.partition(mark)[2] if path.parent.name == TAKEN else path.name
-    if mark == RESERVED:
-        return name
-    return name.encode(errors="replace")[-NAME_BYTES:].decode(errors="ignore")
+def _parts(path: Path) -> tuple[str, str, str]:
+    """Mark, drop and name of a file. One that was not taken before gets the mark NAMED, a new drop, and its name as Unicode with room for
+    what is added to it; the end of the name, which tells the format, stays."""
+    name, mark = path.name, NAMED
+    if path.parent.name == TAKEN:
+        mark = RESERVED if name.lstrip("0123456789-")[:1] == RESERVED else NAMED
+        parts = name.split(mark, 2)
+        if len(parts) == 3:
+            return mark, parts[1], parts[2]
+        mark = NAMED  # put here by somebody else
+    return mark, secrets.token_hex(8), name.encode(errors="replace")[-NAME_BYTES:].decode(errors="ignore")
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -73,20 +74,50 @@ def run(url: str, data: Path, *arguments: str, **more: str) -> subprocess.Comple
 def test_a_folder_of_every_format_is_judged_and_its_exit_code_tells_the_worst(url: str, folder: Path, tmp_path: Path) -> None:
     done = run(url, tmp_path, "validate", str(folder), "--format", "json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (done.returncode, [(one["file"], one["claim"]) for one in lines]) == (
+    assert (done.returncode, [(Path(one["file"]).name, one["claim"]) for one in lines]) == (
         2, [("four.json", 1), ("one.json", 1), ("three.837", 1), ("three.837", 2), ("two.ndjson", 1), ("two.ndjson", 2)],
     )  # fmt: skip
     assert ["problem" in one for one in lines] == [False, False, False, True, False, True]
     assert "SECRET" not in done.stdout + done.stderr
+    assert "notes.md is passed over" in done.stderr
     text_report = run(url, tmp_path, "validate", str(folder / "one.json"))
     assert (text_report.returncode, "one.json claim 1: FINDINGS" in text_report.stdout) == (1, True)
     assert run(url, tmp_path, "validate", str(folder / "two.ndjson")).returncode == 2
 
 
+def test_nothing_to_judge_is_not_success(url: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/claims.dat").write_bytes(claim_bytes())
+    empty = run(url, tmp_path, "validate", str(tmp_path / "in"))
+    assert (empty.returncode, empty.stdout) == (2, "")
+    assert "claims.dat is passed over" in empty.stderr
+    assert "nothing was judged" in empty.stderr
+    (tmp_path / "none.ndjson").write_bytes(b"")
+    none = run(url, tmp_path, "validate", str(tmp_path / "none.ndjson"))
+    assert (none.returncode, "The file holds no claim" in none.stdout) == (2, True)
+
+
+def test_files_of_folders_inside_are_judged_and_told_apart(url: str, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"in/{name} x").mkdir(parents=True)
+        (tmp_path / f"in/{name} x/one.837").write_bytes(b"\xef\xbb\xbf" + X12.replace(b"P9213", b"P7001"))
+    sarif = json.loads(run(url, tmp_path, "validate", str(tmp_path / "in"), "--format", "sarif").stdout)
+    places = [one["locations"][0]["physicalLocation"] for one in sarif["runs"][0]["results"] if one["ruleId"] == "auth.missing"]
+    assert {place["artifactLocation"]["uri"].rsplit("/in/")[1] for place in places} == {"a%20x/one.837", "b%20x/one.837"}
+    assert all(place["region"]["byteOffset"] > 0 for place in places)
+
+
+def test_a_claim_that_is_left_open_stands_in_every_report(url: str, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_bytes(claim_bytes(payer={"payer_id": "NOBODY1"}))
+    for form, told in (("sarif", '"ruleId": "payer.rules"'), ("csv", "payer.rules")):
+        done = run(url, tmp_path, "validate", str(tmp_path / "one.json"), "--format", form)
+        assert (done.returncode, told in done.stdout, "payer_rules_missing" in done.stdout) == (1, True, True), done.stdout
+
+
 def test_reports_for_spreadsheets_and_for_tools_hold_every_finding(url: str, folder: Path, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run(url, tmp_path, "validate", str(folder), "--format", "csv").stdout)))
-    assert {row["finding_code"] for row in rows if row["file"] == "one.json"} == {"tf.at_risk", "ncci.ptp", "auth.missing"}
-    assert [row["outcome"] for row in rows if row["file"] == "three.837"][-1] == "refused"
+    assert {row["finding_code"] for row in rows if row["file"].endswith("one.json")} == {"tf.at_risk", "ncci.ptp", "auth.missing"}
+    assert [row["outcome"] for row in rows if row["file"].endswith("three.837")][-1] == "refused"
     sarif = json.loads(run(url, tmp_path, "validate", str(folder), "--format", "sarif").stdout)
     (report,) = sarif["runs"]
     places = [one["locations"][0]["logicalLocations"][0]["fullyQualifiedName"] for one in report["results"] if one["ruleId"] == "ncci.ptp"]
@@ -157,17 +188,74 @@ def test_several_watchers_answer_each_file_once(watched: Callable[..., WatchedFo
 
 
 def test_what_a_killed_watcher_left_is_taken_up_and_no_claim_is_judged_twice(
-    watched: Callable[..., WatchedFolder], database: Database, tmp_path: Path
+    watched: Callable[..., WatchedFolder], database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in FILES.keys() - {"three.837"}:
+        (tmp_path / "in" / name).unlink()
+    (tmp_path / "in/notes.md").unlink()
+    monkeypatch.setattr(WatchedFolder, "_kept", stopped)  # it was stopped after storing, before archiving
+    with pytest.raises(KeyboardInterrupt):
+        watched().look()
+    monkeypatch.undo()
+    assert evaluations(database) == 1
+    assert watched(left=3_600).look() == []
+    assert [one.name for one in watched(left=0.0).look()] == ["three.837"]
+    assert (tmp_path / "out/three.837.findings.ndjson").exists()
+    assert evaluations(database) == 1
+
+
+def test_a_file_dropped_again_is_judged_again(watched: Callable[..., WatchedFolder], database: Database, tmp_path: Path) -> None:
     watched().look()
     before = evaluations(database)
-    left = tmp_path / "in/.taken/999-1~three.837"
-    left.write_bytes(X12)  # as it lies there when the watcher was killed after storing, before archiving
-    assert watched(left=3_600).look() == []
-    assert [one.name for one in watched(left=0.0).look()] == ["2-three.837"]
-    assert (tmp_path / "out/2-three.837.findings.ndjson").exists()
-    assert evaluations(database) == before
-    assert {path.name for path in (tmp_path / "archive").iterdir()} >= {"three.837", "2-three.837"}
+    (tmp_path / "in/again.837").write_bytes(X12)
+    assert [one.name for one in watched().look()] == ["again.837"]
+    assert evaluations(database) == before + 1
+
+
+def test_an_upload_that_pauses_is_answered_whole_in_the_end(watched: Callable[..., WatchedFolder], tmp_path: Path) -> None:
+    folder, slow = watched(), tmp_path / "in/slow.ndjson"
+    folder.look()
+    with slow.open("wb") as upload:
+        upload.write(claim_bytes() + b"\n")
+        upload.flush()
+        assert [(one.name, one.claims) for one in folder.look()] == [("slow.ndjson", 1)]
+        upload.write(claim_bytes() + b"\n")
+    told = folder.look()
+    assert [(one.name, one.claims, one.failure) for one in told] == [
+        ("slow.ndjson", 0, "the file grew while it was read"), ("slow.ndjson", 2, None),
+    ]  # fmt: skip
+    assert len((tmp_path / "out/slow.ndjson.findings.ndjson").read_bytes().splitlines()) == 2
+    assert folder.look() == []
+
+
+def test_a_file_that_grows_while_it_is_read_goes_back(
+    watched: Callable[..., WatchedFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, slow = watched(), tmp_path / "in/slow.ndjson"
+    folder.look()
+    upload = slow.open("wb")
+    upload.write(claim_bytes() + b"\n")
+    upload.flush()
+    judged = WatchedFolder._judged
+
+    async def grows(*arguments: Any) -> Any:
+        answers = await judged(*arguments)
+        upload.write(claim_bytes() + b"\n")
+        upload.flush()
+        return answers
+
+    monkeypatch.setattr(WatchedFolder, "_judged", grows)
+    assert [(one.name, one.failure) for one in folder.look()] == [("slow.ndjson", "the file grew while it was read")]
+    monkeypatch.undo()
+    upload.close()
+    assert [(one.name, one.claims) for one in folder.look()] == [("slow.ndjson", 2)]
+
+
+def test_a_name_that_says_it_is_unfinished_waits(watched: Callable[..., WatchedFolder], tmp_path: Path) -> None:
+    folder = watched()
+    folder.look()
+    (tmp_path / "in/claims.837.filepart").write_bytes(X12)
+    assert folder.look() == []
 
 
 def stopped(*_: object) -> None:
@@ -213,7 +301,7 @@ def test_a_file_the_system_does_not_give_is_told_and_the_others_are_answered(wat
     (tmp_path / "out/one.json.findings.ndjson").mkdir()  # in the place of the answer
     handled = {one.name: one.failure for one in folder.look()}
     assert (handled.pop("one.json"), set(handled.values()), len(handled)) == ("Is a directory", {None}, 4)
-    assert [path.name.partition("=")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["one.json"]
+    assert [path.name.split("=", 2)[2] for path in (tmp_path / "in/.taken").iterdir()] == ["one.json"]
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", "Is a directory")]
     (tmp_path / "out/one.json.findings.ndjson").rmdir()
     assert [(one.name, one.failure) for one in watched(left=0.0).look()] == [("one.json", None)]
@@ -222,14 +310,15 @@ def test_a_file_the_system_does_not_give_is_told_and_the_others_are_answered(wat
 def test_a_claim_that_could_not_be_judged_for_no_fault_of_its_own_is_not_returned(
     watched: Callable[..., WatchedFolder], tmp_path: Path
 ) -> None:
-    folder = watched()
+    folder = watched(left=0.0)
+    (tmp_path / "in/three.837").rename(tmp_path / "in/.taken/999-1~d0~three.837")
     other = claim_of(claim_bytes(patient_control_number="OTHER"))
-    key = f"file/{hashlib.sha256(X12).hexdigest()}/0"  # somebody stored another claim under the first claim's key
+    key = f"drop/d0/{hashlib.sha256(X12).hexdigest()}/0"  # somebody stored another claim under the first claim's key
     asyncio.run(folder._validator.validate(other, folder._principal, key))
     handled = {one.name: one.failure for one in folder.look()}
     assert handled.pop("three.837") == "this idempotency key was used with another body"
     assert set(handled.values()) == {None}
-    assert [path.name.partition("~")[2] for path in (tmp_path / "in/.taken").iterdir()] == ["three.837"]
+    assert [path.name.split("~", 2)[1:] for path in (tmp_path / "in/.taken").iterdir()] == [["d0", "three.837"]]
     assert not (tmp_path / "out/three.837.277ca").exists()
 
 

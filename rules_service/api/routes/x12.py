@@ -18,7 +18,7 @@ from rules_service.api.state import allowed, state_of
 from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.formats.x12.parties import ReadClaim
-from rules_service.formats.x12.places import position_of
+from rules_service.formats.x12.places import finding_places
 from rules_service.primitives.errors import StorageUnavailable
 
 router = APIRouter(tags=["x12"])
@@ -101,9 +101,6 @@ _results = msgspec.json.Decoder(_Result)
 def _placed(item: ReadClaim, result: bytes) -> bytes:
     """The result with the segment its claim starts at and, of each finding, the segment it points to."""
     evaluation = _results.decode(result).evaluation
-    places = {
-        one.finding_id: {"segment": at[0], "byte": at[1]}
-        for one in (evaluation.findings if evaluation is not None else ())
-        if (at := position_of(item.places, one.location.json_pointer)) is not None
-    }
+    findings = evaluation.findings if evaluation is not None else ()
+    places = finding_places(item.places, ((one.finding_id, one.location.json_pointer) for one in findings))
     return result[:-1] + b',"segment":%d,"places":' % item.segment + msgspec.json.encode(places) + b"}"

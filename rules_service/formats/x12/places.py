@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from rules_service.formats.x12.segments import Segment
 
@@ -122,3 +122,9 @@ def position_of(places: Mapping[str, Position], pointer: str) -> Position | None
     while pointer not in places and pointer:
         pointer = pointer.rpartition("/")[0]
     return places.get(pointer)
+
+
+def finding_places(places: Mapping[str, Position], pointers: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Of each finding, by its id, the segment its JSON pointer leads to; those without one are left out."""
+    found = ((finding_id, position_of(places, pointer)) for finding_id, pointer in pointers)
+    return {finding_id: {"segment": at[0], "byte": at[1]} for finding_id, at in found if at is not None}
