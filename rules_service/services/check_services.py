@@ -45,8 +45,11 @@ class ServiceChecks:
         spoken = [
             (rule, question) for rule, question in gather(policy, view, Lookups(snapshot.editions)).asked() if rule.kind.name in ASKED
         ]
-        kinds = {rule.rule.content.rule_id: rule.kind.name for rule, _ in spoken}
         judgement = answer.judgement
+        off = {one.rule_id for one in judgement.not_evaluated if one.reason == "rule_switched_off"}
+        published = (content for publication in snapshot.publications for content in publication.contents.values()) if off else ()
+        kinds = {content.rule_id: content.kind for content in published if content.rule_id in off and content.kind in ASKED}
+        kinds |= {rule.rule.content.rule_id: rule.kind.name for rule, _ in spoken}
         findings = tuple(one for one in judgement.findings if one.rule_id in kinds)
         unjudged = tuple(one for one in judgement.not_evaluated if one.rule_id in kinds or one.code == "payer.rules")
         covers = all(one.code != "payer.rules" for one in unjudged)
@@ -81,6 +84,8 @@ def _service(
     need, basis, decided = _authorization(
         [one for one in mine if one[0].kind.name == AUTHORIZATION], [one for one in found if kinds[one.rule_id] == AUTHORIZATION]
     )
+    if need == "indeterminate" and any(kinds.get(one.rule_id) == AUTHORIZATION for one in silent):
+        need, basis = "conditional", "unknown"  # a list that is switched off might have named it
     return ServiceAnswer(
         line_number=number, procedure_code=code, authorization=need, authorization_basis=basis,
         authorization_rule_id=decided.rule.content.rule_id if decided is not None else None, authorization_rule_version=decided.rule.version if decided is not None else None,

@@ -140,3 +140,12 @@ def test_what_a_switched_off_rule_would_have_looked_at_is_not_said_to_be_checked
     judged = validate(tenant, **EXPIRED)
     told = [(one["rule_id"], one["reason"], one["required"]) for one in judged["not_evaluated"] if one["reason"] == "rule_switched_off"]
     assert told == [("EX1-TF-001", "rule_switched_off", False)]
+
+
+def test_a_check_of_services_tells_that_its_list_is_switched_off(tenant: Tenant) -> None:
+    body = {"payer": {"payer_id": "EXAMPLE01"}, "service_date": "2026-12-01", "services": [{"procedure_code": "P7001"}]}
+    assert tenant["ehr"].post("/v1/services/check", json=body).json()["services"][0]["authorization"] == "auth-needed"
+    declare(tenant, rule_id="EX1-PA-001")
+    told = tenant["ehr"].post("/v1/services/check", json=body).json()
+    assert (told["services"][0]["authorization"], told["services"][0]["authorization_basis"]) == ("conditional", "unknown")
+    assert [(one["rule_id"], one["reason"]) for one in told["not_evaluated"]] == [("EX1-PA-001", "rule_switched_off")]
