@@ -91,7 +91,7 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
 def _as_received(view: ClaimView, day: date) -> ClaimView:
     zone = view.claim.received_at.tzinfo if view.claim.received_at is not None else None
     claim = msgspec.structs.replace(view.claim, received_at=datetime.combine(day, NOON, zone))
-    return ClaimView(claim, view.payer_id, view.payer_names)
+    return ClaimView(claim, view.payer_id, view.payer_names, view.family_names)
 
 
 def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider) -> tuple[Answer, dict[int, Deadline]]:

@@ -54,7 +54,7 @@ def _statement_length(view: ClaimView) -> FactValue:
 
 
 def _bedded(view: ClaimView) -> list[tuple[date, date]] | Unknown:
-    """First and last days of room and board that the billing provider billed to this payer before; the same for every line."""
+    """First and last days of room and board that the billing provider billed to this payer, or to Medicare's other part, before; the same for every line."""
     found: list[tuple[date, date]] | Unknown = view.once("days of room and board", lambda: _room_and_board(view))
     return found
 
@@ -67,7 +67,7 @@ def _room_and_board(view: ClaimView) -> list[tuple[date, date]] | Unknown:
         (entry.line.service_from, entry.line.service_through or entry.line.service_from)
         for entry in history
         if entry.status not in ("rejected", "denied")
-        and view.is_of_payer(entry.payer_id)
+        and view.is_of_family(entry.payer_id)
         and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
         and entry.line.service_from is not None
         and len(code := (entry.line.revenue_code or "").lstrip("0")) == 3

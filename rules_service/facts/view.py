@@ -96,11 +96,14 @@ class LineView:
 class ClaimView:
     """A claim with derived views. Nothing in here reads a clock: `received_at` was resolved at the edge."""
 
-    def __init__(self, claim: Claim, payer_id: str, payer_names: frozenset[str] = frozenset()) -> None:
-        """`payer_names`: every id and name of the payer, as `spelled` gives them."""
+    def __init__(
+        self, claim: Claim, payer_id: str, payer_names: frozenset[str] = frozenset(), family_names: frozenset[str] = frozenset()
+    ) -> None:
+        """`payer_names`: every id and name of the payer, as `spelled` gives them; `family_names`: also of those with the same parent."""
         self.claim = claim
         self.payer_id = payer_id
         self.payer_names = payer_names | {spelled(payer_id), spelled(claim.payer.payer_id)}
+        self.family_names = self.payer_names | family_names
         # By line number, so that nothing depends on the order in which the document lists them; `index` keeps the document's.
         numbered = sorted(enumerate(claim.service_lines), key=lambda item: item[1].line_number)
         self.lines = [LineView(self, index, line) for index, line in numbered]
@@ -110,6 +113,10 @@ class ClaimView:
     def is_of_payer(self, name: str | None) -> bool:
         """Whether what goes with the claim is of its payer, by any of the payer's ids and names; what names nobody is."""
         return name is None or spelled(name) in self.payer_names
+
+    def is_of_family(self, name: str | None) -> bool:
+        """The same of its payer and those with the same parent."""
+        return name is None or spelled(name) in self.family_names
 
     def once(self, key: Any, compute: Callable[[], Any]) -> Any:
         """The value computed the first time this key was asked for; rules of one kind share their groundwork through it."""

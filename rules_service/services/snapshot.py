@@ -39,6 +39,10 @@ class PayerDirectory:
         for name, payer_id in self._names.items():
             names.setdefault(payer_id, set()).add(name)
         self._of_payer = {payer_id: frozenset(found) for payer_id, found in names.items()}
+        self._of_parent: dict[str, frozenset[str]] = {}
+        for record in records:
+            if record.parent is not None:
+                self._of_parent[record.parent] = self._of_parent.get(record.parent, frozenset()) | self.names(record.payer_id)
 
     def named(self, name: str) -> PayerRecord | None:
         """The payer of an id or alias."""
@@ -55,6 +59,12 @@ class PayerDirectory:
     def names(self, payer_id: str) -> frozenset[str]:
         """Every id and name of a payer, as `spelled` gives them; none of a payer nobody knows."""
         return self._of_payer.get(payer_id, frozenset())
+
+    def family_names(self, payer_id: str) -> frozenset[str]:
+        """Those of the payers that have the same parent, too (Medicare's Parts A and B)."""
+        record = self.records.get(payer_id)
+        parent = record.parent if record is not None else None
+        return self.names(payer_id) if parent is None else self._of_parent[parent]
 
 
 class Snapshot:
@@ -93,7 +103,7 @@ class Snapshot:
             if len(self._policies) >= MAX_POLICIES:
                 self._policies.clear()  # the compiled slices stay in the shared cache; only their index is rebuilt
             policy = self._policies[key] = Policy(chosen, claim.claim_type, self._cache)
-        return policy, ClaimView(claim, key.payer_id, self.payers.names(key.payer_id))
+        return policy, ClaimView(claim, key.payer_id, self.payers.names(key.payer_id), self.payers.family_names(key.payer_id))
 
     def with_publication(self, publication: Publication, tables: list[Edition]) -> Snapshot:
         """The same catalog with one rule set as it would be published; for trying, never for answering."""

@@ -41,6 +41,8 @@ QUARTER = (date(2024, 7, 1), date(2024, 9, 30))
 FIRST_DAY = date(1996, 1, 1)
 SIDES = frozenset({"LT", "RT"})
 DISTINCT = frozenset({"59", "XS"})
+VISITS = [("99202", "99215"), ("99221", "99239"), ("99242", "99255"), ("99281", "99285"), ("99304", "99316"), ("99341", "99350"), ("99381", "99397")]
+"""Subsections of CPT's evaluation and management that hold visits."""
 
 
 Line = dict[str, Any]
@@ -175,11 +177,12 @@ def expected(published: Published, lines: list[Line]) -> Counter[tuple[str, tupl
 
 
 def _bypass(published: Published, line: Line) -> set[str]:
-    return {one for one in line["modifiers"] if one in SIDES | DISTINCT and not (one in DISTINCT and _is_visit(published, line))}
+    return {one for one in line["modifiers"] if one in SIDES | DISTINCT and not _is_visit(published, line)}
 
 
 def _is_visit(published: Published, line: Line) -> bool:
-    return published.classes.get(line["procedure_code"]) in ("evaluation", "new_patient")
+    code = line["procedure_code"]
+    return published.classes.get(code) in ("evaluation", "new_patient") or any(first <= code <= last for first, last in VISITS)
 
 
 def _expected_pairs(published: Published, lines: list[Line]) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -195,11 +198,13 @@ def _expected_pairs(published: Published, lines: list[Line]) -> Iterator[tuple[s
                 continue
             # Two rows of a pair may stand on one day: the stricter one counts.
             bypass = _bypass(published, one) | _bypass(published, two)
+            if _is_visit(published, one) or _is_visit(published, two):
+                bypass -= SIDES
             same_side = bypass <= SIDES and bool(bypass) and SIDES & set(one["modifiers"]) == SIDES & set(two["modifiers"])
             code = "never_together" if "0" in standing else "same_side" if same_side else "bypassed" if bypass else ""
             yield ("ncci.ptp." + code).rstrip("."), (number_two,)
     for number, one in enumerate(lines, 1):
-        if DISTINCT & set(one["modifiers"]) and _is_visit(published, one):
+        for _ in (DISTINCT | SIDES) & set(one["modifiers"]) if _is_visit(published, one) else ():
             yield "mod.invalid", (number,)
 
 

@@ -68,7 +68,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
 
     name = "code_pair"
-    semantics = 5  # column one that cannot be paid
+    semantics = 5  # column one that cannot be paid; what separates a visit, also without a table of classes
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
     judges_void = False

@@ -60,7 +60,8 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     def branches(self, parameters: DuplicateParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
         distinct = fix(
-            "If it was given again, append the modifier that says so (76, 77, 91, 59, XE, XP, XS, XU or the side)", "needs_documentation"
+            "If it was given again, append the modifier that says so (76, 77, 91, 59, XE, XP, XS, XU or the side); room and board takes none",
+            "needs_documentation",
         )
         found = [
             Branch(

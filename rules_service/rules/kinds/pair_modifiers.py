@@ -51,6 +51,17 @@ ASSOCIATED = ANATOMIC | DISTINCT_SERVICE | frozenset(["24", "25", "57", "58", "7
 """PTP-associated modifiers, exactly (NCCI Policy Manual ch. I). 22, 76, 77, 50, 51, 26 and TC are not among them."""
 
 
+VISITS = (
+    ("99202", "99215"),
+    ("99221", "99239"),
+    ("99242", "99255"),
+    ("99281", "99285"),
+    ("99304", "99316"),
+    ("99341", "99350"),
+    ("99381", "99397"),
+)
+"""Subsections of evaluation and management that hold visits: office, hospital, consultation, emergency department, nursing facility, home,
+preventive medicine."""
 KINDS = frozenset({"evaluation", "procedure", "laboratory"})
 """Of the classes a code may have, those that say which modifiers it takes."""
 
@@ -82,25 +93,37 @@ def bypassing_modifiers(parameters: BypassParameters, lookups: Lookups, one: Lin
             continue
         if valid_on(parameters, lookups, modifier, one):
             found.append(modifier)
+    if any("evaluation" in kinds_of(parameters, lookups, line) for line in (one, two)):
+        found = [modifier for modifier in found if modifier not in ANATOMIC]  # where the procedure was done says nothing of the visit
     return list(dict.fromkeys(found))
 
 
-def _section(code: str) -> set[str]:
-    """What a CPT code is by its section, where the section says it: surgery and radiology hold no visit, pathology and laboratory tests only."""
-    if len(code) != 5 or not (code.isascii() and code.isdigit()) or not "10004" <= code <= "89398":
-        return set()
-    return {"laboratory" if code >= "80047" else "procedure"}
+def _section(code: str) -> frozenset[str]:
+    """What a CPT code is by its section, where the section says it: surgery and radiology hold no visit, pathology and laboratory tests only.
+    Of evaluation and management, the subsections of visits."""
+    if len(code) != 5 or not (code.isascii() and code.isdigit()):
+        return frozenset()
+    if any(first <= code <= last for first, last in VISITS):
+        return frozenset(["evaluation"])
+    return frozenset(["laboratory" if code >= "80047" else "procedure"] if "10004" <= code <= "89398" else [])
+
+
+def kinds_of(parameters: BypassParameters, lookups: Lookups, line: LineView) -> frozenset[str]:
+    """Whether a line's code is a visit, a procedure, a laboratory test: by the table, else by its section; empty where neither says it. A
+    payer's own pairs have modifiers of their own, and their codes are not asked."""
+    if parameters.bypass_modifiers is not None or line.date_from is None or line.code is None:
+        return frozenset()
+    table = lookups.codes(parameters.code_classes, line.date_from) if parameters.code_classes is not None else None
+    known = (
+        frozenset[str]() if table is None or isinstance(table, Unknown) else table.texts_on(line.code, "class", line.date_from.toordinal())
+    )
+    return KINDS & known or _section(line.code)
 
 
 def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line: LineView) -> bool:
-    """24, 25, 57 on evaluation and management; 27 there on facility claims; 59 and X{EPSU} not there; 58, 78, 79 on procedures; 91 on laboratory
+    """24, 25, 57 on evaluation and management; 27 there on facility claims; 59, X{EPSU} and places of the body not there; 58, 78, 79 on procedures; 91 on laboratory
     (NCCI manual ch. I)."""
-    if parameters.code_classes is None or line.date_from is None or line.code is None:
-        return True
-    table = lookups.codes(parameters.code_classes, line.date_from)
-    if isinstance(table, Unknown):
-        return True
-    kinds = KINDS & table.texts_on(line.code, "class", line.date_from.toordinal()) or _section(line.code)
+    kinds = kinds_of(parameters, lookups, line)
     if not kinds:
         return True  # nothing is known of the code, and a false alarm costs more than a missed one
     if modifier in ("24", "25", "57"):
@@ -111,4 +134,4 @@ def valid_on(parameters: BypassParameters, lookups: Lookups, modifier: str, line
         return "laboratory" in kinds
     if modifier in ("58", "78", "79"):
         return "procedure" in kinds
-    return "evaluation" not in kinds if modifier in DISTINCT_SERVICE else True
+    return "evaluation" not in kinds if modifier in DISTINCT_SERVICE | ANATOMIC else True

@@ -28,12 +28,14 @@ NDC_UNITS = ("F2", "GR", "ME", "ML", "UN")
 
 class ProviderIdentifierParameters(Parameters, frozen=True):
     """`codes` is a table of classes by procedure code: `clia`, `clia_waived` (takes QW), `ndc`. `taxonomy_table` is the NUCC list;
-    `requires_taxonomy` says whose taxonomy the payer wants."""
+    `requires_taxonomy` says whose taxonomy the payer wants; billing providers of the taxonomies `full_laboratories` work under another
+    certificate than one of waiver."""
 
     subject: Literal["taxonomy", "tax_id", "clia", "ndc"]
     codes: str | None = None
     taxonomy_table: str | None = None
     requires_taxonomy: tuple[Literal["billing", "rendering"], ...] = ()
+    full_laboratories: tuple[str, ...] = ()
 
 
 class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
@@ -174,6 +176,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
 
     def _by_code(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
         first_clia: str | None = None
+        takes_waivers = judged.view.claim.providers.billing.taxonomy_code not in parameters.full_laboratories
         for line in judged.lines:
             known = _classes(parameters, judged, line)
             classes = frozenset[str]() if isinstance(known, Unknown) else known
@@ -186,16 +189,15 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 continue
             is_referred = "90" in line.modifiers
             clia = line.line.referring_clia_number if is_referred else line.line.clia_number or line.claim.clia_number
+            waived = "QW" in line.modifiers if takes_waivers and "clia_waived" in classes else None
             state = "missing" if clia is None else "valid" if _CLIA.match(clia) else "malformed"
             if is_referred:
-                yield _of_line(
-                    line, f"referred_{state}" if state != "valid" else state, "QW" in line.modifiers if "clia_waived" in classes else None
-                )
+                yield _of_line(line, f"referred_{state}" if state != "valid" else state, waived)
                 continue
             if state == "valid" and first_clia not in (None, clia):
                 state = "second_laboratory"
             first_clia = first_clia or (clia if state == "valid" else None)
-            yield _of_line(line, state, "QW" in line.modifiers if "clia_waived" in classes else None)
+            yield _of_line(line, state, waived)
 
 
 def _classes(parameters: ProviderIdentifierParameters, judged: Judged, line: LineView) -> frozenset[str] | Unknown:
