@@ -1,7 +1,7 @@
 """One cause, one lead finding: what follows from a fault that is told already is linked to it, not told as if it were another.
 
 A diagnosis that is not valid makes every edit on that diagnosis moot; a line billed twice exceeds unit limits because of it. The dependent
-findings stay in the answer, with `suppressed_by`; the lead names them in `suppresses`. They hold the claim only where their lead does.
+findings stay in the answer, with `suppressed_by`; the lead names them in `suppresses`. They hold the claim, and put money at risk, only where their lead does.
 """
 
 from __future__ import annotations
