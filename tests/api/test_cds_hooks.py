@@ -93,7 +93,7 @@ def test_an_order_that_needs_authorization_gets_a_card_with_source_ways_and_reas
     (told,) = answer["extension"]["coverage-information"].values()
     assert (told["pa-needed"], told["covered"], told["billingCode"], told["date"]) == (
         "auth-needed",
-        "indeterminate",
+        "conditional",  # nobody sent what the payer says of the coverage
         "P7001",
         "2026-12-01",
     )
