@@ -89,7 +89,7 @@ class WatchedFolder:
 
     def look(self) -> list[Handled]:
         """Handle every file that is ready; those handled. StorageUnavailable leaves the file where it is taken, for later."""
-        handled = [Handled(path.name, failure=GREW) for path in self._grown()]
+        handled = self._grown()
         for path in [*self._left_behind(), *self._ready()]:
             try:
                 taken = self._take(path)
@@ -112,15 +112,21 @@ class WatchedFolder:
         found = sorted((self._folders.incoming / TAKEN).iterdir())
         return [path for path in found if (stat := _stat(path)) is not None and time.time() - stat.st_ctime >= self._left]
 
-    def _grown(self) -> list[Path]:
-        """Archived files that grew since they were read; they lie in the incoming folder again."""
+    def _grown(self) -> list[Handled]:
+        """Archived files that grew since they were read; they lie in the incoming folder again, unless the system did not let them."""
         now = time.monotonic()
         self._archived = {path: one for path, one in self._archived.items() if now - one[1] < GROWS_SECONDS}
         grown = [path for path, (size, _) in self._archived.items() if (stat := _stat(path)) is not None and stat.st_size > size]
+        told = []
         for path in grown:
+            try:
+                self._give_back(path, path.name)
+            except OSError as error:
+                told.append(Handled(path.name, failure=f"{GREW}, and stays in the archive: {error.strerror or type(error).__name__}"))
+            else:
+                told.append(Handled(path.name, failure=GREW))
             del self._archived[path]
-            self._give_back(path, path.name)
-        return grown
+        return told
 
     def _give_back(self, path: Path, name: str) -> None:
         """The file into the incoming folder, beside one of the same name."""
