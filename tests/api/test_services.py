@@ -47,8 +47,10 @@ def test_a_listed_service_needs_authorization_until_one_that_fits_is_given(clien
 
 
 def test_what_no_rule_names_is_indeterminate_and_never_said_to_be_free(client: httpx.Client) -> None:
-    told = check(client, {"procedure_code": "P9213"})
-    assert [(one["authorization"], one["covered"]) for one in told["services"]] == [("indeterminate", "indeterminate")]
+    insured = {"eligibility": {"checked_at": "2026-11-25T10:00:00-05:00", "spans": [{"from": "2015-01-01"}]}}
+    for context, covered in ({}, "conditional"), (insured, "indeterminate"):  # whether there is coverage at all may be asked first
+        told = check(client, {"procedure_code": "P9213"}, context=context)
+        assert [(one["authorization"], one["covered"]) for one in told["services"]] == [("indeterminate", covered)]
     nobody = check(client, {"procedure_code": "P7001"}, payer="NOBODY")
     assert (nobody["covers_payer"], nobody["payer_id"], needs(nobody)) == (False, None, ["indeterminate"])
     assert nobody["services"][0]["frequency"] == "indeterminate"
