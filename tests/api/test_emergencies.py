@@ -148,4 +148,4 @@ def test_a_check_of_services_tells_that_its_list_is_switched_off(tenant: Tenant)
     declare(tenant, rule_id="EX1-PA-001")
     told = tenant["ehr"].post("/v1/services/check", json=body).json()
     assert (told["services"][0]["authorization"], told["services"][0]["authorization_basis"]) == ("conditional", "unknown")
-    assert [(one["rule_id"], one["reason"]) for one in told["not_evaluated"]] == [("EX1-PA-001", "rule_switched_off")]
+    assert ("EX1-PA-001", "rule_switched_off") in [(one["rule_id"], one["reason"]) for one in told["not_evaluated"]]
