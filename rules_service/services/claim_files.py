@@ -63,20 +63,20 @@ def read_claim_file(name: str, data: bytes) -> ClaimFile:
 
 
 def _read(name: str, data: bytes) -> ClaimFile:
-    data = data.removeprefix(codecs.BOM_UTF8)
+    text = data.removeprefix(codecs.BOM_UTF8)
     suffix = PurePath(name).suffix.lower()
-    is_x12 = data.lstrip()[:3] == b"ISA" or suffix in X12_NAMES
+    is_x12 = text.lstrip()[:3] == b"ISA" or suffix in X12_NAMES
     try:
         if is_x12:
             read = read_837(data, MAX_CLAIMS)
             return ClaimFile(tuple(FileClaim(one.outcome, one.segment, one.patient_control_number, one.places) for one in read), is_x12)
         if suffix in LINES_NAMES:
-            return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(data, MAX_CLAIMS)))), is_x12)
-        if _is_fhir(data):
-            return ClaimFile((FileClaim(read_fhir(data).claim),), is_x12)
+            return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(text, MAX_CLAIMS)))), is_x12)
+        if _is_fhir(text):
+            return ClaimFile((FileClaim(read_fhir(text).claim),), is_x12)
     except RulesServiceError as error:
         return ClaimFile((FileClaim(error),), is_x12)
-    return ClaimFile(tuple(map(FileClaim, read_claims([data]))), is_x12)
+    return ClaimFile(tuple(map(FileClaim, read_claims([text]))), is_x12)
 
 
 def _is_fhir(data: bytes) -> bool:
