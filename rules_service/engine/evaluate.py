@@ -22,7 +22,7 @@ from rules_service.engine.rulings import Question, rulings
 from rules_service.facts.view import ClaimView
 from rules_service.findings.collapse import collapse
 from rules_service.findings.evaluation import Coverage, Judgement, Outcome
-from rules_service.findings.finding import SEVERITY_RANK, Bypassed, Finding, NotEvaluated
+from rules_service.findings.finding import DENYING, SEVERITY_RANK, Bypassed, Finding, NotEvaluated
 from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
@@ -62,6 +62,8 @@ Told = tuple[Finding, frozenset[str]]
 
 @dataclass(slots=True)
 class Draft:
+    """What was said so far, before it is numbered, collapsed and ordered."""
+
     findings: list[Told] = field(default_factory=list)
     preview: list[Told] = field(default_factory=list)
     bypassed: list[Bypassed] = field(default_factory=list)
@@ -132,7 +134,9 @@ def settle(
         return draft
 
     draft = told()
-    if _settle_denials(gathered.questions, _denials(draft), view):
+    # Most claims have no line that is beside another: nothing of theirs turns on a denial.
+    beside = [at for at, question in enumerate(gathered.questions) if question.candidate is not None and question.candidate.related]
+    if beside and _settle_denials(gathered.questions, beside, _denials(draft), view):
         draft = told()
     return gathered, draft, deadlines
 
@@ -140,16 +144,18 @@ def settle(
 def _denials(draft: Draft) -> Denials:
     denials: dict[int, list[Finding]] = {}
     for finding in collapse(_numbered(draft.findings, "f")):
-        if finding.suppressed_by is None and finding.severity in ("deny_soft", "deny_hard"):
+        if finding.suppressed_by is None and finding.severity in DENYING:
             for number in finding.line_numbers:
                 denials.setdefault(number, []).append(finding)
     return denials
 
 
-def _settle_denials(questions: list[Question], denials: Denials, view: ClaimView) -> bool:
-    """Gives the candidates beside denied lines the facts that turn on it; whether there were any. What denies both lines is no such denial."""
+def _settle_denials(questions: list[Question], places: Sequence[int], denials: Denials, view: ClaimView) -> bool:
+    """Gives those of the questions that are beside denied lines the facts that turn on it; whether there were any. What denies both lines is
+    no such denial."""
     changed = False
-    for at, question in enumerate(questions if denials else ()):
+    for at in places if denials else ():
+        question = questions[at]
         candidate, rule = question.candidate, question.panel.rules[0]
         if candidate is None:
             continue

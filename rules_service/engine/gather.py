@@ -62,6 +62,7 @@ def _by_day(basis: str, view: ClaimView) -> Iterable[tuple[date, list[LineView]]
 
 
 def gather(policy: Policy, view: ClaimView, lookups: Lookups) -> Gathered:
+    """The questions of every rule that concerns the claim. InvalidClaim when there are more than MAX_CANDIDATES."""
     gathered = Gathered()
     for current, index, lines in _parts(policy, view):
         gathered.losers |= current.losers
@@ -121,6 +122,7 @@ def _derive(rule: CompiledRule, current: Slice, judged: Judged, gathered: Gather
 
 
 def too_much(what: str) -> InvalidClaim:
+    """The error of a claim that costs more to judge than any is given."""
     issue = Issue("too_much_work", "/service_lines", f"Judging this claim gives {what}.", "Split the claim, or send less history.")
     return InvalidClaim("The claim is too large to judge", [issue])
 
@@ -142,9 +144,11 @@ def fact_reader(rule: CompiledRule, candidate: Candidate, view: ClaimView) -> Fa
 
 
 def subject_of(question: Question, rule: CompiledRule, view: ClaimView) -> Candidate:
+    """What the question is about: the kind's candidate, or the line or claim of a condition."""
     return question.candidate or condition_candidate(rule.rule.content, view, question.line)
 
 
 def line_numbers_of(rule: CompiledRule, candidate: Candidate) -> tuple[int, ...]:
+    """The lines a rule speaks of; none when it is a condition on the claim."""
     whole_claim = rule.kind.name == "condition" and rule.rule.content.level == "claim"
     return () if whole_claim else tuple([line.number for line in candidate.lines])

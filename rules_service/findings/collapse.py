@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from rules_service.findings.finding import Finding
+from rules_service.findings.finding import DENYING, Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, 
 def _leads(root: Root, one: Finding) -> bool:
     if root.leads:
         return one.code in root.leads
-    return one.severity in ("deny_soft", "deny_hard") and not one.code.startswith(root.follows)
+    return one.severity in DENYING and not one.code.startswith(root.follows)
 
 
 def _shares(share: str, lead: tuple[Finding, frozenset[str]], one: Finding, causes: frozenset[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal
 
@@ -19,6 +20,15 @@ RuleLayer = Literal["national", "payer", "product", "plan"]
 
 SEVERITY_RANK: dict[str, int] = {"info": 0, "warn": 1, "pend": 2, "deny_soft": 3, "deny_hard": 4, "reject": 5}
 """Higher is worse."""
+
+
+DENYING: frozenset[Severity] = frozenset({"deny_soft", "deny_hard"})
+"""The payer takes the claim in and does not pay: what it rejects at the door is not denied."""
+
+
+def leaves_open(not_evaluated: Mapping[str, Any]) -> bool:
+    """Whether an entry of `not_evaluated`, as the API gives it, keeps a claim without findings from being called clean."""
+    return bool(not_evaluated["required"]) or not_evaluated["reason"] == "payer_rules_missing"
 
 
 def at_most(severity: Severity, cap: Severity | None) -> Severity:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rules_service import __version__
+from rules_service.findings.finding import leaves_open
 
 COLUMNS = (
     "file", "claim", "outcome", "disposition", "finding_code", "rule_id", "severity", "lines", "message", "json_pointer", "x12", "segment", "form", "group_code", "carc",
@@ -60,7 +61,7 @@ def _rows(entry: Entry) -> list[dict[str, Any]]:
     head |= {"outcome": evaluation["outcome"], "disposition": evaluation["disposition"]}
     rows = [head | _finding_row(one, entry.get("places", {}).get(one["finding_id"], {})) for one in evaluation["findings"]]
     if evaluation["outcome"] in ("incomplete", "not_covered"):
-        rows += [head | _open_row(one) for one in evaluation["not_evaluated"] if one["required"] or one["reason"] == "payer_rules_missing"]
+        rows += [head | _open_row(one) for one in evaluation["not_evaluated"] if leaves_open(one)]
     return rows or [head]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rules_service.findings.finding import leaves_open
 from rules_service.formats.fhir import resources as r
 from rules_service.primitives.errors import Issue
 
@@ -78,7 +79,7 @@ def operation_outcome(evaluation: Document) -> dict[str, Any]:
     issues = [_issue(finding) for finding in evaluation["findings"]]
     issues += [
         {
-            "severity": "warning" if _leaves_open(one) else "information",
+            "severity": "warning" if leaves_open(one) else "information",
             "code": "incomplete",
             "details": {
                 "coding": [
@@ -109,11 +110,6 @@ def _issue(finding: Document) -> dict[str, Any]:
     }
 
 
-def _leaves_open(not_evaluated: Document) -> bool:
-    """Whether the claim cannot be called clean for it."""
-    return bool(not_evaluated["required"]) or not_evaluated["reason"] == "payer_rules_missing"
-
-
 def _unjudged(not_evaluated: Document) -> str:
     return f"{not_evaluated['rule_id'] or not_evaluated['code']} could not be judged{_lines(not_evaluated['line_numbers'])}."
 
@@ -141,7 +137,7 @@ def claim_response(
         "outcome": outcome, "disposition": SIMULATED,
     }  # fmt: skip
     texts = [one["message"] for one in findings]
-    texts += [f"{_unjudged(one)} ({one['reason']})" for one in evaluation["not_evaluated"] if _leaves_open(one)]
+    texts += [f"{_unjudged(one)} ({one['reason']})" for one in evaluation["not_evaluated"] if leaves_open(one)]
     notes = [{"number": number, "type": "display", "text": text} for number, text in enumerate(texts, 1)]
     by_line: dict[int, list[tuple[int, Document]]] = {}
     for number, one in enumerate(findings, 1):

@@ -103,7 +103,19 @@ class CodePairKind(RuleKind[CodePairParameters]):
         pair = {"fact": "pair.question", "is": "pair"}
         earlier = {"fact": "pair.question", "is": "history"}
         in_claim = {"fact": "pair.in_history", "is": "false"}
+        not_separated = {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]}
         same_side_denied = parameters.same_side == "deny"
+        column_one_denied = Branch(
+            code="ncci.ptp.column_one_denied",
+            title="NCCI pair whose column-one code cannot be paid",
+            at="line.procedure_code",
+            severity="warn",
+            confidence="possible",
+            when={"all": [pair, {"fact": "pair.column_one_denied", "is": "true"}, not_separated]},
+            message="Line {line_number} {code} is column two of {where_one} {code_one}, which would itself be denied for another reason; the payer may deny both.",
+            fixes=(fix("Remove the code that the record does not support", "needs_documentation"),),
+            override_reasons=("payer_confirmed",),
+        )
         return (
             Branch(
                 code="mod.invalid",
@@ -114,7 +126,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 message="Line {line_number}: modifier {modifier} is not valid on {code}.",
                 fixes=(fix("Replace the modifier with one the record supports and the code takes", "needs_documentation"),),
             ),
-            *(() if parameters.column_one_denied == "deny" else (_COLUMN_ONE_DENIED,)),
+            *(() if parameters.column_one_denied == "deny" else (column_one_denied,)),
             Branch(
                 code="ncci.ptp.never_together",
                 title="NCCI pair that no modifier separates",
@@ -133,7 +145,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 when={
                     "all": [
                         {"fact": "pair.question", "is": "prior"},
-                        {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]},
+                        not_separated,
                     ]
                 },
                 message="Line {line_number} {code} includes {code_two}, which an earlier claim was paid for on that day; the payer may reduce this line.",
@@ -422,23 +434,6 @@ def _advice(parameters: CodePairParameters, lookups: Lookups, two: LineView) -> 
     return ("59", "XE", "XP", "XS", "XU"), APPEND
 
 
-_COLUMN_ONE_DENIED = Branch(
-    code="ncci.ptp.column_one_denied",
-    title="NCCI pair whose column-one code cannot be paid",
-    at="line.procedure_code",
-    severity="warn",
-    confidence="possible",
-    when={
-        "all": [
-            {"fact": "pair.question", "is": "pair"},
-            {"fact": "pair.column_one_denied", "is": "true"},
-            {"any": [{"fact": "pair.modifier_indicator", "is": "0"}, {"fact": "pair.bypass_modifier_present", "is": "false"}]},
-        ]
-    },
-    message="Line {line_number} {code} is column two of {where_one} {code_one}, which would itself be denied for another reason; the payer may deny both.",
-    fixes=(fix("Remove the code that the record does not support", "needs_documentation"),),
-    override_reasons=("payer_confirmed",),
-)
 _NO_PAIR: dict[str, FactValue] = {
     "pair.modifier_indicator": None,
     "pair.bypass_modifier_present": False,

@@ -93,7 +93,7 @@ def bypassing_modifiers(parameters: BypassParameters, lookups: Lookups, one: Lin
             continue
         if valid_on(parameters, lookups, modifier, one):
             found.append(modifier)
-    if any("evaluation" in kinds_of(parameters, lookups, line) for line in (one, two)):
+    if not ANATOMIC.isdisjoint(found) and any("evaluation" in kinds_of(parameters, lookups, line) for line in (one, two)):
         found = [modifier for modifier in found if modifier not in ANATOMIC]  # where the procedure was done says nothing of the visit
     return list(dict.fromkeys(found))
 
