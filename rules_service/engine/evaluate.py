@@ -32,7 +32,7 @@ from rules_service.rules.matching import truth
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
-SEMANTICS = 4
+SEMANTICS = 5
 """Raised when a judgement says something it did not say before of the same claim and rules."""
 MAX_TURNS = 4
 """Days to come on which rules of receipt change, for which a clean claim is judged too."""
@@ -105,11 +105,11 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
         if loser.how == SWITCHED_OFF:  # not checked is not passed, also when a person said so
             told = NotEvaluated(rule_id=loser.rule_id, code="", line_numbers=(), reason="rule_switched_off", required=False)
             draft.not_evaluated[loser.rule_id, "rule_switched_off", ""] = told
-    covered = any(index.covers_payer for index in gathered.indexes)
-    concerned = policy.identities(tuple(gathered.indexes))
-    count = len(concerned | gathered.pinned) if gathered.pinned else len(concerned)
+    concern = policy.concern(tuple(gathered.indexes))
+    count = len(concern.identities | gathered.pinned) if gathered.pinned else len(concern.identities)
+    coverage = Coverage(count, count - len(draft.incomplete_rules), concern.kinds_without_rule)
     return Answer(
-        _judgement(covered, view, count, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
+        _judgement(concern.covers_payer, view, coverage, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
     ), deadlines
 
 
@@ -250,7 +250,7 @@ def _numbered(findings: list[Told], prefix: str) -> list[Told]:
     return [(msgspec.structs.replace(one, finding_id=f"{prefix}{number}"), causes) for number, (one, causes) in enumerate(ordered, 1)]
 
 
-def _judgement(covered: bool, view: ClaimView, concerned: int, draft: Draft) -> Judgement:
+def _judgement(covered: bool, view: ClaimView, coverage: Coverage, draft: Draft) -> Judgement:
     findings = collapse(_numbered(draft.findings, "f"))
     not_evaluated = sorted(draft.not_evaluated.values(), key=lambda one: (one.rule_id, one.line_numbers, one.reason, one.code))
     outcome: Outcome = "clean"
@@ -286,7 +286,7 @@ def _judgement(covered: bool, view: ClaimView, concerned: int, draft: Draft) -> 
         findings=findings,
         bypassed=tuple(sorted(draft.bypassed, key=lambda one: (one.rule_id, one.line_numbers, one.code, one.by))),
         not_evaluated=tuple(not_evaluated),
-        coverage=Coverage(rules_applicable=concerned, rules_evaluated=concerned - len(draft.incomplete_rules)),
+        coverage=coverage,
     )
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, NamedTuple
 
+from rules_service.claim.claim import ClaimType
 from rules_service.engine.classes import FactClasses
 from rules_service.engine.compile import Program, ProgramShard, build_shards
 from rules_service.engine.durable_host import MAX_PATTERNS
@@ -125,6 +126,14 @@ class Ruled(NamedTuple):
     unknown: tuple[tuple[Branch, Program], ...]
 
 
+class Concern(NamedTuple):
+    """The rules that concern a claim: (rule id, version) of each, the kinds that no rule is of, and whether one is the payer's own."""
+
+    identities: frozenset[tuple[str, int]]
+    kinds_without_rule: tuple[str, ...]
+    covers_payer: bool
+
+
 class Panel:
     """Rules asked together of one subject: they share one engine fact, and one memory of the classes they have ruled on."""
 
@@ -150,14 +159,16 @@ class RuleIndex:
 
     `kinds` derive their own candidates; `always` holds the panel of conditions of each level that concern every claim, `by_code`
     those that pin a procedure code; `identities` names (rule id, version) of the rules that concern every claim. `covers_payer`: a rule of the
-    payer's own is among them, in force and not in preview.
+    payer's own is among them, in force and not in preview; `kind_names`: the kinds of rules in force and not in preview.
     """
 
-    __slots__ = ("always", "by_code", "covers_payer", "identities", "kinds")
+    __slots__ = ("always", "by_code", "covers_payer", "identities", "kind_names", "kinds")
 
     def __init__(self, rules: Sequence[CompiledRule], shards: Mapping[Program, Sequence[ProgramShard]]) -> None:
         self.kinds: list[CompiledRule] = []
-        self.covers_payer = any(one.rule.layer != "national" and one.rule.content.stage == "stable" for one in rules)
+        in_force = [one for one in rules if one.rule.content.stage == "stable"]
+        self.covers_payer = any(one.rule.layer != "national" for one in in_force)
+        self.kind_names = frozenset(one.kind.name for one in in_force)
         conditions: dict[tuple[str | None, str], list[CompiledRule]] = {}
         for rule in rules:
             if rule.kind.name != "condition":
@@ -285,8 +296,9 @@ class SliceCache:
 class Policy:
     """The publications that concern one kind of claim, cut into date slices."""
 
-    def __init__(self, publications: Sequence[Publication], claim_type: str, cache: SliceCache) -> None:
+    def __init__(self, publications: Sequence[Publication], claim_type: ClaimType, cache: SliceCache) -> None:
         self.publications = tuple(sorted(publications, key=lambda publication: publication.rule_set_id))
+        self._kinds = frozenset(name for name, kind in KINDS.items() if name != "condition" and claim_type in kind.claim_types)
         self._cache = cache
         self._windows = []
         self._off: list[tuple[int, int, Loser]] = []
@@ -326,7 +338,7 @@ class Policy:
         self.bases = tuple(sorted({basis_of(rule.content) for _, _, rule in self._windows}))
         """Every policy-date basis any of its rules uses."""
         self._slices: dict[int, Slice] = {}
-        self._identities: dict[tuple[RuleIndex, ...], frozenset[tuple[str, int]]] = {}
+        self._concerns: dict[tuple[RuleIndex, ...], Concern] = {}
 
     def slice_of_all(self, days: Iterable[date]) -> Slice | None:
         """What is in force on all of these dates, when nothing changes between the first and the last of them."""
@@ -356,11 +368,15 @@ class Policy:
         }
         return [date.fromordinal(turn) for turn in sorted(days)]
 
-    def identities(self, indexes: tuple[RuleIndex, ...]) -> frozenset[tuple[str, int]]:
-        """(rule id, version) of the rules of several indexes, each once."""
-        found = self._identities.get(indexes)
+    def concern(self, indexes: tuple[RuleIndex, ...]) -> Concern:
+        """What the rules of several indexes are together."""
+        found = self._concerns.get(indexes)
         if found is None:
-            if len(self._identities) >= MAX_CACHED_SLICES:
-                self._identities.clear()
-            found = self._identities[indexes] = frozenset[tuple[str, int]]().union(*(index.identities for index in indexes))
+            if len(self._concerns) >= MAX_CACHED_SLICES:
+                self._concerns.clear()
+            found = self._concerns[indexes] = Concern(
+                frozenset[tuple[str, int]]().union(*(index.identities for index in indexes)),
+                tuple(sorted(self._kinds.difference(*(index.kind_names for index in indexes)))),
+                any(index.covers_payer for index in indexes),
+            )
         return found

@@ -39,10 +39,15 @@ class Pins(FindingStruct, frozen=True):
 
 
 class Coverage(FindingStruct, frozen=True):
-    """How many rule versions concerned the claim, and how many could be judged whole."""
+    """How many rule versions concerned the claim, how many could be judged whole, and what no rule asks.
+
+    `kinds_without_rule` names the rule kinds of which no rule is in force for this payer and type of claim on the claim's dates: nothing
+    was looked for there, so `clean` does not speak of it. `GET /v1/rule-kinds` says what each is about.
+    """
 
     rules_applicable: int
     rules_evaluated: int
+    kinds_without_rule: tuple[str, ...] = ()
 
 
 class Judgement(FindingStruct, frozen=True):

@@ -44,6 +44,7 @@ def pages(packs: Sequence[Pack], crosswalk: CodeTable) -> dict[str, str]:
     written |= {f"findings/{code}.md": _finding_page(code, one, answers.get(code, [])) for code, one in found.items()}
     written["findings/README.md"] = _finding_index(found, answers)
     written["rule-kinds.md"] = _kinds_page(packs)
+    written["coverage.md"] = _coverage_page(packs)
     return written
 
 
@@ -217,6 +218,23 @@ def _rule_index(packs: Sequence[Pack]) -> str:
         lines += [f"## {pack.file.title}", "", pack.file.description, ""]
         lines += [f"- [{rule.file.id}]({rule.file.id}.md) {rule.file.title}" for rule in pack.rules] + [""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _coverage_page(packs: Sequence[Pack]) -> str:
+    """Which kinds of rule each shipped pack holds: what is looked for, and what is not."""
+    lines = [
+        "# What is looked for, by payer",
+        "",
+        "Generated from `payer_rules/` by `make openapi`. The rules in force or announced of each kind; the national baseline's concern every payer.",
+        "Where a payer's column and the baseline's are empty nothing is looked for: the answer to a claim says so in `coverage.kinds_without_rule`.",
+        "",
+        f"| Kind | {' | '.join(f'`{pack.file.id}`' for pack in packs)} |",
+        f"|---|{'---|' * len(packs)}",
+    ]
+    for name, kind in sorted(KINDS.items()):
+        counts = [sum(rule.file.kind == name and rule.file.stage == "stable" for rule in pack.rules) for pack in packs]
+        lines.append(f"| [{name}](rule-kinds.md#{name}): {kind.title} | {' | '.join(str(count or '') for count in counts)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _kinds_page(packs: Sequence[Pack]) -> str:

@@ -8,7 +8,7 @@ from rules_service.primitives.errors import InputError, RulesServiceError
 
 
 def evaluation_text(evaluation: dict[str, Any]) -> str:
-    """Outcome, then each finding with place, message, denial, money, deadline and fixes."""
+    """Outcome, then each finding with place, message, denial, money, deadline and fixes; then what was not judged."""
     head = f"{evaluation['outcome'].upper()}  disposition {evaluation['disposition']}"
     if evaluation["findings"]:
         head += f"  at risk ${evaluation['total_amount_at_risk']}"
@@ -36,6 +36,8 @@ def evaluation_text(evaluation: dict[str, Any]) -> str:
             f"  not judged: {skipped['rule_id'] or skipped['code']}{where}: {skipped['reason']}"
             + (f" (supply {skipped['supply']})" if skipped["supply"] else "")
         )
+    if evaluation["coverage"]["kinds_without_rule"]:
+        lines.append(f"  no rule of this payer: {', '.join(evaluation['coverage']['kinds_without_rule'])}")
     return "\n".join(lines)
 
 

@@ -75,7 +75,7 @@ def codings_of(finding: Document) -> list[dict[str, str]]:
 
 
 def operation_outcome(evaluation: Document) -> dict[str, Any]:
-    """The findings, then the rules that could not be judged; one information when there is neither."""
+    """The findings, then the rules that could not be judged (one information when there is neither), then the kinds no rule is of."""
     issues = [_issue(finding) for finding in evaluation["findings"]]
     issues += [
         {
@@ -94,6 +94,7 @@ def operation_outcome(evaluation: Document) -> dict[str, Any]:
     ]
     if not issues:
         issues = [{"severity": "information", "code": "informational", "details": {"text": "No rule of the payer finds anything."}}]
+    issues += [{"severity": "information", "code": "not-supported", "details": {"text": text}} for text in _without_rule(evaluation)]
     return {"resourceType": "OperationOutcome", **_identified(evaluation), "issue": issues}
 
 
@@ -112,6 +113,11 @@ def _issue(finding: Document) -> dict[str, Any]:
 
 def _unjudged(not_evaluated: Document) -> str:
     return f"{not_evaluated['rule_id'] or not_evaluated['code']} could not be judged{_lines(not_evaluated['line_numbers'])}."
+
+
+def _without_rule(evaluation: Document) -> list[str]:
+    names = evaluation["coverage"]["kinds_without_rule"]
+    return [f"Not looked for, as no rule of this payer is held: {', '.join(names)}."] if names else []
 
 
 def _lines(numbers: Sequence[int]) -> str:
@@ -138,6 +144,7 @@ def claim_response(
     }  # fmt: skip
     texts = [one["message"] for one in findings]
     texts += [f"{_unjudged(one)} ({one['reason']})" for one in evaluation["not_evaluated"] if leaves_open(one)]
+    texts += _without_rule(evaluation)
     notes = [{"number": number, "type": "display", "text": text} for number, text in enumerate(texts, 1)]
     by_line: dict[int, list[tuple[int, Document]]] = {}
     for number, one in enumerate(findings, 1):

@@ -32,6 +32,7 @@ class AnesthesiaKind(RuleKind[AnesthesiaParameters]):
     name = "anesthesia"
     title = "Anaesthesia time and modifiers"
     levels = ("line",)
+    claim_types = frozenset({"professional"})
     judges_void = False
     parameters = AnesthesiaParameters
     specs = fact_specs(

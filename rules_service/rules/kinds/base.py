@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from rules_service.claim.claim import ClaimType
 from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
 from rules_service.facts.values import FactSpec, FactType, FactValue
@@ -136,6 +137,9 @@ class RuleKind(Generic[P]):
 
     judges_void: ClassVar[bool] = True
     """Whether claims that void another (frequency 8) are judged: their codes are not being billed."""
+
+    claim_types: ClassVar[frozenset[ClaimType]] = frozenset({"professional", "institutional", "dental"})
+    """The claims there can be something to find on. Of a payer without a rule of this kind they are told so (`kinds_without_rule`)."""
 
     def read_parameters(self, raw: dict[str, Any]) -> P:
         """Typed parameters from the author's text; RuleRefused says what and where."""

@@ -71,6 +71,7 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
     title = "Modifiers and places against the fee schedule's indicators"
     semantics = 4  # suppliers; lines without a charge
     levels = ("line",)
+    claim_types = frozenset({"professional"})
     judges_void = False
     parameters = FeeScheduleParameters
     specs = fact_specs(

@@ -59,6 +59,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     semantics = 3  # FT; earlier services of which it is not known whether they are operations, or whose
     title = "Services inside a global surgical period"
     levels = ("line",)
+    claim_types = frozenset({"professional"})
     judges_void = False
     parameters = GlobalPeriodParameters
     specs = fact_specs(

@@ -39,6 +39,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
     semantics = 2  # earlier lines of the claim; earlier services of which it is not known whose they are
     title = "New patients"
     levels = ("line",)
+    claim_types = frozenset({"professional"})
     judges_void = False
     parameters = NewPatientParameters
     specs = fact_specs(

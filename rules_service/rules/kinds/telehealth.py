@@ -43,6 +43,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
     semantics = 2  # class excluded; an extract says nothing of other codes
     title = "Telehealth by date"
     levels = ("line",)
+    claim_types = frozenset({"professional"})
     judges_void = False
     parameters = TelehealthParameters
     specs = fact_specs(

@@ -1,0 +1,83 @@
+"""What no rule of a payer asks is told with every answer: not looked for is not passed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from rules_service.claim.claim import Claim
+from rules_service.claim.codec import encode_json
+from rules_service.engine.decide import oracle_decider
+from rules_service.engine.evaluate import judge
+from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.formats.fhir.answers import operation_outcome
+from rules_service.reference.lookups import Lookups
+from rules_service.rendering.text import evaluation_text
+from rules_service.rules.kinds import KINDS
+from rules_service.rules.rule import RuleVersionContent
+from tests.acceptance.test_rows import HOLD, judged, row_claim, snapshot
+
+
+def example_claim(pack: str, base: str = "two-procedures", **changes: Any) -> Claim:
+    return msgspec.structs.replace(row_claim({"id": "x", "pack": pack, "base": base, "date": "2026-11-20"}), **changes)
+
+
+def kinds_without_rule(claim: Claim) -> set[str]:
+    return set(judged(claim).coverage.kinds_without_rule)
+
+
+def test_the_answer_names_the_kinds_that_no_rule_of_the_payer_or_of_everyone_is_of() -> None:
+    told = kinds_without_rule(example_claim("example_commercial_ppo"))
+    assert {"global_period", "anesthesia", "add_on_code"} <= told
+    assert told.isdisjoint({"code_pair", "authorization_requirement", "code_validity", "condition"})
+
+
+def test_every_name_is_one_of_a_rule_kind() -> None:
+    assert kinds_without_rule(example_claim("example_commercial_ppo")) <= set(KINDS)
+
+
+def test_of_a_payer_with_rules_of_every_kind_less_is_named_than_of_one_with_few() -> None:
+    assert kinds_without_rule(example_claim("medicare_part_b", "office-visit")) < kinds_without_rule(
+        example_claim("example_commercial_ppo")
+    )
+
+
+def test_an_institutional_claim_is_not_told_of_kinds_that_concern_practitioners_only() -> None:
+    told = kinds_without_rule(example_claim("medicare_part_a", "inpatient-stay"))
+    assert told.isdisjoint({"anesthesia", "global_period", "new_patient_visit", "fee_schedule_indicator", "telehealth"})
+    assert "code_pair" in told
+
+
+def test_of_an_unknown_payer_only_what_the_baseline_asks_is_looked_for() -> None:
+    known = example_claim("example_commercial_ppo")
+    unknown = msgspec.structs.replace(known, payer=msgspec.structs.replace(known.payer, payer_id="NOBODY", name=None))
+    assert kinds_without_rule(known) < kinds_without_rule(unknown)
+    assert {"filing_limit", "code_pair"} <= kinds_without_rule(unknown)
+
+
+def previewed(content: RuleVersionContent) -> RuleVersionContent:
+    return msgspec.structs.replace(content, stage="preview") if content.kind == "code_pair" else content
+
+
+def test_a_rule_in_preview_looks_for_nothing_yet() -> None:
+    claim = example_claim("example_commercial_ppo")
+    policy, view = snapshot().policy_for(claim)
+    changed = [
+        Publication(
+            one.rule_set_id, one.number, one.sha256, one.manifest, {sha: previewed(content) for sha, content in one.contents.items()}
+        )
+        for one in policy.publications
+    ]
+    told = judge(Policy(changed, "professional", SliceCache()), view, Lookups(snapshot().editions), HOLD, oracle_decider).judgement
+    assert "code_pair" in told.coverage.kinds_without_rule
+
+
+def test_the_report_and_the_operation_outcome_say_so() -> None:
+    judgement = judged(example_claim("example_commercial_ppo"))
+    document = json.loads(encode_json(judgement)) | {"evaluation_id": None, "disposition": "release"}
+    assert "no rule of this payer: " in evaluation_text(document)
+    (told,) = (one for one in operation_outcome(document)["issue"] if one["code"] == "not-supported")
+    assert told["severity"] == "information"
+    assert "global_period" in told["details"]["text"]
