@@ -21,12 +21,11 @@ import msgspec
 from rules_service.claim.claim import Claim
 from rules_service.claim.service_lines import ServiceLine
 from rules_service.facts.derived import DERIVED
-from rules_service.facts.values import FactSpec, FactType, FactValue
+from rules_service.facts.stays import STAYS
+from rules_service.facts.values import FactSpec, FactType, FactValue, Getter
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.money import Money, Quantity
 from rules_service.primitives.unknown import Unknown
-
-Getter = Callable[[Any], FactValue]
 
 _PHI_PARTS = {
     "first_name",
@@ -244,7 +243,7 @@ def _build() -> dict[str, CatalogueFact]:
     found: dict[str, CatalogueFact] = {}
     _walk(Claim, "claim", "claim", (), found, "claim")
     _walk(ServiceLine, "line", "line", (), found, "line")
-    for name, kind, description, get in DERIVED:
+    for name, kind, description, get in (*DERIVED, *STAYS):
         found[name] = CatalogueFact(
             FactSpec(name, kind, "claim" if name.startswith("claim.") else "line", description, name.rpartition(".")[2] in _PHI_PARTS), get
         )

@@ -5,10 +5,10 @@ Known values are `int` (counts, cents, thousandths, day numbers), `str`, `bool` 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.money import Money, Quantity
@@ -20,6 +20,10 @@ NUMERIC: frozenset[str] = frozenset({"count", "quantity", "money", "day"})
 
 FactValue = int | str | bool | tuple[str, ...] | None | Unknown
 Literal_ = int | str | bool
+Getter = Callable[[Any], FactValue]
+"""Reads a fact off a ClaimView (claim level) or a LineView (line level)."""
+Derivation = tuple[str, FactType, str, Getter]
+"""Name, type, meaning and getter of a fact that no single field states."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from rules_service.claim.context import INACTIVE, CoverageSpan, Eligibility
 from rules_service.claim.locations import Place
-from rules_service.facts.derived import admission_day
+from rules_service.facts.stays import admission_day
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.errors import Issue
