@@ -46,6 +46,7 @@ _PLACES: dict[str, tuple[str, str | None, str | None, str | None, str | None, st
     "claim.institutional.admission_type": ("/institutional/admission_type", None, "2300/CL101", "Claim.supportingInfo", None, "FL14"),
     "claim.institutional.discharge_hour": ("/institutional/discharge_hour", None, "2300/DTP*096", "Claim.supportingInfo", None, "FL16"),
     "claim.institutional.patient_status": ("/institutional/patient_status", None, "2300/CL103", "Claim.supportingInfo", None, "FL17"),
+    "claim.institutional.procedures": ("/institutional/procedures", None, "2300/HI*BBR", "Claim.procedure", None, "FL74"),
     "claim.institutional.statement_from": ("/institutional/statement_from", None, "2300/DTP*434", "Claim.billablePeriod.start", None, "FL6"),
     "claim.institutional.statement_through": ("/institutional/statement_through", None, "2300/DTP*434", "Claim.billablePeriod.end", None, "FL6"),
     "claim.institutional.type_of_bill": ("/institutional/type_of_bill", None, "2300/CLM05", "Claim.supportingInfo", None, "FL4"),

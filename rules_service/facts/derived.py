@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 
 from rules_service.facts.values import Derivation, FactValue
@@ -33,6 +34,35 @@ def _age_days(line: LineView) -> int | None:
 
 def _death(view: ClaimView) -> date | None:
     return (view.claim.patient or view.claim.subscriber).death_date
+
+
+def _first_age(view: ClaimView) -> int | None:
+    born, day = _birth(view), view.date_from
+    return None if born is None or day is None else age_in_years(born, day)
+
+
+def _organization_renders(view: ClaimView) -> FactValue:
+    rendering, billing = view.claim.providers.rendering, view.claim.providers.billing
+    if rendering is None:
+        return None
+    return rendering.entity_type == "2" or (billing.entity_type == "2" and rendering.npi is not None and rendering.npi == billing.npi)
+
+
+def _repeats_subscriber(view: ClaimView) -> FactValue:
+    patient, subscriber = view.claim.patient, view.claim.subscriber
+    if patient is None:
+        return None
+    one, other = ([person.last_name, person.first_name, person.birth_date] for person in (patient, subscriber))
+    return None not in one and _folded(one) == _folded(other)
+
+
+def _folded(parts: Iterable[object]) -> list[str]:
+    return [str(part).strip().casefold() for part in parts]
+
+
+def _days_accident_after_service(view: ClaimView) -> FactValue:
+    accident, through = view.claim.accident, view.date_through
+    return None if accident is None or accident.date is None or through is None else (accident.date - through).days
 
 
 def _zip_is_whole(view: ClaimView) -> FactValue:
@@ -138,6 +168,25 @@ DERIVED: tuple[Derivation, ...] = (
     ("line.diagnosis_pointer_count", "count", "Diagnosis pointers of the line.", lambda ln: len(ln.line.diagnosis_pointers)),
     ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
     ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
+    ("claim.patient_age_years", "count", "Completed years of age on the claim's first day of service.", _first_age),
+    (
+        "claim.organization_renders",
+        "flag",
+        "The rendering provider is an organisation, or has the NPI of the organisation that bills; absent without one.",
+        _organization_renders,
+    ),
+    (
+        "claim.patient_repeats_subscriber",
+        "flag",
+        "The separate patient has the subscriber's name and birth date; absent without one.",
+        _repeats_subscriber,
+    ),
+    (
+        "claim.days_accident_after_service",
+        "count",
+        "Days from the last service to the accident; positive when it is said to have happened after the service.",
+        _days_accident_after_service,
+    ),
     (
         "claim.days_birth_after_receipt",
         "count",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 from rules_service.facts.values import Derivation, FactValue
 from rules_service.facts.view import ClaimView, LineView
@@ -10,6 +10,8 @@ from rules_service.primitives.unknown import Unknown
 
 _ACCOMMODATION = ("10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
 """Beginnings of the revenue codes of room and board (0100 to 0219), without the leading zero."""
+PAYMENT_WINDOW_DAYS = 3
+"""A procedure of the days before admission may stand on the bill of the stay (42 CFR 412.2(c)(5))."""
 
 
 def _statement(view: ClaimView) -> tuple[date, date] | None:
@@ -41,8 +43,7 @@ def _room_and_board(view: ClaimView) -> list[tuple[date, date]] | Unknown:
         and view.is_of_family(entry.payer_id)
         and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
         and entry.line.service_from is not None
-        and len(code := (entry.line.revenue_code or "").lstrip("0")) == 3
-        and code.startswith(_ACCOMMODATION)
+        and _is_accommodation(entry.line.revenue_code)
     ]
 
 
@@ -55,6 +56,10 @@ def admission_day(view: ClaimView) -> date | None:
         return date.fromisoformat((institutional.admission_at or "")[:10])
     except ValueError:
         return institutional.statement_from
+
+
+def _is_accommodation(revenue_code: str | None) -> bool:
+    return len(code := (revenue_code or "").lstrip("0")) == 3 and code.startswith(_ACCOMMODATION)
 
 
 def _interim_gap(view: ClaimView) -> FactValue:
@@ -91,7 +96,64 @@ def _admitted_after(view: ClaimView) -> FactValue:
     return None if statement is None or admitted is None else (admitted - statement[1]).days
 
 
+def _accommodation_beyond_stay(view: ClaimView) -> FactValue:
+    """The day of discharge is paid as none, but a patient who stays on (status 30) has the last day of the period too."""
+    statement = _statement(view)
+    units = [
+        line.line.unit_count.thousandths
+        for line in view.lines
+        if _is_accommodation(line.line.revenue_code) and line.line.unit_count is not None
+    ]
+    if statement is None or not units or view.claim.institutional is None:
+        return None
+    stays_on = view.claim.institutional.patient_status == "30"
+    return sum(units) - 1000 * max(1, (statement[1] - statement[0]).days + stays_on)
+
+
+def _operation_billed(view: ClaimView) -> bool:
+    institutional = view.claim.institutional
+    return institutional is not None and any(one.code.startswith("0") for one in institutional.procedures)
+
+
+def _procedure_outside_stay(view: ClaimView) -> FactValue:
+    institutional, statement = view.claim.institutional, _statement(view)
+    if institutional is None or not institutional.procedures or statement is None:
+        return None
+    first = statement[0] - timedelta(days=PAYMENT_WINDOW_DAYS)
+    return any(one.date is not None and not first <= one.date <= statement[1] for one in institutional.procedures)
+
+
+def _procedure_without_date(view: ClaimView) -> bool:
+    institutional = view.claim.institutional
+    return institutional is not None and any(one.date is None for one in institutional.procedures)
+
+
 STAYS: tuple[Derivation, ...] = (
+    (
+        "claim.revenue_codes",
+        "codes",
+        "Every revenue code on the claim.",
+        lambda v: tuple(sorted({line.line.revenue_code for line in v.lines if line.line.revenue_code is not None})),
+    ),
+    (
+        "claim.accommodation_beyond_stay",
+        "quantity",
+        "Units of room and board (revenue codes 0100 to 0219) minus the days of the statement period; absent without them.",
+        _accommodation_beyond_stay,
+    ),
+    (
+        "claim.operation_billed",
+        "flag",
+        "A procedure of the medical and surgical section (ICD-10-PCS, first character 0) is on the claim.",
+        _operation_billed,
+    ),
+    (
+        "claim.procedure_outside_stay",
+        "flag",
+        "A procedure (ICD-10-PCS) is dated after the statement period, or more than three days before it; absent without procedures.",
+        _procedure_outside_stay,
+    ),
+    ("claim.procedure_without_date", "flag", "A procedure (ICD-10-PCS) has no date.", _procedure_without_date),
     (
         "claim.bill_class",
         "text",
