@@ -48,6 +48,13 @@ def _organization_renders(view: ClaimView) -> FactValue:
     return rendering.entity_type == "2" or (billing.entity_type == "2" and rendering.npi is not None and rendering.npi == billing.npi)
 
 
+def _rendering_unnamed(view: ClaimView) -> FactValue:
+    rendering = view.claim.providers.rendering
+    if rendering is not None and (rendering.npi is not None or rendering.last_or_organization_name is not None):
+        return False
+    return any(line.line.providers is None or line.line.providers.rendering is None for line in view.lines)
+
+
 def _repeats_subscriber(view: ClaimView) -> FactValue:
     patient, subscriber = view.claim.patient, view.claim.subscriber
     if patient is None:
@@ -175,6 +182,7 @@ DERIVED: tuple[Derivation, ...] = (
         "The rendering provider is an organisation, or has the NPI of the organisation that bills; absent without one.",
         _organization_renders,
     ),
+    ("claim.rendering_unnamed", "flag", "Neither the claim nor every line names a rendering provider.", _rendering_unnamed),
     (
         "claim.patient_repeats_subscriber",
         "flag",

@@ -10,6 +10,7 @@ from rules_service.primitives.unknown import Unknown
 
 _ACCOMMODATION = ("10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
 """Beginnings of the revenue codes of room and board (0100 to 0219), without the leading zero."""
+_READMISSION_DAYS = 30
 PAYMENT_WINDOW_DAYS = 3
 """A procedure of the days before admission may stand on the bill of the stay (42 CFR 412.2(c)(5))."""
 
@@ -110,6 +111,35 @@ def _accommodation_beyond_stay(view: ClaimView) -> FactValue:
     return sum(units) - 1000 * max(1, (statement[1] - statement[0]).days + stays_on)
 
 
+def _days_since_stay(view: ClaimView) -> FactValue:
+    bedded, admitted = _bedded(view), admission_day(view)
+    if isinstance(bedded, Unknown):
+        return bedded
+    if admitted is None:
+        return None
+    days = [(admitted - through).days for first, through in bedded if first < admitted]
+    return min((day for day in days if 0 <= day <= _READMISSION_DAYS), default=None)
+
+
+def _outpatient_days_before(view: ClaimView) -> FactValue:
+    context, admitted = view.claim.context, admission_day(view)
+    if context is None or context.history is None:
+        return Unknown("history_not_supplied", "context.history")
+    if admitted is None:
+        return None
+    days = [
+        (admitted - entry.line.service_from).days
+        for entry in context.history
+        if entry.status not in ("rejected", "denied")
+        and view.is_of_family(entry.payer_id)
+        and entry.line.billing_npi == view.claim.providers.billing.npi
+        and entry.line.service_from is not None
+        and entry.line.revenue_code is not None
+        and not _is_accommodation(entry.line.revenue_code)
+    ]
+    return min((day for day in days if 0 < day <= PAYMENT_WINDOW_DAYS), default=None)
+
+
 def _operation_billed(view: ClaimView) -> bool:
     institutional = view.claim.institutional
     return institutional is not None and any(one.code.startswith("0") for one in institutional.procedures)
@@ -140,6 +170,18 @@ STAYS: tuple[Derivation, ...] = (
         "quantity",
         "Units of room and board (revenue codes 0100 to 0219) minus the days of the statement period; absent without them.",
         _accommodation_beyond_stay,
+    ),
+    (
+        "claim.days_since_earlier_stay",
+        "count",
+        "Days from the last day of an earlier stay at the same billing provider (room and board in history) to this admission, up to 30; absent when there is none, unknown without history.",
+        _days_since_stay,
+    ),
+    (
+        "claim.days_since_outpatient_services",
+        "count",
+        "Days from an outpatient service of the same billing provider (other revenue codes in history) to this admission, where it is one to three; unknown without history.",
+        _outpatient_days_before,
     ),
     (
         "claim.operation_billed",

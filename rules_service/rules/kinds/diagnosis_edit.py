@@ -1,9 +1,10 @@
 """`diagnosis_edit`: how diagnoses stand to each other and to the lines (domain.md 2.6; ICD-10-CM Official Guidelines; Medicare Code Editor).
 
-An external cause (V00 to Y99) or a manifestation code is never listed first; a manifestation follows its etiology; no diagnosis stands
-twice; an Excludes1 pair stands together only when the two are unrelated (Guideline I.A.12.a), which payers that adopt it deny; Excludes2
-never matters. A diagnosis of one side contradicts a modifier of the other. Inpatient diagnoses carry a present-on-admission indicator
-unless exempt. Each check is one rule.
+An external cause (V00 to Y99) or a manifestation code is never listed first; a manifestation follows its etiology; codes that say why the
+patient came are listed first only (Guideline I.C.21.c.16), a sequela after the condition it left (I.B.10); no diagnosis stands twice; an
+Excludes1 pair stands together only when the two are unrelated (Guideline I.A.12.a), which payers that adopt it deny; Excludes2 never
+matters. A diagnosis of one side contradicts a modifier of the other. Inpatient diagnoses carry a present-on-admission indicator unless
+exempt. Each check is one rule.
 
 `table`: lists of diagnoses (`manifestation` and `unacceptable_principal` of the Medicare Code Editor, `poa_exempt`, and the side a code's
 title names: `right`, `left`, `bilateral`), or the Excludes1 notes.
@@ -25,18 +26,23 @@ from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import not_in_extract
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
-Check = Literal["first_listed", "manifestation", "duplicate", "excludes1", "laterality", "present_on_admission"]
+Check = Literal[
+    "first_listed", "first_only", "sequela_first", "manifestation", "duplicate", "excludes1", "laterality", "present_on_admission"
+]
 INPATIENT = ("11", "12", "18", "21", "41")
 POA_BILLS = ("11", "18")
 _OPPOSITE = {"LT": "right", "RT": "left"}
 
 
 class DiagnosisEditParameters(Parameters, frozen=True):
-    """`check` is the question; `adopts_excludes1` makes an Excludes1 pair a denial rather than a warning."""
+    """`check` is the question; `adopts_excludes1` makes an Excludes1 pair a denial rather than a warning. `codes` are the beginnings of the codes
+    that are listed first only (`first_only`), `except_codes` those under them that are not, without the dot."""
 
     check: Check
     table: str | None = None
     adopts_excludes1: bool = False
+    codes: tuple[str, ...] = ()
+    except_codes: tuple[str, ...] = ()
 
 
 class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
@@ -44,6 +50,7 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
 
     name = "diagnosis_edit"
     title = "Diagnoses against each other and against the lines"
+    semantics = 2  # codes that are listed first only; sequelae
     levels = ("claim",)
     judges_void = False
     parameters = DiagnosisEditParameters
@@ -62,6 +69,16 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
             "first_listed": Branch(
                 code="dx.first_listed", title="Code that may not be listed first", severity="deny_soft",
                 message="Diagnosis {sequence} {code} is listed first; an external cause or a code of this kind never is.", fixes=(sequence,), **common,
+            ),
+            "first_only": Branch(
+                code="dx.first_only", title="Code that is listed first or not at all", severity="warn", confidence="likely",
+                message="Diagnosis {sequence} {code} is a reason for the encounter: it is listed first, or first for a line.", fixes=(sequence,),
+                override_reasons=("several_encounters_on_the_day",), **common,
+            ),
+            "sequela_first": Branch(
+                code="dx.sequela_first", title="Sequela listed before the condition it left", severity="warn", confidence="likely",
+                message="Diagnosis {sequence} {code} says what caused the condition treated (seventh character S); the condition is listed before it.",
+                fixes=(sequence,), **common,
             ),
             "manifestation": Branch(
                 code="dx.manifestation", title="Manifestation without its etiology before it", severity="deny_soft",
@@ -103,6 +120,8 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
         lists = _Lists(parameters.table, found, day.toordinal())
         finders = {
             "first_listed": lambda: _first_listed(view, lists),
+            "first_only": lambda: _first_only(view, parameters),
+            "sequela_first": lambda: _sequela_first(view),
             "manifestation": lambda: _manifestations(view, lists),
             "duplicate": lambda: _duplicates(view),
             "excludes1": lambda: _excludes(view, lists),
@@ -183,6 +202,29 @@ def _first(view: ClaimView) -> tuple[int, Diagnosis] | None:
 def _first_listed(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     first = _first(view)
     if first is not None and (first[1].code[:1] in "VWXY" or lists.holds(first[1].code, "unacceptable_principal")):
+        yield first[0], None, None, ""
+
+
+def _first_only(view: ClaimView, parameters: DiagnosisEditParameters) -> Iterator[Fault]:
+    """Codes of the list that are secondary on the claim and the first pointer of none of its lines."""
+    first = _first(view)
+    leading = {line.line.diagnosis_pointers[0] for line in view.lines if line.line.diagnosis_pointers}
+    for position, diagnosis in enumerate(view.claim.diagnoses):
+        code = diagnosis.code.replace(".", "")
+        if (
+            diagnosis.type not in ("principal", "secondary")
+            or diagnosis.sequence in leading
+            or (first is not None and position == first[0])
+        ):
+            continue
+        if code.startswith(parameters.codes) and not code.startswith(parameters.except_codes):
+            yield position, None, None, ""
+
+
+def _sequela_first(view: ClaimView) -> Iterator[Fault]:
+    first = _first(view)
+    code = first[1].code.replace(".", "") if first is not None else ""
+    if first is not None and len(code) == 7 and code[0] in "ST" and code.endswith("S"):
         yield first[0], None, None, ""
 
 
