@@ -21,7 +21,7 @@ class LineView:
 
     `first_day` and `last_day` are day numbers of the span, None without a date; `days_in_span` counts both ends, 1 when a date is
     missing or the span runs backwards. `rendering` is 2420A, else 2310B, else billing. `charge_at_risk`: cents expected for the
-    line, or its charge where no expected amount is given.
+    line, or its charge where no expected amount is given; 0 of a negative charge.
     """
 
     __slots__ = (
@@ -62,7 +62,7 @@ class LineView:
         self.days_in_span = 1 if self.first_day is None or self.last_day is None else self.last_day - self.first_day + 1
         self.place_of_service = line.place_of_service_code or claim.place_of_service_code
         self.rendering: Provider = self.own_provider("rendering") or claim.providers.rendering or claim.providers.billing
-        self.charge_at_risk = (line.expected_amount or line.charge_amount).cents
+        self.charge_at_risk = max(0, (line.expected_amount or line.charge_amount).cents)
         self.facts: dict[str, Any] = {}
 
     def own_provider(self, role: Literal["rendering", "service_facility"]) -> Provider | None:

@@ -53,6 +53,8 @@ def test_a_claim_of_the_cases_is_the_same_claim_in_json_and_fhir(claim_type: str
         own = document.get("institutional", {})
         if "discharge_hour" in own and "statement_through" not in own:
             continue  # without a day there is no instant to write
+        if any(document.get(person, {}).get("sex", "U") not in "FMU" for person in ("subscriber", "patient")):
+            continue  # FHIR has words for these three only
         assert of_fhir(document) == json.loads(canonical(document)), document
 
 

@@ -116,7 +116,8 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 ),
                 Branch(
                     code="prov.ndc_format", title="NDC is not eleven digits", at="line.drug.ndc", when=state("malformed", "repairable"),
-                    message=line + "an NDC on a claim has eleven digits (5-4-2) without dashes.", **common,
+                    message=line + "an NDC on a claim has eleven digits (5-4-2) without dashes.",
+                    fixes=(fix("Enter the eleven digits of the package, with a zero before the part that is short"),), **common,
                 ),
                 Branch(
                     code="prov.ndc_quantity", title="NDC without a quantity and its unit", at="line.drug.quantity", when=state("quantity", "unit"),

@@ -1,12 +1,14 @@
 """`referral`: a referral or a referring provider where the plan asks for one (domain.md 2.10; REF*9F, NM1*DN, NM1*DK).
 
 `products` are the plans that need a referral to a specialist (an empty list: all); primary care specialties, places and codes may be exempt.
-`referring_codes` is a table of the codes that need a referring or ordering provider on the claim, whatever the plan.
+`referring_codes` is a table of the codes that need a referring or ordering provider on the claim, whatever the plan, and `referring_ranges`
+are first and last codes of further ones (laboratory, imaging); lines with one of `referring_exempt_modifiers` (the interpretation) need none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from typing import Any
 
@@ -26,6 +28,8 @@ class ReferralParameters(Parameters, frozen=True):
     exempt_places_of_service: tuple[str, ...] = ("20", "23", "41", "42")
     exempt_codes: str | None = None
     referring_codes: str | None = None
+    referring_ranges: tuple[tuple[str, str], ...] = ()
+    referring_exempt_modifiers: tuple[str, ...] = ("26",)
 
 
 class ReferralKind(RuleKind[ReferralParameters]):
@@ -34,6 +38,7 @@ class ReferralKind(RuleKind[ReferralParameters]):
     name = "referral"
     title = "Referrals and referring providers"
     levels = ("line",)
+    semantics = 2  # ranges of codes that are ordered; interpretations need no order
     judges_void = False
     parameters = ReferralParameters
     specs = fact_specs(
@@ -98,12 +103,18 @@ class ReferralKind(RuleKind[ReferralParameters]):
             asks = self._asks(parameters, judged, line) if parameters.needs_number else False
             if asks:
                 yield _candidate(line, "referral", asks if isinstance(asks, Unknown) else None)
-            if parameters.referring_codes is not None:
-                table = judged.lookups.codes(parameters.referring_codes, line.date_from)
-                if isinstance(table, Unknown):
-                    yield _candidate(line, "provider", table)
-                elif table.on(line.code, line.date_from.toordinal()) is not None:
-                    yield _candidate(line, "provider")
+            ordered = self._is_ordered(parameters, judged, line.code, line.date_from)
+            if ordered and not set(parameters.referring_exempt_modifiers).intersection(line.modifiers):
+                yield _candidate(line, "provider", ordered if isinstance(ordered, Unknown) else None)
+
+    def _is_ordered(self, parameters: ReferralParameters, judged: Judged, code: str, day: date) -> bool | Unknown:
+        """Whether the code is of those that somebody orders or refers to."""
+        if len(code) == 5 and any(first <= code <= last for first, last in parameters.referring_ranges):
+            return True
+        if parameters.referring_codes is None:
+            return False
+        table = judged.lookups.codes(parameters.referring_codes, day)
+        return table if isinstance(table, Unknown) else table.on(code, day.toordinal()) is not None
 
     def _asks(self, parameters: ReferralParameters, judged: Judged, line: LineView) -> bool | Unknown:
         """Whether the plan wants a referral for the line; unknown when the product or the specialty is not given."""

@@ -76,7 +76,12 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
                 if parameters.covered
                 else "the payer covers no telehealth on this date."
             ),
-            fixes=(fix("Bill telehealth only for services and dates the payer covers", "not_fixable"),),
+            fixes=(
+                fix(
+                    "Bill the service by a code and place that the payer covers by telehealth, as the record supports",
+                    "needs_documentation",
+                ),
+            ),
             override_reasons=("payer_confirmed",),
         )
         return (
