@@ -20,13 +20,12 @@ from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 PLACES = frozenset({"02", "10"})
-MODIFIERS = frozenset({"93", "95", "GT", "GQ", "FQ"})
-AUDIO = frozenset({"93", "FQ"})
 
 
 class TelehealthParameters(Parameters, frozen=True):
     """`codes` is a table of classes: `telehealth`, `audio_only` for what may be given by telephone, and `excluded` for codes an extract names
-    as not covered; a code missing from a whole table is not covered either. `covered: false` while the law has lapsed. `modifiers_any_of` are asked for where the place alone does not say it."""
+    as not covered; a code missing from a whole table is not covered either. `covered: false` while the law has lapsed. `modifiers_any_of` are asked for where the place alone does not say it. `telehealth_modifiers` make a line telehealth whatever its
+    place, `audio_modifiers` say that it was given by audio alone."""
 
     codes: str
     covered: bool = True
@@ -34,13 +33,15 @@ class TelehealthParameters(Parameters, frozen=True):
     modifiers_any_of: tuple[str, ...] = ()
     audio_modifiers_any_of: tuple[str, ...] = ("93",)
     refused_modifiers: tuple[str, ...] = ()
+    telehealth_modifiers: tuple[str, ...] = ("93", "95", "GT", "GQ", "FQ")
+    audio_modifiers: tuple[str, ...] = ("93", "FQ")
 
 
 class TelehealthKind(RuleKind[TelehealthParameters]):
     """One candidate a telehealth line."""
 
     name = "telehealth"
-    semantics = 2  # class excluded; an extract says nothing of other codes
+    semantics = 3  # class excluded; an extract says nothing of other codes; modifiers are the rule's
     title = "Telehealth by date"
     levels = ("line",)
     claim_types = frozenset({"professional"})
@@ -140,7 +141,11 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
     def derive(self, parameters: TelehealthParameters, judged: Judged) -> Iterator[Candidate]:
         for line in judged.lines:
             modifiers = set(line.modifiers)
-            if line.code is None or line.date_from is None or not (line.place_of_service in PLACES or modifiers & MODIFIERS):
+            if (
+                line.code is None
+                or line.date_from is None
+                or not (line.place_of_service in PLACES or modifiers.intersection(parameters.telehealth_modifiers))
+            ):
                 continue
             table = judged.lookups.codes(parameters.codes, line.date_from, of=line.code)
             listed: FactValue
@@ -151,7 +156,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
                 day = line.date_from.toordinal()
                 classes = table.texts_on(line.code, "class", day)
                 listed, audio_listed = bool(classes - {"excluded"}), "audio_only" in classes
-            audio = bool(modifiers & AUDIO)
+            audio = not modifiers.isdisjoint(parameters.audio_modifiers)
             wanted = parameters.audio_modifiers_any_of if audio else parameters.modifiers_any_of
             yield Candidate(
                 lines=(line,),

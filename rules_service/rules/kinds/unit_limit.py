@@ -31,6 +31,9 @@ from rules_service.rules.kinds.base import (
 from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
 from rules_service.rules.kinds.surgical_center import SurgicalCenters
 
+HOME = "12"
+SUPPLIES = ("A4", "A5", "A6", "A7", "A8", "A9", "B", "E", "K", "L", "V2")
+"""Beginnings of the HCPCS codes of equipment, supplies, orthotics and glasses."""
 BILATERAL = fix("If it was done on both sides, bill one line with modifier 50 and one unit", "needs_documentation")
 
 
@@ -55,7 +58,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
     title = "Units above what the payer accepts"
     levels = ("line",)
     judges_void = False
-    semantics = 2  # surgical centers; one candidate a set of lines; denials asked for
+    semantics = 3  # surgical centers; one candidate a set of lines; denials asked for; what is supplied to a home
     parameters = UnitLimitParameters
     specs = fact_specs(
         ("units.billed", "quantity", "Units a day, of the line or summed over the day."),
@@ -151,9 +154,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         )
 
     def derive(self, parameters: UnitLimitParameters, judged: Judged) -> Iterator[Candidate]:
-        table_name = self._table(parameters, judged)
-        if table_name is None:
-            return
         counted = [
             line
             for line in judged.view.lines
@@ -168,7 +168,8 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         done: set[tuple[str, date, int]] = set()
         told: set[tuple[str, tuple[int, ...]]] = set()
         for line in counted:
-            if line.index not in mine or line.date_from is None or line.code is None:
+            table_name = _table(parameters, line)
+            if line.index not in mine or line.date_from is None or line.code is None or table_name is None:
                 continue
             table = judged.lookups.codes(table_name, line.date_from, left_out, of=line.code)
             if isinstance(table, Unknown):
@@ -217,14 +218,6 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             total = billed + (earlier if isinstance(earlier, int) else 0)
             found.append((total, -len(found), self._candidate(line, same_day, billed, limit, parameters, mai, earlier)))
         return max(found, key=lambda item: item[:2])[2]
-
-    def _table(self, parameters: UnitLimitParameters, judged: Judged) -> str | None:
-        claim = judged.view.claim
-        if claim.claim_type == "institutional":
-            return parameters.table_institutional
-        if parameters.table_supplier and claim.providers.billing.taxonomy_code in parameters.supplier_taxonomies:
-            return parameters.table_supplier
-        return parameters.table_professional
 
     def _earlier(self, scope: ProviderScope, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
         """Thousandths of units earlier claims billed of the code on a day."""
@@ -313,3 +306,14 @@ def _spread(parameters: UnitLimitParameters, thousandths: int, days: int) -> int
     if parameters.round_spans == "up":
         return 1000 * -(-thousandths // (1000 * days))
     return 1000 * round_half_up(thousandths, 1000 * days)
+
+
+def _table(parameters: UnitLimitParameters, line: LineView) -> str | None:
+    """The table of the claim's kind. What is supplied to a home (equipment, supplies, glasses) goes by that of suppliers, whoever supplies it."""
+    claim = line.claim
+    if claim.claim_type == "institutional":
+        return parameters.table_institutional
+    supplied = line.place_of_service == HOME and (line.code or "").startswith(SUPPLIES)
+    if parameters.table_supplier and (supplied or claim.providers.billing.taxonomy_code in parameters.supplier_taxonomies):
+        return parameters.table_supplier
+    return parameters.table_professional
