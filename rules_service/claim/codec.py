@@ -85,11 +85,9 @@ def _safe_reason(what: str) -> tuple[str, str, str]:
     if what.startswith("Expected"):
         return "wrong_form", what if what.endswith(".") else what + ".", "Send the form the JSON schema names."
     if what.startswith("Invalid RFC3339"):
-        return (
-            "wrong_form",
-            "Expected an instant with its offset, such as 2026-11-23T10:00:00-05:00, or a date such as 2026-11-23.",
-            "Send it in that form.",
-        )
+        is_day = what.endswith("date")
+        form = "a date, such as 2026-11-23" if is_day else "an instant with its offset, such as 2026-11-23T10:00:00-05:00"
+        return "wrong_form", f"Expected {form}.", "Send it in that form."
     return "wrong_form", "The value does not have the form expected here.", "Send the form the JSON schema names."
 
 

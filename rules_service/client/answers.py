@@ -67,13 +67,15 @@ def problem_of_outcome(body: bytes, status: int) -> Problem:
 
 
 class ClaimResult(Answer, frozen=True):
-    """One claim of many, by its position from 0: its evaluation, or why it has none; of an 837 its segment too."""
+    """One claim of many, by its position from 0: its evaluation, or why it has none; of an 837 its segment too, and by finding id the segment and
+    byte of the element at fault."""
 
     index: int
     status: int
     evaluation: Evaluation | None = None
     problem: Problem | None = None
     segment: int | None = None
+    places: Mapping[str, Mapping[str, int]] = {}
 
 
 class JobResult(Answer, frozen=True):

@@ -123,7 +123,7 @@ class AsyncRulesClient:
 
     async def job_results(self, job_id: str) -> AsyncIterator[JobResult]:
         """The results of a job, line by line, as far as it got."""
-        async with self._http.stream("GET", f"/v1/jobs/{job_id}/results") as response:
+        async with self._http.stream("GET", calls.results_path(job_id)) as response:
             if not response.is_success:
                 await response.aread()
                 calls.answer_of(calls.job(job_id), response)

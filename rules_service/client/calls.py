@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -87,12 +88,12 @@ def check_services(check: ServiceCheck | Mapping[str, Any]) -> Call[ServiceCheck
 
 def evaluation(evaluation_id: str) -> Call[Evaluation]:
     """A stored evaluation."""
-    return Call("GET", f"/v1/evaluations/{evaluation_id}", lambda body: read(Evaluation, body))
+    return Call("GET", f"/v1/evaluations/{quote(evaluation_id, safe='')}", lambda body: read(Evaluation, body))
 
 
 def explanation(evaluation_id: str) -> Call[dict[str, Any]]:
     """Each condition of each rule of a stored evaluation."""
-    return Call("GET", f"/v1/evaluations/{evaluation_id}/explanation", msgspec.json.decode)
+    return Call("GET", f"/v1/evaluations/{quote(evaluation_id, safe='')}/explanation", msgspec.json.decode)
 
 
 def evaluations(filters: Mapping[str, str], before: str | None) -> Call[EvaluationPage]:
@@ -109,12 +110,17 @@ def create_job(body: bytes, media: str, key: str | None) -> Call[Job]:
 
 def job(job_id: str) -> Call[Job]:
     """A job as it stands."""
-    return Call("GET", f"/v1/jobs/{job_id}", lambda body: read(Job, body))
+    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", lambda body: read(Job, body))
 
 
 def cancel_job(job_id: str) -> Call[Job]:
     """The end of a job before time."""
-    return Call("POST", f"/v1/jobs/{job_id}/cancellation", lambda body: read(Job, body), is_repeatable=False)
+    return Call("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancellation", lambda body: read(Job, body), is_repeatable=False)
+
+
+def results_path(job_id: str) -> str:
+    """Where the results of a job stream from."""
+    return f"/v1/jobs/{quote(job_id, safe='')}/results"
 
 
 def capabilities() -> Call[dict[str, Any]]:

@@ -121,7 +121,7 @@ class RulesClient:
 
     def job_results(self, job_id: str) -> Iterator[JobResult]:
         """The results of a job, line by line, as far as it got."""
-        with self._http.stream("GET", f"/v1/jobs/{job_id}/results") as response:
+        with self._http.stream("GET", calls.results_path(job_id)) as response:
             if not response.is_success:
                 response.read()
                 calls.answer_of(calls.job(job_id), response)

@@ -55,12 +55,20 @@ def test_many_claims_files_and_resources(client: RulesClient) -> None:
     assert (good.status, good.evaluation is not None, bad.status, bad.problem is not None) == (200, True, 422, True)
     (result,) = client.validate_x12(file(BILLING, SUBSCRIBER, CLAIM))
     assert (result.segment, result.evaluation is not None) == (14, True)
+    found = result.evaluation.findings if result.evaluation is not None else ()
+    assert set(result.places) == {finding.finding_id for finding in found}
     assert client.acknowledge_x12(file(BILLING, SUBSCRIBER, CLAIM)).startswith(b"ISA*")
     assert client.validate_fhir(write_fhir(carried(claim())))["resourceType"] == "OperationOutcome"
     assert "professional" in client.capabilities()["claim_types"]
     check = {"payer": {"payer_id": "EXAMPLE01"}, "service_date": "2026-12-01", "services": [{"procedure_code": "P7001"}]}
     assert client.check_services(check).services[0].authorization == "auth-needed"
     assert ServiceCheck.__struct_fields__
+
+
+def test_an_id_stays_in_its_place_of_the_path(client: RulesClient) -> None:
+    with pytest.raises(ServiceError) as refused:
+        client.evaluation("../capabilities")
+    assert refused.value.problem.status == 404
 
 
 def test_a_job_is_waited_for_and_its_results_are_streamed(client: RulesClient) -> None:

@@ -460,3 +460,9 @@ def test_every_fault_of_a_claim_names_segment_and_byte(claim: str, code: str) ->
     assert isinstance(read.outcome, InvalidClaim)
     assert [one.code for one in read.outcome.issues] == [code]
     assert all(re.search(r"^segment \d+.*, byte \d+$", one.where) for one in read.outcome.issues), read.outcome.issues
+
+
+@pytest.mark.parametrize("padding", [b"\x1a", b"\r\n\x1a", b"\x00" * 40])
+def test_what_a_sender_puts_after_the_last_segment_is_no_fault(padding: bytes) -> None:
+    whole = file(BILLING, SUBSCRIBER, CLAIM)
+    assert [one.patient_control_number for one in read_837(whole + padding)] == [one.patient_control_number for one in read_837(whole)]

@@ -50,6 +50,7 @@ def test_what_is_not_strict_json_is_refused(body: bytes) -> None:
         ({"claim_type": "SECRET"}, "/claim_type", "unknown_value"),
         ({"received_at": "2026-11-23T10:00:00"}, "/received_at", "no_offset"),
         ({"received_at": "SECRET"}, "/received_at", "wrong_form"),
+        ({"received_at": "2026-11-23"}, "/received_at", "wrong_form"),
         ({"lines": [{"service_from": "2026-02-30"}]}, "/service_lines/0/service_from", "wrong_form"),
         ({"lines": [{"diagnosis_pointers": ["SECRET"]}]}, "/service_lines/0/diagnosis_pointers/0", "wrong_type"),
         ({"lines": [{"line_number": True}]}, "/service_lines/0/line_number", "wrong_type"),

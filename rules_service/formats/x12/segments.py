@@ -13,6 +13,8 @@ from rules_service.primitives.errors import Issue, X12Error
 
 ISA_LENGTH = 106  # ISA has a fixed length; its last character is the segment terminator
 MAX_SEGMENTS = 300_000
+PADDING = "\x1a\x00"
+"""What some senders put after the last segment: the end-of-file character, or zero bytes up to a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def _encoding(data: bytes) -> str:
 def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
     """Every segment of every interchange; delimiters are taken anew from each ISA."""
     # One character a byte, so that a place in the text is a byte of the file; elements get their own encoding when they are cut.
-    text, encoding = data.decode("latin-1"), _encoding(data)
+    text, encoding = data.decode("latin-1").rstrip(PADDING), _encoding(data)
     position, number = (3 if data.startswith(codecs.BOM_UTF8) else 0), 0
     length = len(text)
     while True:
