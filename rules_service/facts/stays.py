@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
+from rules_service.claim.context import HistoryLine
 from rules_service.facts.values import Derivation, FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.unknown import Unknown
@@ -28,23 +29,30 @@ def _statement_length(view: ClaimView) -> FactValue:
 
 
 def _bedded(view: ClaimView) -> list[tuple[date, date]] | Unknown:
-    """First and last days of room and board that the billing provider billed to this payer, or to Medicare's other part, before; the same for every line."""
+    """First and last days of room and board that were billed before; the same for every line."""
     found: list[tuple[date, date]] | Unknown = view.once("days of room and board", lambda: _room_and_board(view))
     return found
 
 
 def _room_and_board(view: ClaimView) -> list[tuple[date, date]] | Unknown:
+    billed = _billed_before(view)
+    if isinstance(billed, Unknown):
+        return billed
+    return [(day, line.service_through or day) for day, line in billed if _is_accommodation(line.revenue_code)]
+
+
+def _billed_before(view: ClaimView) -> list[tuple[date, HistoryLine]] | Unknown:
+    """Earlier lines with their first day that the billing provider billed to this payer, or to Medicare's other part, and that stand."""
     history = view.claim.context.history if view.claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
     return [
-        (entry.line.service_from, entry.line.service_through or entry.line.service_from)
+        (entry.line.service_from, entry.line)
         for entry in history
         if entry.status not in ("rejected", "denied")
         and view.is_of_family(entry.payer_id)
         and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
         and entry.line.service_from is not None
-        and _is_accommodation(entry.line.revenue_code)
     ]
 
 
@@ -122,21 +130,12 @@ def _days_since_stay(view: ClaimView) -> FactValue:
 
 
 def _outpatient_days_before(view: ClaimView) -> FactValue:
-    context, admitted = view.claim.context, admission_day(view)
-    if context is None or context.history is None:
-        return Unknown("history_not_supplied", "context.history")
+    billed, admitted = _billed_before(view), admission_day(view)
+    if isinstance(billed, Unknown):
+        return billed
     if admitted is None:
         return None
-    days = [
-        (admitted - entry.line.service_from).days
-        for entry in context.history
-        if entry.status not in ("rejected", "denied")
-        and view.is_of_family(entry.payer_id)
-        and entry.line.billing_npi == view.claim.providers.billing.npi
-        and entry.line.service_from is not None
-        and entry.line.revenue_code is not None
-        and not _is_accommodation(entry.line.revenue_code)
-    ]
+    days = [(admitted - day).days for day, line in billed if line.revenue_code is not None and not _is_accommodation(line.revenue_code)]
     return min((day for day in days if 0 < day <= PAYMENT_WINDOW_DAYS), default=None)
 
 
@@ -149,8 +148,8 @@ def _procedure_outside_stay(view: ClaimView) -> FactValue:
     institutional, statement = view.claim.institutional, _statement(view)
     if institutional is None or not institutional.procedures or statement is None:
         return None
-    first = statement[0] - timedelta(days=PAYMENT_WINDOW_DAYS)
-    return any(one.date is not None and not first <= one.date <= statement[1] for one in institutional.procedures)
+    days = [one.date for one in institutional.procedures if one.date is not None]
+    return any((statement[0] - day).days > PAYMENT_WINDOW_DAYS or day > statement[1] for day in days)
 
 
 def _procedure_without_date(view: ClaimView) -> bool:

@@ -36,8 +36,8 @@ def evaluation_text(evaluation: dict[str, Any]) -> str:
             f"  not judged: {skipped['rule_id'] or skipped['code']}{where}: {skipped['reason']}"
             + (f" (supply {skipped['supply']})" if skipped["supply"] else "")
         )
-    if evaluation["coverage"]["kinds_without_rule"]:
-        lines.append(f"  no rule of this payer: {', '.join(evaluation['coverage']['kinds_without_rule'])}")
+    if names := evaluation["coverage"].get("kinds_without_rule"):
+        lines.append(f"  no rule of this payer: {', '.join(names)}")
     return "\n".join(lines)
 
 

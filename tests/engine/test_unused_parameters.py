@@ -19,6 +19,7 @@ from rules_service.packs.samples import memory_edition
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import Row, write_code_table
 from rules_service.reference.lookups import Edition, EditionCatalog, Lookups
+from rules_service.rules.kinds import KINDS
 from rules_service.rules.kinds.frequency_limit import LIMIT_COLUMNS
 from tests.support.builders import claim
 from tests.support.server import PACKS
@@ -154,3 +155,17 @@ def test_without_the_table_of_consolidated_billing_a_line_in_a_stay_is_not_judge
     assert [one.reason for one in inside.not_evaluated if one.rule_id == "MCR-ELIG-001"] == ["reference_table_missing"]
     outside = stay([], "P6003", "2026-10-01", "2026-10-31")
     assert "MCR-ELIG-001" not in [one.rule_id for one in outside.not_evaluated]
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters", "place"),
+    [
+        ("diagnosis_edit", {"check": "first_only"}, "/codes"),
+        ("diagnosis_edit", {"check": "duplicate", "codes": ["Z00"]}, "/codes"),
+        ("referral", {"referring_ranges": [["70010", "69990"]]}, "/referring_ranges/0"),
+        ("referral", {"referring_ranges": [["700", "710"]]}, "/referring_ranges/0"),
+    ],
+)
+def test_parameters_that_could_never_find_anything_are_refused(kind: str, parameters: dict[str, Any], place: str) -> None:
+    read = KINDS[kind].read_parameters(parameters)
+    assert [one.where for one in KINDS[kind].check_parameters(read)] == [place]

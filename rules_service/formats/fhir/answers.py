@@ -116,7 +116,7 @@ def _unjudged(not_evaluated: Document) -> str:
 
 
 def _without_rule(evaluation: Document) -> list[str]:
-    names = evaluation["coverage"]["kinds_without_rule"]
+    names = evaluation["coverage"].get("kinds_without_rule")  # an answer stored before they were told has none
     return [f"Not looked for, as no rule of this payer is held: {', '.join(names)}."] if names else []
 
 

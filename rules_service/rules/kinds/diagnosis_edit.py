@@ -21,6 +21,7 @@ from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.codes import shown_code
+from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import not_in_extract
@@ -57,6 +58,11 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
     specs = fact_specs(
         ("diagnosis.fault", "text", "The check, where it fails; absent where it holds, unknown when its table does not cover the date.")
     )
+
+    def check_parameters(self, parameters: DiagnosisEditParameters) -> Iterator[Issue]:
+        if (parameters.check == "first_only") != bool(parameters.codes):
+            what = "first_only asks about codes, and no other check does."
+            yield Issue("parameters", "/codes", what, "Name the beginnings of the codes, or another check.")
 
     def table_names(self, parameters: DiagnosisEditParameters) -> tuple[str, ...]:
         return (parameters.table,) if parameters.table else ()

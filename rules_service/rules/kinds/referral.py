@@ -15,8 +15,12 @@ from typing import Any
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
+from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+
+CODE_LENGTH = 5
+"""Of CPT and HCPCS codes."""
 
 
 class ReferralParameters(Parameters, frozen=True):
@@ -47,6 +51,12 @@ class ReferralKind(RuleKind[ReferralParameters]):
         ("referral.provider_present", "flag", "A referring or ordering provider with an NPI is given on the line or the claim."),
         ("referral.provider_is_organization", "flag", "The referring or ordering provider is an organisation."),
     )
+
+    def check_parameters(self, parameters: ReferralParameters) -> Iterator[Issue]:
+        for number, (first, last) in enumerate(parameters.referring_ranges):
+            if not len(first) == len(last) == CODE_LENGTH or first > last:
+                what = "A range is two procedure codes, the first not after the last."
+                yield Issue("parameters", f"/referring_ranges/{number}", what, "Name the first and the last code.")
 
     def table_names(self, parameters: ReferralParameters) -> tuple[str, ...]:
         return tuple(name for name in (parameters.exempt_codes, parameters.referring_codes) if name)
@@ -109,7 +119,7 @@ class ReferralKind(RuleKind[ReferralParameters]):
 
     def _is_ordered(self, parameters: ReferralParameters, judged: Judged, code: str, day: date) -> bool | Unknown:
         """Whether the code is of those that somebody orders or refers to."""
-        if len(code) == 5 and any(first <= code <= last for first, last in parameters.referring_ranges):
+        if len(code) == CODE_LENGTH and any(first <= code <= last for first, last in parameters.referring_ranges):
             return True
         if parameters.referring_codes is None:
             return False
