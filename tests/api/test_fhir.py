@@ -112,11 +112,15 @@ def test_a_claim_response_says_what_the_payer_would_and_that_it_is_simulated(cli
     assert "97" in denied[2]
     assert "197" in denied[3]
     assert [error.get("itemSequence") for error in response["error"]]
-    assert len(response["processNote"]) == 3
+    told = [note["text"] for note in response["processNote"]]
+    assert len(told) == 5
+    assert told[-1].startswith("Not looked for, as no rule of this payer is held:")
 
 
 def test_a_clean_claim_has_no_error(client: httpx.Client) -> None:
-    document = write_fhir(carried(claim(payer={"payer_id": "EXAMPLE01"})))
+    own = carried(claim(payer={"payer_id": "EXAMPLE01"}))
+    own["providers"]["billing"]["entity_type"] = "1"  # who bills gave the service
+    document = write_fhir(own)
     issues = outcome(post(client, document))
     assert {issue["severity"] for issue in issues} <= {"information", "warning"}
     assert post(client, document, **CLAIM_RESPONSE).json()["outcome"] in ("complete", "partial")

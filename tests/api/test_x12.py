@@ -79,7 +79,11 @@ def test_an_institutional_claim_is_judged_by_the_rules_of_its_type(client: httpx
 
 def test_accept_asks_for_a_simulated_277ca(client: httpx.Client) -> None:
     body = file(
-        BILLING, SUBSCRIBER, CLAIM, CLAIM.replace("*150***", "*SECRET***"), CLAIM.replace("LX*1~SV1*HC:P9213*150", "LX*1~SV1*HC:P9213*149")
+        BILLING.replace("NM1*85*2*", "NM1*85*1*"),
+        SUBSCRIBER,
+        CLAIM,
+        CLAIM.replace("*150***", "*SECRET***"),
+        CLAIM.replace("LX*1~SV1*HC:P9213*150", "LX*1~SV1*HC:P9213*149"),
     )
     answer = post(client, body, Accept="application/edi-x12")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/edi-x12")
