@@ -86,14 +86,19 @@ def check_services(check: ServiceCheck | Mapping[str, Any]) -> Call[ServiceCheck
     return Call("POST", "/v1/services/check", lambda answer: read(ServiceCheckAnswer, answer), body, {"Content-Type": JSON})
 
 
+def _in_path(identifier: str) -> str:
+    """An id as one part of a path, whatever it holds."""
+    return quote(identifier, safe="")
+
+
 def evaluation(evaluation_id: str) -> Call[Evaluation]:
     """A stored evaluation."""
-    return Call("GET", f"/v1/evaluations/{quote(evaluation_id, safe='')}", lambda body: read(Evaluation, body))
+    return Call("GET", f"/v1/evaluations/{_in_path(evaluation_id)}", lambda body: read(Evaluation, body))
 
 
 def explanation(evaluation_id: str) -> Call[dict[str, Any]]:
     """Each condition of each rule of a stored evaluation."""
-    return Call("GET", f"/v1/evaluations/{quote(evaluation_id, safe='')}/explanation", msgspec.json.decode)
+    return Call("GET", f"/v1/evaluations/{_in_path(evaluation_id)}/explanation", msgspec.json.decode)
 
 
 def evaluations(filters: Mapping[str, str], before: str | None) -> Call[EvaluationPage]:
@@ -110,17 +115,17 @@ def create_job(body: bytes, media: str, key: str | None) -> Call[Job]:
 
 def job(job_id: str) -> Call[Job]:
     """A job as it stands."""
-    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", lambda body: read(Job, body))
+    return Call("GET", f"/v1/jobs/{_in_path(job_id)}", lambda body: read(Job, body))
 
 
 def cancel_job(job_id: str) -> Call[Job]:
     """The end of a job before time."""
-    return Call("POST", f"/v1/jobs/{quote(job_id, safe='')}/cancellation", lambda body: read(Job, body), is_repeatable=False)
+    return Call("POST", f"/v1/jobs/{_in_path(job_id)}/cancellation", lambda body: read(Job, body), is_repeatable=False)
 
 
 def results_path(job_id: str) -> str:
     """Where the results of a job stream from."""
-    return f"/v1/jobs/{quote(job_id, safe='')}/results"
+    return f"/v1/jobs/{_in_path(job_id)}/results"
 
 
 def capabilities() -> Call[dict[str, Any]]:

@@ -22,9 +22,9 @@ def _birth(view: ClaimView) -> date | None:
     return (view.claim.patient or view.claim.subscriber).birth_date
 
 
-def _age(line: LineView) -> int | None:
-    born = _birth(line.view)
-    return None if born is None or line.date_from is None else age_in_years(born, line.date_from)
+def _age(view: ClaimView, day: date | None) -> int | None:
+    born = _birth(view)
+    return None if born is None or day is None else age_in_years(born, day)
 
 
 def _age_days(line: LineView) -> int | None:
@@ -34,11 +34,6 @@ def _age_days(line: LineView) -> int | None:
 
 def _death(view: ClaimView) -> date | None:
     return (view.claim.patient or view.claim.subscriber).death_date
-
-
-def _first_age(view: ClaimView) -> int | None:
-    born, day = _birth(view), view.date_from
-    return None if born is None or day is None else age_in_years(born, day)
 
 
 def _organization_renders(view: ClaimView) -> FactValue:
@@ -158,7 +153,7 @@ DERIVED: tuple[Derivation, ...] = (
         "Units minus days of the span; absent without units, dates, or when the span runs backwards.",
         _units_beyond_days,
     ),
-    ("line.patient_age_years", "count", "Completed years of age on the first day of service.", _age),
+    ("line.patient_age_years", "count", "Completed years of age on the first day of service.", lambda ln: _age(ln.view, ln.date_from)),
     ("line.patient_age_days", "count", "Days of age on the first day of service.", _age_days),
     (
         "line.authorization_number_present",
@@ -175,7 +170,7 @@ DERIVED: tuple[Derivation, ...] = (
     ("line.diagnosis_pointer_count", "count", "Diagnosis pointers of the line.", lambda ln: len(ln.line.diagnosis_pointers)),
     ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
     ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
-    ("claim.patient_age_years", "count", "Completed years of age on the claim's first day of service.", _first_age),
+    ("claim.patient_age_years", "count", "Completed years of age on the claim's first day of service.", lambda v: _age(v, v.date_from)),
     (
         "claim.organization_renders",
         "flag",
