@@ -46,13 +46,30 @@ async def read_body(request: Request, allowed: tuple[str, ...], limit: int) -> b
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def accepts_media(request: Request, media: str) -> bool:
-    """Whether Accept names a media type, in whatever case, and does not rule it out (`q=0`)."""
-    for part in (header(request, b"accept") or "").lower().split(","):
+BY_NAME = 2
+"""How exactly a part of Accept names a media type: `*/*` is 0, `application/*` 1."""
+
+
+def prefers_media(request: Request, media: str, usual: str) -> bool:
+    """Whether Accept asks for a media type rather than for the usual one (RFC 9110 section 12.5.1; of two it likes alike, the one it names
+    by its name and not by a wildcard)."""
+    wanted = {media: (0.0, 0), usual: (0.0, 0)}
+    for part in (header(request, b"accept") or "*/*").lower().split(","):
         name, *parameters = [one.strip() for one in part.split(";")]
-        if name == media and not any(one.replace(" ", "") in ("q=0", "q=0.0", "q=0.00", "q=0.000") for one in parameters):
-            return True
-    return False
+        for offered, before in wanted.items():
+            exact = {offered: BY_NAME, offered.partition("/")[0] + "/*": 1, "*/*": 0}.get(name)
+            if exact is not None and exact >= before[1]:
+                wanted[offered] = (_quality(parameters), exact)
+    quality, named = wanted[media]
+    return quality > 0 and (wanted[media] > wanted[usual] or (wanted[media] == wanted[usual] and named == BY_NAME))
+
+
+def _quality(parameters: list[str]) -> float:
+    told = next((one.replace(" ", "")[2:] for one in parameters if one.replace(" ", "").startswith("q=")), "1")
+    try:
+        return min(max(float(told), 0.0), 1.0)
+    except ValueError:
+        return 0.0
 
 
 def idempotency_key(request: Request) -> str | None:

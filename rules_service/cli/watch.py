@@ -23,7 +23,7 @@ def watch(
     archive: Annotated[Path, typer.Argument(help="Folder files are kept in")],
     seconds: Annotated[float, typer.Option(help="How often to look")] = 2.0,
     settled: Annotated[float, typer.Option(help="Seconds a file must not have changed before it is taken")] = SETTLED_SECONDS,
-    once: Annotated[bool, typer.Option(help="Look once, at files that are whole, and leave")] = False,
+    once: Annotated[bool, typer.Option(help="Look once and leave")] = False,
 ) -> None:
     """Judge, store and answer every file of claims that is dropped, until told to stop. Several watchers may share a folder."""
     stopped = threading.Event()
@@ -36,7 +36,7 @@ def watch(
                 Folders(incoming, answers, archive),
                 validator,
                 Principal(settings.tenant_id, "watched folder", frozenset()),
-                0.0 if once else settled,
+                settled,
             )
             print(f"watching {incoming}", flush=True)
             while not stopped.is_set():

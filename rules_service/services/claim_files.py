@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -14,7 +14,8 @@ from rules_service.claim.claim import Claim
 from rules_service.formats.fhir.claims import read_fhir
 from rules_service.formats.native.json_claims import lines_of, read_claims
 from rules_service.formats.x12.claims_837 import read_837
-from rules_service.formats.x12.places import Position, finding_places
+from rules_service.formats.x12.parties import ReadClaim
+from rules_service.formats.x12.places import finding_places
 from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
 from rules_service.services.bulk import MAX_CLAIMS
 
@@ -26,19 +27,17 @@ NAMES = X12_NAMES | LINES_NAMES | {".json", ".txt"}
 
 @dataclass(frozen=True, slots=True)
 class FileClaim:
-    """One claim of a file, or why it could not be read; in an 837 with its CLM segment and where its parts stand."""
+    """One claim of a file, or why it could not be read; of an 837 as its reader has it."""
 
     outcome: Claim | RulesServiceError
-    segment: int | None = None
-    patient_control_number: str = ""
-    places: Mapping[str, Position] = field(default_factory=dict)
+    read: ReadClaim | None = None
 
     def stands(self, evaluation: Mapping[str, Any] | None) -> dict[str, Any]:
         """What an answer says of an 837 besides the evaluation: the claim's segment, and that of each finding."""
-        if self.segment is None:
+        if self.read is None:
             return {}
         pointers = ((one["finding_id"], one["location"]["json_pointer"]) for one in (evaluation or {"findings": ()})["findings"])
-        return {"segment": self.segment, "places": finding_places(self.places, pointers)}
+        return {"segment": self.read.segment, "places": finding_places(self.read.places, pointers)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def _read(name: str, data: bytes) -> ClaimFile:
     try:
         if is_x12:
             read = read_837(data, MAX_CLAIMS)
-            return ClaimFile(tuple(FileClaim(one.outcome, one.segment, one.patient_control_number, one.places) for one in read), is_x12)
+            return ClaimFile(tuple(FileClaim(one.outcome, one) for one in read), is_x12)
         if suffix in LINES_NAMES:
             return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(text, MAX_CLAIMS)))), is_x12)
         if _is_fhir(text):

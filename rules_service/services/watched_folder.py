@@ -82,10 +82,10 @@ class WatchedFolder:
     ) -> None:
         self._folders, self._validator, self._principal = folders, validator, principal
         self._settled, self._left = settled, left
-        self._archived: dict[Path, tuple[int, float]] = {}
-        """Size read and time (monotonic) of files this watcher archived."""
         for folder in (folders.incoming, folders.answers, folders.archive, folders.incoming / TAKEN):
             folder.mkdir(parents=True, exist_ok=True)
+        self._archived = self._archived_before()
+        """Size read and time (monotonic) of files that were archived not long ago."""
 
     def look(self) -> list[Handled]:
         """Handle every file that is ready; those handled. StorageUnavailable leaves the file where it is taken, for later."""
@@ -111,6 +111,16 @@ class WatchedFolder:
     def _left_behind(self) -> list[Path]:
         found = sorted((self._folders.incoming / TAKEN).iterdir())
         return [path for path in found if (stat := _stat(path)) is not None and time.time() - stat.st_ctime >= self._left]
+
+    def _archived_before(self) -> dict[Path, tuple[int, float]]:
+        """What watchers before this one archived not long ago: one that was written to after it was answered has grown."""
+        found: dict[Path, tuple[int, float]] = {}
+        for path in self._folders.archive.iterdir():
+            kept, answered = _stat(path), _stat(self._folders.answers / f"{path.name}.findings.ndjson")
+            if kept is not None and answered is not None and time.time() - kept.st_mtime < GROWS_SECONDS:
+                read = kept.st_size if kept.st_mtime <= answered.st_mtime else -1
+                found[path] = (read, time.monotonic())
+        return found
 
     def _grown(self) -> list[Handled]:
         """Archived files that grew since they were read; they lie in the incoming folder again, unless the system did not let them."""
@@ -174,10 +184,11 @@ class WatchedFolder:
             for number, (one, answer) in enumerate(zip(read.claims, answers, strict=True), 1)
         ]
         self._write(f"{name}.findings.ndjson", b"\n".join(map(msgspec.json.encode, lines)) + b"\n")
-        if read.is_x12 and any(one.segment is not None for one in read.claims):
+        if read.is_x12 and any(one.read is not None for one in read.claims):
             told = [
-                Answered(one.outcome, answer.get("evaluation"), one.segment or 0, one.patient_control_number)
+                Answered(one.read, answer.get("evaluation"))
                 for one, answer in zip(read.claims, answers, strict=True)
+                if one.read is not None
             ]
             self._write(f"{name}.277ca", acknowledgment(told, datetime.now(UTC)))
 

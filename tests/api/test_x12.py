@@ -99,6 +99,8 @@ def test_accept_asks_for_a_simulated_277ca(client: httpx.Client) -> None:
     [
         ("application/EDI-X12", "application/edi-x12"), ("text/html, application/edi-x12; q=0.5", "application/edi-x12"),
         ("application/edi-x12;q=0, application/json", "application/json"), ("*/*", "application/json"),
+        ("application/json, application/edi-x12;q=0.5", "application/json"), ("application/json;q=0.5, application/edi-x12;q=0.9", "application/edi-x12"),
+        ("application/*, application/edi-x12;q=0.4", "application/json"), ("application/edi-x12;q=much", "application/json"),
     ],
 )  # fmt: skip
 def test_accept_is_read_as_http_says(client: httpx.Client, accept: str, media: str) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,21 @@ def test_an_upload_that_pauses_is_answered_whole_in_the_end(watched: Callable[..
     assert folder.look() == []
 
 
+def test_an_upload_that_pauses_while_no_watcher_runs_is_answered_whole_in_the_end(
+    watched: Callable[..., WatchedFolder], tmp_path: Path
+) -> None:
+    slow = tmp_path / "in/slow.ndjson"
+    watched().look()
+    with slow.open("wb") as upload:
+        upload.write(claim_bytes() + b"\n")
+        upload.flush()
+        assert [(one.name, one.claims) for one in watched().look()] == [("slow.ndjson", 1)]
+        time.sleep(0.05)  # the clock of the file system is coarser than that of the watcher
+        upload.write(claim_bytes() + b"\n")
+    assert [(one.claims, one.failure) for one in watched().look()] == [(0, "the file grew while it was read"), (2, None)]
+    assert watched().look() == []
+
+
 def test_a_file_that_grows_while_it_is_read_goes_back(
     watched: Callable[..., WatchedFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,7 +340,7 @@ def test_a_claim_that_could_not_be_judged_for_no_fault_of_its_own_is_not_returne
 
 
 def test_watch_once_on_the_command_line(url: str, folder: Path, tmp_path: Path) -> None:
-    done = run(url, tmp_path / "data", "watch", str(folder), str(tmp_path / "out"), str(tmp_path / "archive"), "--once")
+    done = run(url, tmp_path / "data", "watch", str(folder), str(tmp_path / "out"), str(tmp_path / "archive"), "--once", "--settled", "0")
     assert (done.returncode, "three.837: 2 claims, 1 of them not read" in done.stdout) == (0, True), done.stderr
     assert (tmp_path / "out/three.837.277ca").exists()
 

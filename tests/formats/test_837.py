@@ -147,12 +147,65 @@ def test_a_primary_care_provider_is_not_the_referring_one() -> None:
         (CLAIM.replace("HI*", "NM1*82*1*ONE****XX*1467560003~NM1*82*1*TWO****XX*1234567893~HI*"), "x12.repeated"),
         (CLAIM + "LIN**N4*00000000001~LIN**N4*00000000002~", "x12.repeated"),
         (CLAIM.replace("PCN-1001", ""), "x12.required"),
+        (CLAIM.replace("HI*", "AMT*F5*1~AMT*F5*2~HI*"), "x12.repeated"),
+        (CLAIM.replace("HI*", "DTP*439*D8*20261101~DTP*439*D8*20261102~HI*"), "x12.repeated"),
+        (CLAIM + "SV5*HC:E0143*DA*1*2~SV5*HC:E0143*DA*1*3~", "x12.repeated"),
+        (CLAIM.replace("LX*", "SBR*S*18~NM1*PR*2******PI*ONE~NM1*PR*2******PI*TWO~LX*"), "x12.repeated"),
+        (CLAIM.replace("HC:P9213", "ER:P9213"), "x12.qualifier"),
+        (CLAIM.replace("ABK:J069", "ABK:J069*ZBF:I10"), "x12.qualifier"),
+        (CLAIM.replace("ABK:J069", "BK:4659"), "x12.qualifier"),
+        (CLAIM + CLAIM.replace("CLM*", "CML*").split("~")[0] + "~", "x12.segment"),
+        (CLAIM + "clm*PCN-2*10***11:B:1~", "x12.segment"),
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_not_read(claim: str, code: str) -> None:
     outcome = read_837(file(BILLING, SUBSCRIBER, claim))[0].outcome
     assert isinstance(outcome, InvalidClaim)
     assert [issue.code for issue in outcome.issues] == [code]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (("NM1*PR*2******PI*EXAMPLE01~", "NM1*PR*2******PI*EXAMPLE01~NM1*PR*2******PI*OTHER~"), "x12.repeated"),
+        (("SBR*P*18*******CI~", "SBR*P*18*******CI~SBR*S*18*******MB~"), "x12.repeated"),
+        (("DMG*D8*19800517*F~", "DMG*D8*19800517*F~DMG*D8*19810517*F~"), "x12.repeated"),
+        (("NM1*PR*2******PI*EXAMPLE01~", "NM1*PR*2******PI*EXAMPLE01~NM1*QC*1*SAMPLE*KID~"), "x12.hierarchy"),
+        (("REF*EI", "NM1*85*2*OTHER*****XX*1467560003~REF*EI"), "x12.repeated"),
+    ],
+)
+def test_parties_that_are_said_twice_or_out_of_their_place_are_not_read(change: tuple[str, str], code: str) -> None:
+    sent = (BILLING + SUBSCRIBER).replace(*change)
+    outcome = read_837(file(sent, CLAIM))[0].outcome
+    assert isinstance(outcome, InvalidClaim)
+    assert [issue.code for issue in outcome.issues] == [code]
+
+
+def test_diagnoses_said_to_be_icd_9_are_read_for_services_of_their_time() -> None:
+    assert only(BILLING, SUBSCRIBER, CLAIM.replace("ABK:J069", "BK:4659").replace("20261120", "20150930")).diagnoses[0].code == "465.9"
+    sent = CLAIM.replace("ABK:J069", "BK:4659").replace("20261120", "20151001")
+    assert isinstance(read_837(file(BILLING, SUBSCRIBER, sent))[0].outcome, InvalidClaim)
+
+
+def test_an_element_after_an_empty_one_makes_no_accident() -> None:
+    assert only(BILLING, SUBSCRIBER, CLAIM.replace("11:B:1~", "11:B:1*Y*A*Y*Y***********8~")).accident is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "counted", "is_read"),
+    [("SE*{}*0001", 1, False), ("SE*{}*0001", -1, True), ("GE*1*1", 1, False), ("IEA*1*1", 1, False)],
+)
+def test_a_trailer_that_counts_more_than_came_refuses_the_file(sent: str, counted: int, is_read: bool) -> None:
+    text = file(BILLING, SUBSCRIBER, CLAIM).decode()
+    count = int(text.partition("SE*")[2].partition("*")[0])
+    changed = text.replace(sent.format(count), sent.replace("*{}*", f"*{count + counted}*").replace("*1*1", "*2*1"))
+    assert changed != text
+    if is_read:
+        assert len(read_837(changed.encode())) == 1
+        return
+    with pytest.raises(X12Error) as refused:
+        read_837(changed.encode())
+    assert [issue.code for issue in refused.value.issues] == ["x12.count"]
 
 
 def test_a_dependent_belongs_to_the_subscriber_its_level_names() -> None:
@@ -346,6 +399,11 @@ def test_transactions_of_different_guides_stand_in_one_interchange() -> None:
     [
         (("DTP*434*RD8*20261118-20261120", "DTP*434*RD8*20261118"), "x12.date"),
         (("DTP*435*DT*202611180800", "DTP*435*DT*202611182500"), "x12.date"),
+        (("DTP*435*DT*202611180800", "DTP*435*TM*202611180800"), "x12.date"),
+        (("DTP*096*TM*1030", "DTP*096*D8*20261120"), "x12.date"),
+        (("DTP*096*TM*1030", "DTP*096*TM*XX"), "x12.date"),
+        (("HI*DR:291~", "HI*DR:291~HI*DR:292~"), "x12.repeated"),
+        (("CL1*", "CL1*9*9*01~CL1*"), "x12.repeated"),
         (("BI:74:RD8:20261119-20261119", "BI:74:RD8:SECRET"), "x12.date"),
         (("BBR:02H633Z:D8:20261118", "BBR:02H633Z:D8:20261399"), "x12.date"),
         (("BE:80:::3", "BE:80:::SECRET"), "x12.amount"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -15,8 +15,10 @@ from pyx12 import x12n_document
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import encode_json
 from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
+from rules_service.formats.x12.parties import ReadClaim, Transmission
 from rules_service.formats.x12.segments import Segment, segments
 from rules_service.primitives.errors import InvalidClaim
+from rules_service.primitives.money import Money
 from tests.acceptance.test_rows import ROWS, judged, row_claim
 from tests.support.builders import claim
 
@@ -26,7 +28,7 @@ IDENTITY = {"evaluation_id": "ev_1", "evaluated_at": "2026-11-26T11:00:00+00:00"
 
 def answered(found: Claim, segment: int = 13) -> Answered:
     told = IDENTITY | {"outcome": "clean", "findings": []} | json.loads(encode_json(judged(found)))
-    return Answered(found, told, segment, found.patient_control_number)
+    return Answered(ReadClaim(found, segment, {}, found.patient_control_number), told)
 
 
 def validated(text: bytes) -> None:
@@ -98,15 +100,32 @@ def test_line_statuses_stand_at_the_lines_that_reject() -> None:
 
 @pytest.mark.parametrize(("outcome", "status"), [("not_covered", "A1:19:PR"), ("incomplete", "A1:19:PR"), ("clean", "A2:20")])
 def test_a_claim_that_could_not_be_judged_is_received_and_not_accepted(outcome: str, status: str) -> None:
-    text = acknowledgment([Answered(claim(), IDENTITY | {"outcome": outcome, "findings": []}, 1, "PCN-1001")], NOW)
+    text = acknowledgment([Answered(ReadClaim(claim(), 1, {}, "PCN-1001"), IDENTITY | {"outcome": outcome, "findings": []})], NOW)
     assert statuses(text)[-1] == (status, "WQ")
 
 
 def test_a_claim_that_could_not_be_read_is_returned_by_its_segment() -> None:
-    text = acknowledgment([Answered(InvalidClaim("unreadable"), None, 27, "")], NOW)
+    unread = ReadClaim(InvalidClaim("unreadable"), 27, charge=Money(15000), days=(date(2026, 11, 20), date(2026, 11, 21)))
+    text = acknowledgment([Answered(unread, None)], NOW)
     validated(text)
+    assert [one.get(4) for one in found(text, "STC")] == ["150.00"] * 3
+    assert [one.get(3) for one in found(text, "DTP") if one.get(1) == "472"] == ["20261120-20261121"]
     assert statuses(text)[-1] == ("A3:0", "U")
     assert "SEGMENT 27" in [one.get(2) for one in found(text, "TRN")]
+
+
+def test_each_transaction_is_answered_by_one_of_its_own_to_who_sent_it_under_its_number() -> None:
+    batches = [Transmission("CLINIC", f"BATCH{number}", "CLINIC ONE", "C1", ("|", ">", "!", "~")) for number in (1, 2)]
+    one, two = (
+        Answered(ReadClaim(claim(patient_control_number="AB:1*2"), 5, {}, "AB:1*2", batch), answered(claim()).evaluation)
+        for batch in batches
+    )
+    text = acknowledgment([one, one, two], NOW)
+    assert [(isa.get(8) or "").strip() for isa in found(text, "ISA")] == ["CLINIC"]
+    assert [one.get(2) for one in found(text, "ST")] == ["0001", "0002"]
+    trace = [segment.get(2) for segment in found(text, "TRN") if segment.get(1) == "2"]
+    assert trace == ["BATCH1", "AB:1*2", "AB:1*2", "BATCH2", "AB:1*2"], "the file's own delimiters: nothing of the number is lost"
+    assert [(one.get(3), one.get(9)) for one in found(text, "NM1") if one.get(1) == "41"] == [("CLINIC ONE", "C1")] * 2
 
 
 def test_no_value_of_a_claim_breaks_the_interchange() -> None:

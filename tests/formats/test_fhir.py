@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import encode_json
+from rules_service.claim.service_lines import Ambulance
+from rules_service.formats.fhir.answers import operation_outcome
 from rules_service.formats.fhir.claims import read_fhir
 from rules_service.primitives.errors import InputError, InvalidClaim
 from tests.support.builders import claim
@@ -19,6 +21,9 @@ from tests.support.fhir_writer import NUBC, concept, write_fhir
 from tests.support.one_claim import carried
 
 BUNDLE = write_fhir(carried(claim()))
+
+
+ITEM = {"sequence": 1, "productOrService": concept("P9213"), "servicedDate": "2026-11-20", "net": {"value": 100}}
 
 
 def bundle() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -108,6 +113,16 @@ def test_a_policy_that_is_not_here_is_refused() -> None:
         ({"item": [{"sequence": 1, "productOrService": concept("P9213"), "servicedDate": "2026-11-20"}]}, "fhir.required", "item[0].net"),
         ({"item": [{"sequence": "SECRET", "productOrService": concept("P9213")}]}, "wrong_type", "item[0].sequence"),
         ({"item": [{"sequence": 1}]}, "missing_field", "item[0]"),
+        ({"item": [ITEM | {"modifier": [{"text": "GZ"}]}]}, "fhir.value", "item[0].modifier[0]"),
+        ({"item": [ITEM | {"quantity": {"value": 500, "unit": "mg"}}]}, "fhir.unit", "item[0].quantity"),
+        ({"item": [ITEM | {"servicedPeriod": {"start": "2026-11-20"}}]}, "fhir.value", "item[0].servicedPeriod"),
+        ({"item": [ITEM | {"careTeamSequence": [7]}]}, "fhir.reference", "item[0].careTeamSequence[0]"),
+        ({"item": [ITEM | {"informationSequence": [7]}]}, "fhir.reference", "item[0].informationSequence[0]"),
+        (
+            {"item": [ITEM | {"detail": [{"sequence": 1, "productOrService": concept("P1001"), "net": {"value": 1}}]}]},
+            "fhir.detail",
+            "item[0].detail[0]",
+        ),
         ({"diagnosis": [{"sequence": 1}]}, "fhir.diagnosis", "diagnosis[0]"),
         (
             {"supportingInfo": [{"sequence": 1, "category": concept("SECRET", "urn:payer-rules:claim-field")}]},
@@ -411,3 +426,38 @@ def test_a_policy_of_another_person_makes_no_claim(member: str) -> None:
     document["entry"].append({"fullUrl": "http://example.org/Patient/r9", "resource": {"resourceType": "Patient", "id": "r9"}})
     document["entry"][3]["resource"][member] = {"reference": "Patient/r9"}
     assert refusals(document) == [("fhir.coverage", f"Bundle.entry[0].resource.insurance.coverage.resolve().{member}")]
+
+
+def test_a_provider_who_bills_and_renders_stands_in_both_places_as_in_the_other_formats() -> None:
+    document, found = bundle()
+    found["careTeam"] = [{"sequence": 1, "provider": found["provider"], "role": concept("rendering")}]
+    claim = read(document)
+    assert claim.providers.rendering == claim.providers.billing
+
+
+def test_a_finding_on_a_diagnosis_points_to_where_it_stands_in_the_claim() -> None:
+    document, found = bundle()
+    coded = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "J06.9"}]}
+    found["diagnosis"] = [{"sequence": 2, "diagnosisCodeableConcept": coded}, {"sequence": 1, "diagnosisCodeableConcept": coded}]
+    order = read_fhir(json.dumps(document).encode()).diagnoses
+    assert order == (1, 0)
+    finding = {
+        "location": {"fhir": "Claim.diagnosis[1].diagnosisCodeableConcept"}, "fixes": [], "rule_id": "X", "rule_version": 1, "suppressed_by": None, "waiver": None,
+        "severity": "warn", "category": "coding", "code": "dx.x", "title": "t", "predicted_denial": None, "message": "m",
+    }  # fmt: skip
+    evaluation = {"findings": [finding], "not_evaluated": [], "coverage": {}, "evaluation_id": "ev_1"}
+    (issue,) = operation_outcome(evaluation, order)["issue"]
+    assert issue["expression"] == ["Claim.diagnosis[0].diagnosisCodeableConcept"]
+
+
+def test_a_trip_of_an_ambulance_is_told_by_its_fields() -> None:
+    document, found = bundle()
+    named = (("ambulance.reason", "A"), ("ambulance.miles", "5"), ("ambulance.conditions", "01"), ("ambulance.conditions", "08"))
+    found["supportingInfo"] = [
+        {"sequence": number, "category": concept(name, "urn:payer-rules:claim-field"), "valueString": value}
+        for number, (name, value) in enumerate(named, 1)
+    ]
+    trip = Ambulance(reason="A", miles="5", conditions=("01", "08"))
+    assert read(document).ambulance == trip
+    found["item"][0]["informationSequence"] = [1, 2, 3, 4]
+    assert (read(document).ambulance, read(document).service_lines[0].ambulance) == (None, trip)

@@ -120,6 +120,12 @@ class Writer:
         """A field FHIR has no place for."""
         return self.inform(concept(name, FIELD), valueString=value)
 
+    def trip(self, holder: dict[str, Any]) -> list[int]:
+        """What is told of an ambulance trip; the entries."""
+        found = holder.get("ambulance", {})
+        told = [self.field(f"ambulance.{name}", found[name]) for name in ("reason", "miles") if found.get(name)]
+        return told + [self.field("ambulance.conditions", code) for code in found.get("conditions", ())]
+
     def member(self, role: str, provider: dict[str, Any]) -> int:
         """A member of the care team; its sequence."""
         self.team.append({"sequence": len(self.team) + 1, "provider": self.provider(provider), "role": concept(ROLES[role])})
@@ -181,6 +187,7 @@ class Writer:
             told["detail"] = [{name: value for name, value in detail.items() if value}]
         told["careTeamSequence"] = [self.member(role, found) for role, found in line.get("providers", {}).items()]
         told["informationSequence"] = [self.field(name, line[name]) for name in LINE_FIELDS if line.get(name)]
+        told["informationSequence"] += self.trip(line)
         return {name: value for name, value in told.items() if value not in (None, [])}
 
     def institutional(self, own: dict[str, Any]) -> dict[str, Any]:
@@ -248,6 +255,7 @@ class Writer:
         for name in HEADER_FIELDS:
             if claim.get(name):
                 self.field(name, claim[name])
+        self.trip(claim)
         for name in ("line_of_business", "product", "state", "network_status", "msp_type_code"):
             if claim["payer"].get(name):
                 self.field(f"payer.{name}", claim["payer"][name])

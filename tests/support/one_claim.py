@@ -47,9 +47,10 @@ def carried(claim: Claim) -> dict[str, Any]:
     for one in document.get("other_payers", ()):
         one.setdefault("payer_id", "OTHER")
         subscriber = document["subscriber"]
-        one["subscriber"] = {"relationship_code": "18"} | {
-            name: subscriber[name] for name in ("member_id", "first_name", "last_name") if name in subscriber
-        }
+        if one.get("subscriber", {}).get("relationship_code", "18") == "18":
+            one["subscriber"] = {"relationship_code": "18"} | {
+                name: subscriber[name] for name in ("member_id", "first_name", "last_name") if name in subscriber
+            }
         for line in document["service_lines"]:
             for judged in line.get("prior_adjudication", ()):
                 if judged.get("payer_id") == one.get("payer_id") and one.get("adjudication_date"):

@@ -120,6 +120,15 @@ def other_payer(found: dict[str, Any]) -> str:
     return text + (segment("REF", "F8", found["payer_claim_control_number"]) if found.get("payer_claim_control_number") else "")
 
 
+def trip(holder: dict[str, Any]) -> str:
+    """CR1 and CRC of an ambulance trip."""
+    found = holder.get("ambulance")
+    if not found:
+        return ""
+    text = segment("CR1", None, None, None, found.get("reason"), "DH", found.get("miles"))
+    return text + (segment("CRC", "07", "Y", *found["conditions"]) if found.get("conditions") else "")
+
+
 def service(claim: dict[str, Any], line: dict[str, Any]) -> str:
     """SV1 or SV2."""
     procedure = composite("HC", line.get("procedure_code"), *(line.get("modifiers", []) + [None] * 4)[:4], line.get("description"))
@@ -139,6 +148,7 @@ def service_line(claim: dict[str, Any], line: dict[str, Any]) -> str:
     text = segment("LX", line["line_number"]) + service(claim, line)
     if line.get("dme"):
         text += segment("SV5", None, None, line["dme"].get("months"), line["dme"].get("rental_price"), line["dme"].get("purchase_price"))
+    text += trip(line)
     if line.get("service_from"):
         text += days("472", line["service_from"], line.get("service_through"))
     for name, qualifier in (("prior_authorization_number", "G1"), ("referral_number", "9F"), ("line_control_number", "6R"), ("clia_number", "X4"), ("referring_clia_number", "F4")):  # fmt: skip
@@ -200,7 +210,7 @@ def claim_loop(claim: dict[str, Any]) -> str:
             text += segment("REF", qualifier, claim[name])
     text += "".join(segment("REF", "G1", number) for number in claim.get("prior_authorization_numbers", ()))
     text += "".join(segment("NTE", one.get("type"), one["text"]) for one in claim.get("notes", ()))
-    text += health_information(claim)
+    text += trip(claim) + health_information(claim)
     text += "".join(provider(ROLES[role], found) for role, found in claim["providers"].items() if role != "billing")
     text += "".join(map(other_payer, claim.get("other_payers", ())))
     return text + "".join(service_line(claim, line) for line in claim["service_lines"])

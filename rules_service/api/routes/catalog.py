@@ -15,10 +15,13 @@ from rules_service.claim.canonical import MAX_LINES
 from rules_service.claim.codec import schema_value
 from rules_service.engine.policy import Publication, complete_branches
 from rules_service.facts.catalogue import CATALOGUE
+from rules_service.formats.fhir.orders import MAX_ORDERS
 from rules_service.formats.native.json_claims import MAX_BATCH
+from rules_service.formats.x12.claims_837 import MAX_CLAIMS
 from rules_service.primitives.unknown import REASONS
 from rules_service.rules.condition import operators_for
 from rules_service.rules.kinds import KINDS
+from rules_service.services.bulk import MAX_CLAIMS as MAX_JOB_CLAIMS
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import catalog
 from rules_service.storage.catalog import PublicationRecord
@@ -199,6 +202,6 @@ def get_capabilities(request: Request, caller: Caller) -> s.Capabilities:
         catalog_epoch=snapshot.epoch, engine_version=ENGINE_VERSION, claim_types=["professional", "institutional", "dental"], formats=["application/json", "application/x-ndjson", "application/edi-x12 (837P 005010X222A1, 837I 005010X223A2, 837D 005010X224A2)", "application/fhir+json (R4 Claim)"],
         payers=sorted(snapshot.payers.records), rule_sets=[_publication(record) for record in _latest(request, caller)],
         reference_tables=[name for name in snapshot.editions.names() if "/" not in name],
-        limits={"claim_bytes": settings.max_validate_bytes, "batch_bytes": settings.max_batch_bytes, "batch_claims": MAX_BATCH, "service_lines": MAX_LINES},
+        limits={"claim_bytes": settings.max_validate_bytes, "batch_bytes": settings.max_batch_bytes, "batch_claims": MAX_BATCH, "service_lines": MAX_LINES, "x12_claims": MAX_CLAIMS, "job_claims": MAX_JOB_CLAIMS, "hook_orders": MAX_ORDERS},
         not_evaluated_reasons=REASONS,
     )  # fmt: skip

@@ -67,7 +67,7 @@ async def validate_fhir(request: Request) -> Response:
 def _answer(read: FhirClaim, evaluation: dict[str, Any], accept: str) -> dict[str, Any]:
     if CLAIM_RESPONSE in accept:
         return claim_response(evaluation, read.type, read.use, read.patient, read.insurer)
-    return operation_outcome(evaluation)
+    return operation_outcome(evaluation, read.diagnoses)
 
 
 def _refusal(problem: ProblemError) -> Response:

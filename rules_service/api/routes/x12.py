@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import accepts_media, idempotency_key, only_query, read_body
+from rules_service.api.bodies import idempotency_key, only_query, prefers_media, read_body
 from rules_service.api.describe import BY_CLAIM, accepts, idempotency, json_answer, problems, raw_body
 from rules_service.api.problems import RETRY_AFTER_SECONDS, ProblemError
 from rules_service.api.routes.claims import CHUNK, judge_read
@@ -54,11 +54,8 @@ async def validate_837(request: Request) -> Response:
         chunk = read[start : start + CHUNK]
         parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
-    if accepts_media(request, MEDIA):
-        told = [
-            Answered(item.outcome, _evaluation(part), item.segment, item.patient_control_number)
-            for item, part in zip(read, parts, strict=True)
-        ]
+    if prefers_media(request, MEDIA, "application/json"):
+        told = [Answered(item, _evaluation(part)) for item, part in zip(read, parts, strict=True)]
         return Response(acknowledgment(told, datetime.now(UTC)), 200, media_type=MEDIA)
     placed = [_placed(item, part) for item, part in zip(read, parts, strict=True)]
     return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, media_type="application/json")

@@ -6,6 +6,7 @@ another is information. CARCs are X12's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ PROBLEM_TYPES = {
     400: "structure", 401: "login", 403: "forbidden", 404: "not-found", 409: "conflict", 413: "too-long", 415: "not-supported", 422: "invalid", 503: "transient",
 }  # fmt: skip
 Document = Mapping[str, Any]
+_DIAGNOSIS = re.compile(r"Claim\.diagnosis\[(\d+)\]")
 
 
 def refused(status: int, title: str, issues: Sequence[Issue]) -> dict[str, Any]:
@@ -74,9 +76,9 @@ def codings_of(finding: Document) -> list[dict[str, str]]:
     return told + ([{"system": CARC, "code": predicted["carc"]}] if predicted and predicted["carc"] else [])
 
 
-def operation_outcome(evaluation: Document) -> dict[str, Any]:
-    """The findings, then the rules that could not be judged (one information when there is neither), then the kinds no rule is of."""
-    issues = [_issue(finding) for finding in evaluation["findings"]]
+def operation_outcome(evaluation: Document, diagnoses: Sequence[int] = ()) -> dict[str, Any]:
+    """`diagnoses` says where each diagnosis stands in the Claim. The findings, then the rules that could not be judged (one information when there is neither), then the kinds no rule is of."""
+    issues = [_issue(finding, diagnoses) for finding in evaluation["findings"]]
     issues += [
         {
             "severity": "warning" if leaves_open(one) else "information",
@@ -98,8 +100,8 @@ def operation_outcome(evaluation: Document) -> dict[str, Any]:
     return {"resourceType": "OperationOutcome", **_identified(evaluation), "issue": issues}
 
 
-def _issue(finding: Document) -> dict[str, Any]:
-    place = finding["location"]["fhir"]
+def _issue(finding: Document, diagnoses: Sequence[int]) -> dict[str, Any]:
+    place = _in_claim(finding["location"]["fhir"], diagnoses)
     ways = "; ".join(fix["label"] for fix in finding["fixes"])
     rule = f"{finding['rule_id']} version {finding['rule_version']}."
     return {
@@ -111,13 +113,23 @@ def _issue(finding: Document) -> dict[str, Any]:
     }
 
 
+def _in_claim(place: str | None, diagnoses: Sequence[int]) -> str | None:
+    """A place of the canonical claim in the Claim as it was sent."""
+    found = _DIAGNOSIS.match(place or "")
+    if place is None or found is None or int(found[1]) >= len(diagnoses):
+        return place
+    return f"Claim.diagnosis[{diagnoses[int(found[1])]}]{place[found.end() :]}"
+
+
 def _unjudged(not_evaluated: Document) -> str:
     return f"{not_evaluated['rule_id'] or not_evaluated['code']} could not be judged{_lines(not_evaluated['line_numbers'])}."
 
 
 def _without_rule(evaluation: Document) -> list[str]:
     names = evaluation["coverage"].get("kinds_without_rule")  # an answer stored before they were told has none
-    return [f"Not looked for, as no rule of this payer is held: {', '.join(names)}."] if names else []
+    told = [f"Not looked for, as no rule of this payer is held: {', '.join(names)}."] if names else []
+    excerpts = evaluation["coverage"].get("excerpts")
+    return told + ([f"Asked of excerpts of published lists only: {', '.join(excerpts)}."] if excerpts else [])
 
 
 def _lines(numbers: Sequence[int]) -> str:

@@ -25,7 +25,7 @@ from rules_service.claim.claim import (
 )
 from rules_service.claim.parties import ClaimProviders, Person, Provider
 from rules_service.formats.fhir import resources as r
-from rules_service.formats.fhir.information import Information
+from rules_service.formats.fhir.information import Information, trip_of
 from rules_service.formats.fhir.items import Items
 from rules_service.formats.fhir.other_payers import OtherPayers, responsibility_of
 from rules_service.formats.fhir.parties import Parties, role_of
@@ -54,6 +54,8 @@ class FhirClaim(msgspec.Struct, frozen=True):
     use: str
     patient: r.Reference
     insurer: r.Reference | None
+    diagnoses: tuple[int, ...]
+    """Where each diagnosis stands in the Claim: the canonical claim has them in order of sequence."""
 
 
 def read_fhir(body: bytes) -> FhirClaim:
@@ -65,7 +67,14 @@ def read_fhir(body: bytes) -> FhirClaim:
     claim = _Reading(resources, place, claim_type, faults).claim()
     if faults.found:
         raise InvalidClaim("The body is not a claim", faults.found)
-    return FhirClaim(canonical_claim(claim), found.type, found.use, found.patient, found.insurer)
+    return FhirClaim(
+        canonical_claim(claim), found.type, found.use, found.patient, found.insurer, tuple(number for number, _ in _listed(found))
+    )
+
+
+def _listed(claim: r.Claim) -> list[tuple[int, r.Diagnosis]]:
+    """The diagnoses in order of sequence, each with where it stands."""
+    return sorted(enumerate(claim.diagnosis), key=lambda one: one[1].sequence)
 
 
 def _bounded(claim: r.Claim, place: str) -> None:
@@ -129,6 +138,7 @@ class _Reading:
         told = more.pop("place_of_service_code", None)
         header = None if self._type == "institutional" else told or self._place_of_service()
         lines = items.lines(others.by_line, header)
+        more["ambulance"] = trip_of([more])
         more["claim_frequency_code"] = more.get("claim_frequency_code") or self._frequency()
         referral = found.referral.identifier if found.referral is not None else None
         attachments = tuple(self._attached(sequence, one) for sequence, one in information.attachments)
@@ -174,8 +184,6 @@ class _Reading:
             facility = self._parties.provider(f"{place}.facility", found.facility)
             if facility is not None:
                 roles["service_facility"] = facility
-        if roles.get("rendering") == billing:
-            del roles["rendering"]
         return ClaimProviders(billing=billing, **roles), team
 
     def _place_of_service(self) -> str | None:
@@ -193,7 +201,7 @@ class _Reading:
 
     def _diagnoses(self) -> tuple[Diagnosis, ...]:
         """In order of sequence; the first is principal when none says what it is."""
-        listed = sorted(enumerate(self._found.diagnosis), key=lambda one: one[1].sequence)
+        listed = _listed(self._found)
         untyped = not any(one.type for _, one in listed)
         read = []
         for position, (number, one) in enumerate(listed):

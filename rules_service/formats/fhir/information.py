@@ -6,9 +6,11 @@ An entry an item points to with `informationSequence` belongs to its line.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from rules_service.claim.claim import Attachment, ClaimDates, Note, OccurrenceCode, OccurrenceSpan, ValueCode
+from rules_service.claim.service_lines import Ambulance
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.values import Faults, clock_of, code_in, code_of, plain
 from rules_service.primitives.money import Money
@@ -25,6 +27,8 @@ LINE_TEXT_FIELDS = frozenset({
 })  # fmt: skip
 PAYER_FIELDS = frozenset({"line_of_business", "product", "state", "network_status", "msp_type_code"})
 """Of the plan, sent as `payer.NAME`."""
+AMBULANCE_FIELDS = frozenset({"reason", "miles", "conditions"})
+"""Of the trip, sent as `ambulance.NAME`; an entry for each of its conditions."""
 MONEY_FIELDS = frozenset({"patient_paid_amount"})
 LINE_MONEY_FIELDS = frozenset({"noncovered_amount", "expected_amount"})
 INSTITUTIONAL = {
@@ -33,11 +37,22 @@ INSTITUTIONAL = {
 Draft = dict[str, Any]
 
 
+def trip_of(entries: Iterable[Draft]) -> Ambulance | None:
+    """What the entries of a claim or line say of an ambulance trip, together."""
+    told: Draft = {}
+    for entry in entries:
+        found = entry.get("ambulance", {})
+        conditions = (*told.get("conditions", ()), *found.get("conditions", ()))
+        told |= found | {"conditions": conditions}
+    return Ambulance(**told) if any(told.values()) else None
+
+
 class Information:
     """What the entries say: of the claim, of its institutional part, of its dates, and of each line by entry."""
 
     def __init__(self, place: str, entries: tuple[r.SupportingInfo, ...], of_lines: set[int], faults: Faults) -> None:
         self._faults = faults
+        self.sequences = frozenset(one.sequence for one in entries)
         self.claim: Draft = {}
         self.payer: Draft = {}
         self.institutional: Draft = {}
@@ -122,6 +137,11 @@ class Information:
         value: object = None
         if field in texts:
             value = text
+        elif group == "ambulance" and name in AMBULANCE_FIELDS and text:
+            holder = self.lines.setdefault(entry.sequence, {}) if is_line else self.claim
+            told: Draft = holder.setdefault("ambulance", {})
+            told[name] = (*told.get(name, ()), text) if name == "conditions" else text
+            return
         elif field in amounts:
             value = self._faults.read(f"{where}.value", text, Money.parse, "an amount of dollars and cents", "Send at most two decimals.")
         elif not is_line and field == "homebound":

@@ -10,12 +10,14 @@ from rules_service.claim.claim import ClaimType
 from rules_service.claim.parties import LineProviders, Provider
 from rules_service.claim.service_lines import Drug, PriorAdjudication, ServiceLine, Tooth, UnitBasis
 from rules_service.formats.fhir import resources as r
-from rules_service.formats.fhir.information import Information
+from rules_service.formats.fhir.information import Information, trip_of
 from rules_service.formats.fhir.values import NDC, PROCEDURES, Faults, code_in, code_of, is_reasonable
 from rules_service.primitives.money import Money, Quantity
 
 BASES: dict[str, UnitBasis] = {"min": "MJ", "mj": "MJ", "da": "DA", "d": "DA", "f2": "F2"}
 """Units of measure (UCUM or X12) that are not plain units."""
+MEASURES = frozenset({"g", "kg", "l", "mcg", "meq", "mg", "ml", "ug", "[iu]", "iu"})
+"""UCUM of mass, volume and activity: what was given, not how often it was billed."""
 
 
 class Items:
@@ -43,21 +45,54 @@ class Items:
     def _line(self, where: str, item: r.Item, adjudicated: tuple[PriorAdjudication, ...], claim_place: str | None) -> ServiceLine:
         first, last = self._days(where, item)
         place = code_of(item.location_codeable_concept)
+        self._whole(where, item)
         providers = {
             role: provider for number in item.care_team_sequence if number in self._team for role, provider in (self._team[number],)
         }
         more: dict[str, Any] = {}
-        for number in item.information_sequence:
-            more |= self._information.lines.get(number, {})
+        entries = [self._information.lines.get(number, {}) for number in item.information_sequence]
+        for entry in entries:
+            more |= entry
+        more["ambulance"] = trip_of(entries)
         return ServiceLine(
             line_number=item.sequence, charge_amount=self._charge(where, item), procedure_code=code_of(item.product_or_service, PROCEDURES),
-            description=item.product_or_service.text, modifiers=tuple(code for one in item.modifier if (code := code_of(one))), revenue_code=code_of(item.revenue),
+            description=item.product_or_service.text, modifiers=self._modifiers(where, item), revenue_code=code_of(item.revenue),
             unit_basis=self._basis(item),
             unit_count=self._units(where, item),
             service_from=first, service_through=last, place_of_service_code=None if place == claim_place else place,
             diagnosis_pointers=item.diagnosis_sequence, providers=LineProviders(**providers) if providers else None, drug=self._drug(where, item),
             tooth=self._teeth(item), prior_adjudication=adjudicated, **more,
         )  # fmt: skip
+
+    def _whole(self, where: str, item: r.Item) -> None:
+        """Faults where a part of the item would be left out in silence."""
+        if item.serviced_date is not None and item.serviced_period is not None:
+            self._faults.add("value", f"{where}.servicedPeriod", "The item has a day and a period.", "Send one of serviced[x].")
+        for name, numbers, known in (
+            ("careTeamSequence", item.care_team_sequence, {one.sequence for one in self._claim.care_team}),
+            ("informationSequence", item.information_sequence, self._information.sequences),
+        ):
+            for number, sequence in enumerate(numbers):
+                if sequence not in known:
+                    mend = "Name the sequence of an entry of the claim."
+                    self._faults.add("reference", f"{where}.{name}[{number}]", "No entry of the claim has this sequence.", mend)
+        for number, detail in enumerate(item.detail):
+            if detail.net is not None or detail.unit_price is not None:
+                message = "A detail with a charge of its own is not read."
+                self._faults.add("detail", f"{where}.detail[{number}]", message, "Send each charge as an item.")
+        unit = (item.quantity.code or item.quantity.unit or "").lower() if item.quantity is not None else ""
+        if unit in MEASURES:
+            message = "The quantity is a measure of the substance, not units of the service."
+            self._faults.add(
+                "unit", f"{where}.quantity", message, "Send the units billed; the amount of a drug goes to a detail with its NDC."
+            )
+
+    def _modifiers(self, where: str, item: r.Item) -> tuple[str, ...]:
+        found = [code_of(one) for one in item.modifier]
+        for number, code in enumerate(found):
+            if code is None:
+                self._faults.add("value", f"{where}.modifier[{number}]", "The modifier has no code.", "Send the code of the modifier.")
+        return tuple(code for code in found if code is not None)
 
     def _charge(self, where: str, item: r.Item) -> Money:
         """`net`, else `unitPrice` times quantity and factor."""

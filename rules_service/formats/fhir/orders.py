@@ -131,8 +131,11 @@ def _check(
         return None
     named = f"Patient/{call.context.patient_id.rpartition('/')[2]}"
     reference = r.Reference(reference=named)
-    parties = Parties(pool, Faults())
+    faults = Faults()
+    parties = Parties(pool, faults)
     subscriber, relationship = parties.insured("coverage", coverage, reference)
+    if any(one.code == "fhir.coverage" for one in faults.found):
+        return None  # another person's policy says nothing of this patient
     patient = Person(**parties.person("context.patientId", reference), relationship_code=relationship) if relationship != "18" else None
     check = ServiceCheck(
         payer=payer, services=tuple(service for _, _, service in planned), service_date=today, subscriber=subscriber, patient=patient,
@@ -175,7 +178,12 @@ def _payer(pool: Pool, coverage: r.Coverage) -> Payer | None:
 def _service(pool: Pool, order: r.Order, today: date) -> PlannedService | None:
     concepts = (order.code, order.code_codeable_concept, *order.service_type)
     code = next((found for one in concepts if (found := code_in(one, PROCEDURES))), None)
-    if code is None or order.do_not_perform or order.status in ("revoked", "entered-in-error", "completed", "cancelled"):
+    if (
+        code is None
+        or bytes(order.occurrence_timing)
+        or order.do_not_perform
+        or order.status in ("revoked", "entered-in-error", "completed", "cancelled")
+    ):
         return None
     faults = Faults()
     period = order.occurrence_period.start if order.occurrence_period is not None else None

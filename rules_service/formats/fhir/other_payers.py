@@ -43,9 +43,10 @@ class OtherPayers:
         coverage = self._parties.coverage(f"{where}.coverage", insurance.coverage)
         payor = coverage.payor[0] if coverage is not None and coverage.payor else None
         payer_id, _ = self._parties.payer_id(f"{where}.coverage.resolve().payor", payor)
-        holder, _ = self._parties.insured(f"{where}.coverage", coverage, patient)
-        # As in loop 2330A, which has the subscriber's name and number only.
-        subscriber = msgspec.structs.replace(holder, birth_date=None, death_date=None, sex=None)
+        holder, relationship = self._parties.insured(f"{where}.coverage", coverage, patient)
+        # As in loop 2330A, which has the subscriber's name and number only; the birthday of a parent says whose plan comes first.
+        born = holder.birth_date if relationship != "18" else None
+        subscriber = msgspec.structs.replace(holder, birth_date=born, death_date=None, sex=None, relationship_code=relationship or None)
         response = self._resources.find(insurance.claim_response, r.ClaimResponse)
         if insurance.claim_response is not None and response is None:
             self._faults.add(

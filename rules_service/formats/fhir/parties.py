@@ -88,9 +88,12 @@ class Parties:
         return found
 
     def _is_other(self, named: r.Reference | None, patient: r.Reference) -> bool:
-        """Whether a reference leads to a Patient here that is not the claim's."""
+        """Whether a reference names a Patient that is not the claim's; of one that is not here, by its id."""
         found, own = self._resources.find(named, r.Named), self._resources.find(patient, r.Named)
-        return found is not None and own is not None and found.resource_type == "Patient" and found != own
+        if found is not None and own is not None:
+            return found.resource_type == "Patient" and found != own
+        told, mine = ((one.reference or "").split("/_history/")[0].split("/")[-2:] if one is not None else [] for one in (named, patient))
+        return len(told) == len(mine) == 2 and told[0] == mine[0] == "Patient" and told[1] != mine[1]
 
     def insured(self, where: str, coverage: r.Coverage | None, patient: r.Reference) -> tuple[Person, str]:
         """The subscriber of a policy and the patient's relationship to it (18: they are the same person)."""

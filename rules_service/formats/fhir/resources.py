@@ -268,6 +268,8 @@ class Detail(Part, frozen=True):
     sequence: int
     product_or_service: CodeableConcept
     quantity: Quantity | None = None
+    unit_price: Money | None = None
+    net: Money | None = None
 
 
 class Item(Part, frozen=True):
@@ -336,6 +338,7 @@ class Order(Resource, frozen=True, kw_only=True):
     quantity_quantity: Quantity | None = None
     occurrence_date_time: str | None = None
     occurrence_period: Period | None = None
+    occurrence_timing: msgspec.Raw = msgspec.Raw()
     start: str | None = None
     participant: tuple[Participant, ...] = ()
     requester: Reference | None = None

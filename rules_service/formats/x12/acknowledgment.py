@@ -1,13 +1,14 @@
 """A simulated 277CA (005010X214): what a payer's front door would answer to an 837, as the published rules predict it.
 
 A payer's 277CA is proof of timely filing and this one is not, so it says of itself what it is: the test indicator in ISA15, sender and information
-source named SIMULATED, no claim number of a payer. Blocking findings only: a claim with one is returned (A3, A6, A7 or A8 of the crosswalk, A3:0
+source named SIMULATED, no claim number of a payer. Each transaction of the file has one of its own, with the submitter and batch number it came with. Blocking findings only: a claim with one is returned (A3, A6, A7 or A8 of the crosswalk, A3:0
 where the crosswalk has no front-end status, as for a denial after adjudication); one that could not be judged is only received (A1:19:PR).
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,36 +18,48 @@ from typing import Any
 from rules_service.claim.claim import Claim
 from rules_service.claim.parties import Person, Provider
 from rules_service.claim.service_lines import ServiceLine
-from rules_service.primitives.errors import RulesServiceError
+from rules_service.formats.x12.parties import ReadClaim, Transmission
+from rules_service.primitives.money import Money
 
 SIMULATED = "SIMULATED"
 SOURCE = "SIMULATED NOT A PAYER"
+SUBMITTER = "SUBMITTER"
+"""Who sent the file, where it does not say so."""
 ACCEPTED, RECEIVED, RETURNED = "A2:20", "A1:19:PR", "A3:0"
 UNKNOWN = "UNKNOWN"
 """Where the guide asks for an identifier and the claim has none."""
 MAX_STATUSES = 3
 """STC01, STC10 and STC11."""
-_UNSAFE = re.compile(r"[^ -~]|[*:~^]")
-"""What is no printable ASCII, and the delimiters of the answer."""
+DELIMITERS = ("*", ":", "^", "~")
+_INSIDE = ("\x1d", "\x1f", "\x1c", "\x1e")
+"""Element, component, repetition and segment, until the text is whole: no value has them."""
+_ELEMENT, _COMPONENT, _REPETITION, _TERMINATOR = _INSIDE
+_USABLE = frozenset("*:^~|>!<&%+;=?@`{}\\")
+_UNSAFE = re.compile(r"[^ -~]")
+"""What is no printable ASCII."""
+_PADDED = re.compile(f" +(?=[{_ELEMENT}{_COMPONENT}{_TERMINATOR}])")
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One claim of the file: as read or why it could not be, its evaluation (None when there is none), the number of its CLM segment, and CLM01."""
+    """One claim of the file as it was read, and its evaluation (None when there is none)."""
 
-    outcome: Claim | RulesServiceError
+    read: ReadClaim
     evaluation: Mapping[str, Any] | None
-    segment: int
-    patient_control_number: str
 
     @property
     def claim(self) -> Claim | None:
         """The claim; None when it could not be read."""
-        return self.outcome if isinstance(self.outcome, Claim) else None
+        return self.read.outcome if isinstance(self.read.outcome, Claim) else None
+
+    @property
+    def charge(self) -> Money:
+        """What it bills, as far as that could be read."""
+        return self.claim.total_charge_amount if self.claim is not None else self.read.charge or Money(0)
 
 
 def _text(value: str | None, longest: int = 60) -> str:
-    """A value as it was sent, without anything that could be read as a delimiter."""
+    """A value as it was sent, in printable ASCII."""
     return _UNSAFE.sub(" ", value or "")[:longest].strip()
 
 
@@ -54,32 +67,55 @@ def _segment(name: str, *elements: object) -> str:
     texts = ["" if one is None else str(one) for one in elements]
     while texts and not texts[-1]:
         texts.pop()
-    return "*".join([name, *texts]) + "~"
+    return _ELEMENT.join([name, *texts]) + _TERMINATOR
+
+
+def _composite(status: str) -> str:
+    """Category, status and entity of the crosswalk (A7:562:DN) as a composite element."""
+    return status.replace(":", _COMPONENT)
+
+
+def _delimited(text: str, told: tuple[str, str, str, str]) -> bytes:
+    """The text with the delimiters of the file it answers, which no value of that file has; the usual ones where those cannot be written."""
+    chosen = told if len(set(told)) == len(told) and _USABLE.issuperset(told) else DELIMITERS
+    bare = text.translate({ord(one): " " for one in chosen})
+    head, _, rest = bare.partition(_TERMINATOR)  # the elements of ISA keep their lengths
+    bare = head + _TERMINATOR + _PADDED.sub("", rest)
+    return bare.translate({ord(inside): one for inside, one in zip(_INSIDE, chosen, strict=True)}).encode("ascii")
 
 
 def acknowledgment(answers: Sequence[Answered], now: datetime) -> bytes:
     """The interchange. Its instant and control number are those of the evaluations it tells of, so that the same evaluations give the same
     bytes again; `now` is for a file of which no claim was evaluated."""
+    first = answers[0].read.transmission if answers else Transmission()
     evaluations = [one.evaluation for one in answers if one.evaluation is not None]
     moment = max((datetime.fromisoformat(one["evaluated_at"]) for one in evaluations), default=now)
     named = "".join(one["evaluation_id"] for one in evaluations) or now.isoformat()
     number = int.from_bytes(hashlib.sha256(named.encode()).digest()[:8])
     day, clock, control = moment.strftime("%Y%m%d"), moment.strftime("%H%M"), f"{number % (10**9 - 1) + 1:09d}"
-    body = _Body(answers, day)
-    inside = (
-        _segment("ST", "277", "0001", "005010X214") + _segment("BHT", "0085", "08", f"{SIMULATED}{control}", day, clock, "TH") + body.text()
-    )
-    head = f"ISA*00*          *00*          *ZZ*{SIMULATED:<15}*ZZ*{'SUBMITTER':<15}*{day[2:]}*{clock}*^*00501*{control}*0*T*:~"
-    group = _segment("GS", "HN", SIMULATED, "SUBMITTER", day, clock, int(control), "X", "005010X214")
-    tail = _segment("SE", inside.count("~") + 1, "0001") + _segment("GE", 1, int(control)) + _segment("IEA", 1, control)
-    return (head + group + inside + tail).encode("ascii")
+    sets = ""
+    batches = [list(group) for _, group in itertools.groupby(answers, key=lambda one: one.read.transmission)]
+    for number, batch in enumerate(batches, 1):
+        reference = f"{SIMULATED}{control}" + (f"-{number}" if number > 1 else "")
+        inside = _segment("ST", "277", f"{number:04d}", "005010X214") + _segment("BHT", "0085", "08", reference, day, clock, "TH")
+        inside += _Body(batch, day).text()
+        sets += inside + _segment("SE", inside.count(_TERMINATOR) + 1, f"{number:04d}")
+    receiver = _text(first.sender, 15) or SUBMITTER
+    empty = " " * 10
+    head = _segment(
+        "ISA", "00", empty, "00", empty, "ZZ", f"{SIMULATED:<15}", "ZZ", f"{receiver:<15}", day[2:], clock, _REPETITION, "00501", control, "0", "T", _COMPONENT
+    )  # fmt: skip
+    group = _segment("GS", "HN", SIMULATED, receiver, day, clock, int(control), "X", "005010X214")
+    tail = _segment("GE", len(batches), int(control)) + _segment("IEA", 1, control)
+    return _delimited(head + group + sets + tail, first.delimiters)
 
 
 class _Body:
-    """The hierarchy: source, receiver, each billing provider, each patient under it."""
+    """The hierarchy of one transaction: source, receiver, each billing provider, each patient under it."""
 
     def __init__(self, answers: Sequence[Answered], day: str) -> None:
         self._day = day
+        self._batch = answers[0].read.transmission
         self._levels = 0
         self._by_provider: dict[tuple[str | None, ...], list[Answered]] = {}
         provider: tuple[str | None, ...] = ()
@@ -94,10 +130,12 @@ class _Body:
         everything = [one for answers in self._by_provider.values() for one in answers]
         text = self._level(None, "20", True) + _segment("NM1", "PR", "2", SOURCE, None, None, None, None, "PI", SIMULATED)
         text += _segment("TRN", "1", SIMULATED) + _segment("DTP", "050", "D8", self._day) + _segment("DTP", "009", "D8", self._day)
-        text += self._level(1, "21", True) + _segment("NM1", "41", "2", "SUBMITTER", None, None, None, None, "46", "SUBMITTER")
+        text += self._level(1, "21", True) + _segment(
+            "NM1", "41", "2", _text(self._batch.submitter_name) or SUBMITTER, None, None, None, None, "46", _text(self._batch.submitter_id, 80) or SUBMITTER
+        )  # fmt: skip
         text += (
-            _segment("TRN", "2", SIMULATED)
-            + _segment("STC", RECEIVED, self._day, "WQ", _total(everything))
+            _segment("TRN", "2", _text(self._batch.reference, 50) or SIMULATED)
+            + _segment("STC", _composite(RECEIVED), self._day, "WQ", _total(everything))
             + _totals(everything, "90", "AA")
         )
         receiver = self._levels
@@ -119,7 +157,9 @@ class _Body:
             "NM1", "85", "1" if billing.entity_type == "1" else "2", name, _text(billing.first_name, 35), None, None, None, qualifier, _text(identifier, 80) or UNKNOWN
         )  # fmt: skip
         action = "U" if all(map(_is_returned, answers)) else "WQ"
-        text += _segment("TRN", "1", "0") + _segment("STC", RECEIVED, None, action, _total(answers)) + _totals(answers, "QA", "QC")
+        text += (
+            _segment("TRN", "1", "0") + _segment("STC", _composite(RECEIVED), None, action, _total(answers)) + _totals(answers, "QA", "QC")
+        )
         level = self._levels
         for one in answers:
             text += self._patient(level, one)
@@ -132,13 +172,13 @@ class _Body:
         member = _text(claim.subscriber.member_id, 80) if claim is not None else ""
         name = _text(person.last_name) or UNKNOWN
         text += _segment("NM1", "QC", "1", name, _text(person.first_name, 35), None, None, None, "MI", member or UNKNOWN)
-        number = _text(one.patient_control_number, 50)
-        text += _segment("TRN", "2", number or f"SEGMENT {one.segment}")
+        number = _text(one.read.patient_control_number, 50)
+        text += _segment("TRN", "2", number or f"SEGMENT {one.read.segment}")
         statuses, action = _claim_statuses(one), "U" if _is_returned(one) else "WQ"
-        amount = claim.total_charge_amount if claim is not None else "0"
-        text += _segment("STC", statuses[0], self._day, action, amount, *[None] * 5, *statuses[1:MAX_STATUSES])
+        text += _segment("STC", statuses[0], self._day, action, one.charge, *[None] * 5, *statuses[1:MAX_STATUSES])
+        # The guide asks for a service date: that of the answer where the claim has none that could be read.
         if claim is None:
-            return text + _segment("DTP", "472", "D8", self._day)
+            return text + (_dates(*one.read.days) if one.read.days else _segment("DTP", "472", "D8", self._day))
         text += _days(claim) or _segment("DTP", "472", "D8", self._day)
         for line in claim.service_lines:
             found = _line_statuses(one, line)
@@ -163,14 +203,14 @@ def _is_returned(one: Answered) -> bool:
 def _statuses(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Category, status and entity of each, once, those that have a front-end status first."""
     told = [(finding["predicted_denial"] or {}).get("claim_status") or RETURNED for finding in findings]
-    return sorted(dict.fromkeys(told), key=lambda status: status == RETURNED)
+    return [_composite(status) for status in sorted(dict.fromkeys(told), key=lambda status: status == RETURNED)]
 
 
 def _claim_statuses(one: Answered) -> list[str]:
     if one.evaluation is None:
-        return [RETURNED]
+        return [_composite(RETURNED)]
     found = _statuses(_blocking(one))
-    return found or [RECEIVED if one.evaluation["outcome"] in ("not_covered", "incomplete") else ACCEPTED]
+    return found or [_composite(RECEIVED if one.evaluation["outcome"] in ("not_covered", "incomplete") else ACCEPTED)]
 
 
 def _line_statuses(one: Answered, line: ServiceLine) -> list[str]:
@@ -178,7 +218,7 @@ def _line_statuses(one: Answered, line: ServiceLine) -> list[str]:
 
 
 def _total(answers: Sequence[Answered]) -> str:
-    cents = sum(one.claim.total_charge_amount.cents for one in answers if one.claim is not None)
+    cents = sum(one.charge.cents for one in answers)
     return f"{cents / 100:.2f}"
 
 
@@ -210,6 +250,10 @@ def _line(claim: Claim, line: ServiceLine) -> str:
     """SVC: the line as billed."""
     code = _text(line.procedure_code, 48)
     kind = "AD" if claim.claim_type == "dental" else "HC"
-    procedure = ":".join([kind, code, *(_text(one, 2) for one in line.modifiers)]) if code else f"NU:{_text(line.revenue_code, 48)}"
+    procedure = (
+        _COMPONENT.join([kind, code, *(_text(one, 2) for one in line.modifiers)])
+        if code
+        else f"NU{_COMPONENT}{_text(line.revenue_code, 48)}"
+    )
     revenue = _text(line.revenue_code, 48) if code else None
     return _segment("SVC", procedure, line.charge_amount, None, revenue, None, None, line.unit_count)

@@ -5,8 +5,8 @@ A claim that cannot be read fails alone, with the segment it failed at; a broken
 
 from __future__ import annotations
 
-from rules_service.formats.x12.guides import GUIDES
-from rules_service.formats.x12.parties import ReadClaim
+from rules_service.formats.x12.guides import GUIDES, UNREAD
+from rules_service.formats.x12.parties import ReadClaim, Transmission
 from rules_service.formats.x12.segments import Transaction, fault, transactions
 
 MAX_CLAIMS = 5_000
@@ -45,10 +45,19 @@ def _read_transaction(transaction: Transaction) -> list[ReadClaim]:
             "Send 005010X222A1 (professional), 005010X223A2 (institutional) or 005010X224A2 (dental).",
         )
     kind, handlers = guide
-    reader = kind()
+    reader = kind(transmission=_transmission(transaction))
     for segment in transaction.segments:
         handler = handlers.get(segment.name)
         if handler is not None:
             reader.take(segment, handler)
+        elif segment.name not in UNREAD:
+            reader.unknown(segment)
     reader.finish()
     return reader.found
+
+
+def _transmission(transaction: Transaction) -> Transmission:
+    head = transaction.interchange
+    if head is None:
+        return Transmission()
+    return Transmission(sender=(head.get(6) or "").strip(), delimiters=(head.separator, head.component, head.repetition, head.terminator))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, ClassVar, Literal
 
 from rules_service.claim.claim import (
@@ -45,6 +46,7 @@ class Professional(ClaimLoops):
     def equipment(self, segment: Segment) -> None:
         """SV5."""
         if self.line is not None:
+            self.once(segment, "dme" in self.line)
             self.line["dme"] = {
                 "rental_price": self.value(segment, 4, Money.parse, "amount"),
                 "purchase_price": self.value(segment, 5, Money.parse, "amount"),
@@ -80,17 +82,30 @@ class InstitutionalGuide(ClaimLoops):
             self.once(segment, "statement_from" in self.own)
             self.own["statement_from"], self.own["statement_through"] = self.days(segment)
         elif qualifier == "435":
+            self.once(segment, "admission_at" in self.own)
+            self._in_form(segment, {"D8": 8, "DT": 12})
             self.own["admission_at"] = self.value(segment, 3, instant_of, "date")
             day = self.own["admission_at"] and day_of((segment.get(3) or "")[:8])
             if self.claim is not None and day:
                 self.claim.setdefault("dates", {})["admission"] = day
         elif qualifier == "096":
+            self.once(segment, "discharge_hour" in self.own)
+            self._in_form(segment, {"TM": 4, "DT": 12})
             text = segment.get(3) or ""
-            hour = text[8:10] if segment.get(2) == "DT" else text[:2]
-            self.own["discharge_hour"] = hour if len(hour) == 2 and hour.isdigit() else None
+            self.own["discharge_hour"] = text[8:10] if segment.get(2) == "DT" else text[:2]
         return qualifier in ("434", "435", "096")
 
-    def own_code(self, segment: Segment, qualifier: str, code: str, parts: list[str]) -> None:
+    def own_days(self) -> list[date | None]:
+        return [self.own.get("statement_from"), self.own.get("statement_through")]
+
+    def _in_form(self, segment: Segment, forms: dict[str, int]) -> None:
+        """DTP02 is one of the forms, and DTP03 has as many digits as that form."""
+        text = segment.get(3) or ""
+        if len(text) != forms.get(segment.get(2) or "") or not (text.isascii() and text.isdigit()):
+            told = " or ".join(f"{digits} digits after {form}" for form, digits in forms.items())
+            self.fail(segment, "x12.date", "Element 03 is not in the form that element 02 says.", f"Send {told}.")
+
+    def own_code(self, segment: Segment, qualifier: str, code: str, parts: list[str]) -> bool:
         if qualifier in ("BR", "BBR", "BQ", "BBQ"):
             procedure = InstitutionalProcedure(code=code, date=self._day(segment, part_of(parts, 3)), principal=qualifier.endswith("R"))
             self.own.setdefault("procedures", []).append(procedure)
@@ -103,7 +118,11 @@ class InstitutionalGuide(ClaimLoops):
             amount = self.read(segment, part_of(parts, 4), Money.parse, "amount", "A value code")
             self.own.setdefault("value_codes", []).append(ValueCode(code=code, amount=amount))
         elif qualifier == "DR":
+            self.once(segment, "drg" in self.own)
             self.own["drg"] = code
+        else:
+            return False
+        return True
 
     def _day(self, segment: Segment, text: str | None) -> Any:
         return self.read(segment, text, day_of, "date", "A code of the segment")
@@ -118,6 +137,7 @@ class InstitutionalGuide(ClaimLoops):
     def admission(self, segment: Segment) -> None:
         """CL1."""
         if self.claim is not None:
+            self.once(segment, "admission_type" in self.own)
             self.own |= {"admission_type": segment.get(1), "admission_source": segment.get(2), "patient_status": segment.get(3)}
 
     def inpatient_adjudication(self, segment: Segment) -> None:
@@ -198,12 +218,17 @@ class DentalGuide(ClaimLoops):
 
 
 _SHARED: dict[str, Handler] = {
+    "BHT": ClaimLoops.beginning,
     "HL": ClaimLoops.hierarchy, "SBR": ClaimLoops.subscriber_information, "NM1": ClaimLoops.name, "N3": ClaimLoops.place, "N4": ClaimLoops.place,
     "DMG": ClaimLoops.demographics, "PRV": ClaimLoops.specialty, "PAT": ClaimLoops.patient_information, "CLM": ClaimLoops.open_claim,
     "REF": ClaimLoops.reference, "DTP": ClaimLoops.date, "HI": ClaimLoops.health_information, "CAS": ClaimLoops.adjustment, "AMT": ClaimLoops.amount, "OI": ClaimLoops.other_insurance,
     "PWK": ClaimLoops.detail, "NTE": ClaimLoops.detail, "CR1": ClaimLoops.detail, "CRC": ClaimLoops.detail, "MOA": ClaimLoops.detail,
     "LX": ClaimLoops.open_line, "LIN": ClaimLoops.line_detail, "CTP": ClaimLoops.line_detail, "SVD": ClaimLoops.line_detail,
 }  # fmt: skip
+UNREAD = frozenset(
+    {"ST", "SE", "N2", "PER", "CUR", "CN1", "K3", "CR2", "CR3", "CR6", "HCP", "HSD", "MEA", "PS1", "LQ", "FRM", "QTY", "MOA", "MIA"}
+)
+"""Segments of the guides that say nothing a claim here holds."""
 GUIDES: dict[str, tuple[type[ClaimLoops], dict[str, Handler]]] = {
     "005010X222": (Professional, {**_SHARED, "SV1": Professional.service, "SV5": Professional.equipment}),
     "005010X223": (

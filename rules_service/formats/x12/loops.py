@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar, Literal
 
 from rules_service.claim.canonical import canonical_claim
@@ -27,6 +28,13 @@ from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceErr
 from rules_service.primitives.money import Money, Quantity
 
 MAX_HI = 12
+CODE_SETS = ("HC", "HP", "AD")
+"""Qualifiers of the procedure codes that are read: HCPCS with CPT, HIPPS, CDT."""
+UNREAD_CODES = ("TC", "TQ", "CAH")
+"""Qualifiers of HI that a guide has and nothing here reads: treatment codes, SNODENT, Advanced Billing Concepts."""
+SERVICE_DAYS = ("service_from", "service_through")
+ICD10_FIRST_DAY = date(2015, 10, 1)
+"""45 CFR 162.1002(c)."""
 UNIT_BASES = ("UN", "MJ", "DA", "F2")
 CLAIM_DATES = {"431": "onset", "454": "initial_treatment", "304": "last_seen", "455": "last_xray", "484": "last_menstrual_period", "435": "admission",
                "096": "discharge", "090": "assumed_care", "091": "relinquished_care"}  # fmt: skip
@@ -54,10 +62,12 @@ class ClaimLoops(PartyLoops):
     """What every guide's claims have. A guide says where the place of service stands, and reads its own segments."""
 
     claim_type: ClassVar[Literal["professional", "institutional", "dental"]]
+    ninth: Segment | None = None
+    """HI whose diagnoses are said to be ICD-9-CM."""
 
     def open_claim(self, segment: Segment) -> None:
         self.finish()
-        self.issues, self.start, self.loop, self.entity, self.claim = [], segment.number, "claim", None, {}
+        self.issues, self.start, self.loop, self.entity, self.claim, self.ninth = [], segment.number, "claim", None, {}, None
         facility = segment.parts(5)
         if len(facility) < 3:
             self.fail(
@@ -75,7 +85,7 @@ class ClaimLoops(PartyLoops):
             "claim_frequency_code": part_of(facility, 2) or "", "assignment_code": segment.get(7),
             "benefits_assigned": segment.get(8), "release_code": segment.get(9), "special_program_code": segment.get(12), "delay_reason_code": segment.get(20),
         }  # fmt: skip
-        if causes:
+        if any(causes):
             self.claim["accident"] = {"causes": tuple(code for code in causes[:3] if code), "state": part_of(causes, 3)}
         self.facility(facility)
 
@@ -89,13 +99,24 @@ class ClaimLoops(PartyLoops):
         if self.claim is None:
             return
         places, number = {**self.places.party, **self.places.claim}, self.claim["patient_control_number"]
+        charge, days = self.claim.get("total_charge_amount"), self._days()
         try:
             outcome: Claim | RulesServiceError = self._build()
         except InvalidClaim as error:
             issues = [Issue(one.code, _in_file(places, one.where), one.message, one.mend) for one in error.issues]
             outcome = InvalidClaim(error.title, issues)
-        self.found.append(ReadClaim(outcome, self.start, places, number))
+        self.found.append(ReadClaim(outcome, self.start, places, number, self.transmission, charge, days))
         self.claim, self.line, self.other, self.adjudication, self.entity, self.issues = None, None, None, None, None, []
+
+    def _days(self) -> tuple[date, date] | None:
+        """First and last day of the open claim, as far as they can be read."""
+        days = [*self.own_days(), *(line.get(name) for line in (self.claim or {}).get("service_lines", ()) for name in SERVICE_DAYS)]
+        known = [day for day in days if day is not None]
+        return (min(known), max(known)) if known else None
+
+    def own_days(self) -> list[date | None]:
+        """Days of the claim that only this guide has."""
+        return []
 
     def _build(self) -> Claim:
         draft = self.claim or {}
@@ -106,8 +127,17 @@ class ClaimLoops(PartyLoops):
             self.issues.append(Issue("x12.required", at, "The claim has no payer (2010BB NM109).", "Send the payer's id in NM1*PR."))
         if not draft.get("claim_frequency_code") and not self.issues:
             self.issues.append(Issue("x12.required", at, "The claim has no frequency code (CLM05-3).", "Send 1, 7 or 8."))
-        if self.issues or self.party_issues or self.patient_issues:
-            raise InvalidClaim("A claim of the file cannot be read", [*self.party_issues, *self.patient_issues, *self.issues])
+        days = self._days()
+        if self.ninth is not None and days is not None and days[1] >= ICD10_FIRST_DAY:
+            self.fail(
+                self.ninth,
+                "x12.qualifier",
+                "The qualifier of a diagnosis says ICD-9-CM, which services from 2015-10-01 on do not take.",
+                "Send ICD-10-CM codes with their qualifiers (ABK, ABF and so on).",
+            )
+        issues = [*self.billing_issues, *self.party_issues, *self.patient_issues, *self.issues]
+        if issues:
+            raise InvalidClaim("A claim of the file cannot be read", issues)
         own, providers = self.own_parts(draft), draft.pop("providers", {})
         claim = Claim(
             claim_type=self.claim_type,
@@ -179,10 +209,13 @@ class ClaimLoops(PartyLoops):
                 self.line["service_from"], self.line["service_through"] = first, last
         elif self.loop == "other" and self.other is not None:
             if qualifier == "573":
+                self.once(segment, "adjudication_date" in self.other)
                 self.other["adjudication_date"] = first
         elif self.claim is not None:
             if qualifier == "439":
-                self.claim.setdefault("accident", {})["date"] = first
+                accident = self.claim.setdefault("accident", {})
+                self.once(segment, "date" in accident)
+                accident["date"] = first
             elif qualifier in CLAIM_DATES:
                 self.once(segment, CLAIM_DATES[qualifier] in self.claim.setdefault("dates", {}))
                 self.claim["dates"][CLAIM_DATES[qualifier]] = first
@@ -203,6 +236,8 @@ class ClaimLoops(PartyLoops):
             if code is None:
                 continue
             kind = DIAGNOSES.get(qualifier.removeprefix("A"))
+            if qualifier in DIAGNOSES and self.ninth is None:
+                self.ninth = segment
             if kind is not None:
                 known = self.claim.setdefault("diagnoses", [])
                 known.append({"sequence": len(known) + 1, "code": code, "type": kind, "present_on_admission": part_of(parts, 8)})
@@ -210,11 +245,14 @@ class ClaimLoops(PartyLoops):
                 self.claim.setdefault("anesthesia_procedures", []).append(code)
             elif qualifier == "BG":
                 self.claim.setdefault("condition_codes", []).append(code)
-            else:
-                self.own_code(segment, qualifier, code, parts)
+            elif not self.own_code(segment, qualifier, code, parts) and qualifier not in UNREAD_CODES:
+                self.fail(
+                    segment, "x12.qualifier", "HI holds a code whose qualifier the guide does not have.", "Send the qualifier of the guide."
+                )
 
-    def own_code(self, segment: Segment, qualifier: str, code: str, parts: list[str]) -> None:
-        """A code of HI that only this guide has."""
+    def own_code(self, segment: Segment, qualifier: str, code: str, parts: list[str]) -> bool:
+        """A code of HI that only this guide has; whether it was taken."""
+        return False
 
     def adjustment(self, segment: Segment) -> None:
         """CAS of 2320 or 2430: up to six triplets."""
@@ -234,10 +272,12 @@ class ClaimLoops(PartyLoops):
         """AMT: patient paid (F5), and of another payer what OTHER_AMOUNTS names."""
         qualifier, amount = segment.get(1) or "", self.value(segment, 2, Money.parse, "amount")
         if self.loop == "other" and self.other is not None and qualifier in OTHER_AMOUNTS:
+            self.once(segment, OTHER_AMOUNTS[qualifier] in self.other)
             self.other[OTHER_AMOUNTS[qualifier]] = amount
         elif qualifier == "EAF" and self.adjudication is not None:
             self.adjudication["remaining_liability_amount"] = amount
         elif qualifier == "F5" and self.loop == "claim" and self.claim is not None:
+            self.once(segment, "patient_paid_amount" in self.claim)
             self.claim["patient_paid_amount"] = amount
 
     def other_insurance(self, segment: Segment) -> None:
@@ -286,6 +326,9 @@ class ClaimLoops(PartyLoops):
         """What the service segments of all guides have: procedure with its modifiers and description, charge, and units."""
         name, composite = segment.name, segment.parts(procedure)
         self.once(segment, self.line is not None and "charge_amount" in self.line)
+        if part_of(composite, 1) is not None and (composite[0] or "HC") not in CODE_SETS:
+            message = f"The procedure is of a code set that is not read here ({name}{procedure:02d}-1)."
+            self.fail(segment, "x12.qualifier", message, "Send HC with a CPT or HCPCS code, HP with a HIPPS code, or AD with a CDT code.")
         amount = self.value(segment, charge, Money.parse, "amount")
         if amount is None and segment.get(charge) is None:
             self.fail(segment, "x12.required", f"The line has no charge ({name}{charge:02d}).", "Send the charge of the line.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, ClassVar, TypeVar
 
@@ -13,6 +13,7 @@ from rules_service.formats.x12.drafts import Draft, day_of, span_of
 from rules_service.formats.x12.places import Places, Position
 from rules_service.formats.x12.segments import Segment
 from rules_service.primitives.errors import Issue, RulesServiceError
+from rules_service.primitives.money import Money
 
 T = TypeVar("T")
 
@@ -24,13 +25,29 @@ RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 
 
 @dataclass(frozen=True, slots=True)
+class Transmission:
+    """What an answer to a transaction repeats of it: sender (ISA06), batch (BHT03), submitter (NM1*41), and the delimiters: element, component,
+    repetition, segment."""
+
+    sender: str = ""
+    reference: str = ""
+    submitter_name: str = ""
+    submitter_id: str = ""
+    delimiters: tuple[str, str, str, str] = ("*", ":", "^", "~")
+
+
+@dataclass(frozen=True, slots=True)
 class ReadClaim:
-    """A claim, or why it could not be read, with the number of its CLM segment, where its parts stand, and CLM01 as it was sent."""
+    """A claim, or why it could not be read, with the number of its CLM segment, where its parts stand, and CLM01 as it was sent. `charge` and
+    `days` (first and last) are what could be read of a claim that could not."""
 
     outcome: Claim | RulesServiceError
     segment: int
     places: Mapping[str, Position] = field(default_factory=dict)
     patient_control_number: str = ""
+    transmission: Transmission = field(default_factory=Transmission)
+    charge: Money | None = None
+    days: tuple[date, date] | None = None
 
 
 @dataclass
@@ -41,6 +58,7 @@ class PartyLoops(ABC):
     LINE_ROLES: ClassVar[Mapping[str, str]] = {}
     """NM101 of loops 2310 and 2420, and the roles they stand for here."""
 
+    transmission: Transmission = field(default_factory=Transmission)
     found: list[ReadClaim] = field(default_factory=list)
     billing: Draft = field(default_factory=dict)
     subscriber: Draft = field(default_factory=dict)
@@ -53,6 +71,8 @@ class PartyLoops(ABC):
     entity: Draft | None = None
     loop: str = "header"
     issues: list[Issue] = field(default_factory=list)
+    billing_issues: list[Issue] = field(default_factory=list)
+    """Faults of the billing provider, which are faults of every claim under it."""
     party_issues: list[Issue] = field(default_factory=list)
     """Faults of the subscriber, which are faults of each of their claims."""
     patient_issues: list[Issue] = field(default_factory=list)
@@ -80,7 +100,7 @@ class PartyLoops(ABC):
 
     def fail(self, segment: Segment, code: str, message: str, mend: str) -> None:
         """Note a fault of the claim being read."""
-        above = self.patient_issues if self.loop == "patient" else self.party_issues
+        above = {"patient": self.patient_issues, "billing": self.billing_issues}.get(self.loop, self.party_issues)
         issues = above if self.claim is None else self.issues
         if len(issues) < MAX_ISSUES:
             issues.append(Issue(code, segment.where(), message, mend))
@@ -111,12 +131,21 @@ class PartyLoops(ABC):
         day = self.value(segment, 3, day_of, "date")
         return day, day
 
+    def beginning(self, segment: Segment) -> None:
+        """BHT: the submitter's number of the batch."""
+        self.transmission = replace(self.transmission, reference=segment.get(3) or "")
+
+    def unknown(self, segment: Segment) -> None:
+        """A segment that no 837 has: what it was meant to say (another claim, for one) would be lost."""
+        mend = "Check its identifier against the implementation guide."
+        self.fail(segment, "x12.segment", "The guide has no segment of this name.", mend)
+
     def hierarchy(self, segment: Segment) -> None:
         self.finish()
         level = segment.get(3)
         if level == "20":
             self.billing, self.subscriber, self.payer, self.patient = {}, {}, {}, None
-            self.party_issues, self.patient_issues, self.loop = [], [], "billing"
+            self.billing_issues, self.party_issues, self.patient_issues, self.loop = [], [], [], "billing"
         elif level == "22":
             self.subscriber, self.payer, self.patient = {}, {}, None
             self.party_issues, self.patient_issues, self.loop = [], [], "subscriber"
@@ -153,6 +182,7 @@ class PartyLoops(ABC):
             self.claim.setdefault("other_payers", []).append(self.other)
             self.loop, self.line = "other", None
             return
+        self.once(segment, "responsibility" in self.payer)
         self.payer["responsibility"] = responsibility
         self.subscriber["relationship_code"] = segment.get(2)
         self.payer |= {"group_number": segment.get(3), "msp_type_code": segment.get(5), "claim_filing_indicator_code": segment.get(9)}
@@ -178,12 +208,15 @@ class PartyLoops(ABC):
             return
         if self.loop == "other" and self.other is not None:
             if code == "IL":
+                self.once(segment, "last_name" in self.other["subscriber"])
                 self.other["subscriber"] |= self._person(segment)
                 self.entity = self.other["subscriber"]
             elif code == "PR":
+                self.once(segment, "payer_id" in self.other)
                 self.other["payer_id"] = segment.get(9)
             return
         if code == "85":
+            self.once(segment, "entity_type" in self.billing)
             self.billing |= entity
             self.entity = self.billing
             self._provider(self.billing, segment)
@@ -191,10 +224,17 @@ class PartyLoops(ABC):
             self.once(segment, "last_name" in self.subscriber)
             self.subscriber |= self._person(segment)
             self.entity = self.subscriber
+        elif code == "QC" and self.patient is None:
+            mend = "Send the patient in a level of its own (HL03 23), or as the subscriber with relationship 18."
+            self.fail(segment, "x12.hierarchy", "A patient is named outside of a patient's level.", mend)
         elif code == "QC" and self.patient is not None:
+            self.once(segment, "last_name" in self.patient)
             self.patient |= self._person(segment)
             self.entity = self.patient
+        elif code == "41":
+            self.transmission = replace(self.transmission, submitter_name=segment.get(3) or "", submitter_id=segment.get(9) or "")
         elif code == "PR":
+            self.once(segment, "payer_id" in self.payer)
             self.payer |= {"payer_id": segment.get(9), "name": segment.get(3)}
 
     @staticmethod
@@ -220,6 +260,7 @@ class PartyLoops(ABC):
         if self.entity is None:
             return
         address = self.entity.setdefault("address", {})
+        self.once(segment, ("line1" if segment.name == "N3" else "city") in address)
         if segment.name == "N3":
             address |= {"line1": segment.get(1), "line2": segment.get(2)}
         else:
@@ -228,6 +269,7 @@ class PartyLoops(ABC):
     def demographics(self, segment: Segment) -> None:
         """DMG."""
         if self.entity is not None:
+            self.once(segment, "birth_date" in self.entity)
             self.entity["birth_date"] = self.value(segment, 2, day_of, "date")
             self.entity["sex"] = segment.get(3)
 
@@ -235,6 +277,7 @@ class PartyLoops(ABC):
         """PRV: of 2000A it is billing's, else of the entity before it."""
         holder = self.entity if self.entity is not None else self.billing if self.loop == "billing" else None
         if holder is not None:
+            self.once(segment, "taxonomy_code" in holder)
             holder["taxonomy_code"] = segment.get(3)
 
     def patient_information(self, segment: Segment) -> None:

@@ -19,13 +19,15 @@ PADDING = "\x1a\x00"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One segment: its elements (0 is the identifier), its number in the file from 1, and the byte it starts at."""
+    """One segment: its elements (0 is the identifier), its number in the file from 1, the byte it starts at, and the file's delimiters."""
 
     elements: list[str]
     number: int
     offset: int
     component: str
     repetition: str
+    separator: str = "*"
+    terminator: str = "~"
 
     @property
     def name(self) -> str:
@@ -59,6 +61,8 @@ class Transaction:
     kind: str
     version: str
     segments: list[Segment]
+    interchange: Segment | None = None
+    """ISA."""
 
 
 def fault(code: str, where: str, message: str, mend: str) -> X12Error:
@@ -122,7 +126,10 @@ def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
                 number += 1
                 if number > limit:
                     raise fault(
-                        "x12.too_many_segments", f"segment {number}", f"A file has at most {limit} segments here.", "Split the file."
+                        "x12.too_many_segments",
+                        f"segment {number}, byte {position}",
+                        f"A file has at most {limit} segments here.",
+                        "Split the file.",
                     )
                 start = position + raw.find(stripped)
                 elements = stripped.split(element)
@@ -134,13 +141,22 @@ def segments(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Segment]:
                     )  # fmt: skip
                 if "\x00" in stripped:
                     raise fault("x12.nul", f"segment {number}, byte {start}", "A segment holds the character NUL.", "Remove it.")
-                yield Segment(elements, number, start, component, repetition)
+                yield Segment(elements, number, start, component, repetition, element, terminator)
                 ended = elements[0] == "IEA"
             position = end + 1
         if not ended:
-            raise fault("x12.no_iea", f"segment {number}", "The interchange has no IEA.", "Send the whole file.")
+            raise fault("x12.no_iea", f"segment {number}, byte {length}", "The interchange has no IEA.", "Send the whole file.")
     if number == 0:
         raise fault("x12.empty", "byte 0", "The file holds no segment.", "Send an X12 interchange.")
+
+
+def _counted(trailer: Segment, came: int, what: str) -> None:
+    """A trailer that counts more than came says that some were lost. One that counts fewer is left to the 999: a third of the files in the
+    field miscount so, and are whole all the same."""
+    told = (trailer.get(1) or "").strip()
+    if told.isascii() and told.isdigit() and len(told) <= 9 and int(told) > came:
+        message = f"{trailer.name}01 counts more {what} than came: some are lost."
+        raise fault("x12.count", trailer.where(), message, "Send the whole file, or correct the count.")
 
 
 def _number(segment: Segment, index: int) -> str:
@@ -150,6 +166,8 @@ def _number(segment: Segment, index: int) -> str:
 def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction]:
     """Every transaction set; X12Error when an envelope is broken."""
     version, group, current = "", False, list[Segment]()
+    groups, sets = 0, 0
+    head: Segment | None = None
     numbers: dict[str, str] = {}
     for segment in segments(data, limit):
         name = segment.name
@@ -161,7 +179,7 @@ def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction
         if name == "GS":
             if group:
                 raise fault("x12.gs", segment.where(), "GS begins a group inside another: GE is missing.", "Check the envelopes.")
-            group, version = True, segment.get(8) or ""
+            group, version, groups, sets = True, segment.get(8) or "", groups + 1, 0
         elif name == "ST":
             if not group or current:
                 raise fault("x12.st", segment.where(), "ST stands inside a group and after the SE before it.", "Check the envelopes.")
@@ -170,9 +188,9 @@ def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction
             if not current:
                 raise fault("x12.se", segment.where(), "SE closes a transaction that was not opened.", "Check the envelopes.")
             current.append(segment)
-            # The counts (SE01, GE01, IEA01) are left to the 999: half of the files in the field that miscount are whole all the same.
-            yield Transaction(current[0].get(1) or "", current[0].get(3) or version, current)
-            current = []
+            _counted(segment, len(current), "segments")
+            yield Transaction(current[0].get(1) or "", current[0].get(3) or version, current, head)
+            current, sets = [], sets + 1
         elif name in ("ISA", "IEA", "GE", "TA1"):
             if current:
                 raise fault("x12.no_se", segment.where(), "A transaction is not closed by SE.", "Send the whole transaction.")
@@ -180,6 +198,12 @@ def transactions(data: bytes, limit: int = MAX_SEGMENTS) -> Iterator[Transaction
                 raise fault("x12.ge", segment.where(), "GE closes a group that was not opened.", "Check the envelopes.")
             if name == "IEA" and group:
                 raise fault("x12.no_ge", segment.where(), "IEA closes an interchange whose group has no GE.", "Send the whole group.")
+            if name == "GE":
+                _counted(segment, sets, "transactions")
+            elif name == "IEA":
+                _counted(segment, groups, "groups")
+            elif name == "ISA":
+                head, groups = segment, 0
             group = group and name != "GE"
         elif current:
             current.append(segment)
