@@ -18,9 +18,8 @@ from rules_service.claim.codec import decode_value, encode_json
 from rules_service.engine.remedies import remedies
 from rules_service.findings.evaluation import Judgement
 from rules_service.findings.finding import SEVERITY_RANK, Finding, FindingStruct, Fix, FixClass, PatchOperation
-from rules_service.primitives.codes import without_punctuation
+from rules_service.primitives.codes import eleven_digits, without_punctuation
 from rules_service.primitives.errors import InputError
-from rules_service.rules.kinds.provider_identifier import eleven_digits
 
 MAX_CHANGES = 5
 MAX_JUDGEMENTS = 300

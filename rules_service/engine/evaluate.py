@@ -107,7 +107,7 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
             draft.not_evaluated[loser.rule_id, "rule_switched_off", ""] = told
     concern = policy.concern(tuple(gathered.indexes))
     count = len(concern.identities | gathered.pinned) if gathered.pinned else len(concern.identities)
-    coverage = Coverage(count, count - len(draft.incomplete_rules), concern.kinds_without_rule)
+    coverage = Coverage(count, count - len(draft.incomplete_rules), concern.kinds_without_rule, lookups.excerpts())
     return Answer(
         _judgement(concern.covers_payer, view, coverage, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
     ), deadlines

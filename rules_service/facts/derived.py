@@ -85,6 +85,42 @@ def _units_beyond_days(line: LineView) -> FactValue:
     return line.line.unit_count.thousandths - 1000 * line.days_in_span
 
 
+ORIGINS = frozenset("DEGHIJNPRS")
+"""First letters of an ambulance trip: where it began."""
+
+
+def is_trip(line: LineView, modifier: str) -> bool:
+    """Whether it is origin and destination of an ambulance trip, one letter each; X (a physician's office on the way) is a destination
+    only. Pub 100-04 chapter 15 section 30."""
+    if line.code is None or not line.code.startswith("A0") or len(modifier) != 2:
+        return False
+    return modifier[0] in ORIGINS and modifier[1] in ORIGINS | {"X"}
+
+
+OFFICE_VISITS = frozenset({"99202", "99203", "99204", "99205", "99211", "99212", "99213", "99214", "99215"})
+
+
+def _visit_modifiers(line: LineView) -> FactValue:
+    beside = (one for one in line.view.lines if one.index != line.index and one.code in OFFICE_VISITS and one.date_from == line.date_from)
+    return tuple(dict.fromkeys(modifier for one in beside for modifier in one.modifiers))
+
+
+def _later_birthday_first(view: ClaimView) -> FactValue:
+    """The plan of the parent whose birthday comes first in the year is the child's first one (NAIC Model 120, the birthday rule)."""
+    claim = view.claim
+    born = claim.subscriber.birth_date
+    if claim.patient is None or claim.patient.relationship_code != "19" or born is None:
+        return None
+    is_first = claim.payer_responsibility in (None, "primary")
+    for other in claim.other_payers:
+        theirs = other.subscriber.birth_date if other.subscriber is not None else None
+        if theirs is None or (other.responsibility in ("P", "primary")) == is_first:
+            continue
+        mine, other_day = (born.month, born.day), (theirs.month, theirs.day)
+        return other_day < mine if is_first else mine < other_day
+    return None
+
+
 def _days_after_receipt(view: ClaimView, day: date | None) -> int | None:
     return None if day is None else (day - view.received_date).days
 
@@ -131,6 +167,19 @@ DERIVED: tuple[Derivation, ...] = (
         "count",
         "Days from the earliest service to the patient's birth; positive when born after it.",
         lambda v: None if _birth(v) is None or v.date_from is None else (_birth(v) - v.date_from).days,
+    ),
+    (
+        "claim.later_birthday_first",
+        "flag",
+        "Of two plans of a child's parents, that of the parent whose birthday comes later in the year is billed as the first; absent unless both birth dates are given.",
+        _later_birthday_first,
+    ),
+    ("line.visit_modifiers", "codes", "Modifiers of the office visits (99202 to 99215) of the line's day.", _visit_modifiers),
+    (
+        "line.trip_modifier_present",
+        "flag",
+        "A modifier names origin and destination of an ambulance trip.",
+        lambda ln: any(is_trip(ln, one) for one in ln.modifiers),
     ),
     ("line.effective_place_of_service_code", "text", "The line's place of service, else the claim's.", lambda ln: ln.place_of_service),
     ("line.from_date", "day", "First day of service.", lambda ln: _day(ln.date_from)),

@@ -11,6 +11,7 @@ from rules_service.primitives.unknown import Unknown
 
 _ACCOMMODATION = ("10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
 """Beginnings of the revenue codes of room and board (0100 to 0219), without the leading zero."""
+_NURSERY = ("017", "17")
 _READMISSION_DAYS = 30
 PAYMENT_WINDOW_DAYS = 3
 """A procedure of the days before admission may stand on the bill of the stay (42 CFR 412.2(c)(5))."""
@@ -106,13 +107,12 @@ def _admitted_after(view: ClaimView) -> FactValue:
 
 
 def _accommodation_beyond_stay(view: ClaimView) -> FactValue:
-    """The day of discharge is paid as none, but a patient who stays on (status 30) has the last day of the period too."""
+    """The day of discharge is paid as none, but a patient who stays on (status 30) has the last day of the period too. A mother and her
+    newborn may stand on one bill: the nursery beside another room is not the mother's."""
     statement = _statement(view)
-    units = [
-        line.line.unit_count.thousandths
-        for line in view.lines
-        if _is_accommodation(line.line.revenue_code) and line.line.unit_count is not None
-    ]
+    rooms = [line.line for line in view.lines if _is_accommodation(line.line.revenue_code)]
+    mothers = [line for line in rooms if not (line.revenue_code or "").startswith(_NURSERY)]
+    units = [line.unit_count.thousandths for line in mothers or rooms if line.unit_count is not None]
     if statement is None or not units or view.claim.institutional is None:
         return None
     stays_on = view.claim.institutional.patient_status == "30"

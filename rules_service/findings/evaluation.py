@@ -42,12 +42,14 @@ class Coverage(FindingStruct, frozen=True):
     """How many rule versions concerned the claim, how many could be judged whole, and what no rule asks.
 
     `kinds_without_rule` names the rule kinds of which no rule is in force for this payer and type of claim on the claim's dates: nothing
-    was looked for there, so `clean` does not speak of it. `GET /v1/rule-kinds` says what each is about.
+    was looked for there, so `clean` does not speak of it. `GET /v1/rule-kinds` says what each is about. `excerpts` names the tables that were
+    asked and hold a part of their published list only: of a code they do not hold they say nothing.
     """
 
     rules_applicable: int
     rules_evaluated: int
     kinds_without_rule: tuple[str, ...] = ()
+    excerpts: tuple[str, ...] = ()
 
 
 class Judgement(FindingStruct, frozen=True):

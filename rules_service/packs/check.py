@@ -48,6 +48,8 @@ CODES: dict[str, str] = {
     "PK022": "A source is due to be verified again before it was verified.",
     "PK023": "A finding that holds a claim predicts no answer of the payer.",
     "PK024": "A predicted code is not active on the days it is predicted for.",
+    "PK025": "A predicted CARC needs a remark code, and only alerts are predicted with it.",
+    "PK026": "Two sources of a pack have one id.",
     "PK020": "A pack that says it states published policy has no verified source.",
 }
 HEADINGS = ("What it finds", "Why the payer denies it", "How to fix it", "When to waive it", "Known gaps")
@@ -86,7 +88,11 @@ def _check_pack(pack: Pack) -> Iterator[Issue]:
             "The pack says it states published policy, and no source has `verified_on`.",
             "Verify a source, or label the pack `illustrative`.",
         )
+    named: set[str] = set()
     for at, source in enumerate(pack.file.sources):
+        if source.id in named:
+            yield Issue("PK026", positions.where(f"/sources/{at}"), "Two sources of the pack have one id.", "Name each source once.")
+        named.add(source.id)
         if source.reverify_by is not None and (source.verified_on is None or source.reverify_by <= source.verified_on):
             yield Issue(
                 "PK022",

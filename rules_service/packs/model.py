@@ -52,12 +52,13 @@ class PayerFile(ClaimStruct, frozen=True):
 
 class PackTable(ClaimStruct, frozen=True):
     """A CSV of the pack, with effective dates per row. `partial`: it is an extract of the published list; of a code it does not hold
-    nothing is known."""
+    nothing is known. `excerpt`: it is one too, answers as a whole list does, and answers to claims name it (`coverage.excerpts`)."""
 
     name: str
     kind: PackTableKind
     file: str
     partial: bool = False
+    excerpt: bool = False
 
 
 class PackFile(ClaimStruct, frozen=True):

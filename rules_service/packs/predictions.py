@@ -18,6 +18,7 @@ from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.reference.lookups import EditionCatalog, Lookups
+from rules_service.reference.policy_files import REQUIRE_RARC
 from rules_service.rules.rule import Prediction
 
 REMITTANCE_CODES = "remittance_codes"
@@ -40,6 +41,9 @@ def check_predictions(packs: Sequence[Pack], editions: EditionCatalog, today: da
                     for code in inactive(known, branch.predicts, period):
                         message = f"{content.rule_id} version {version.version}: {branch.code} predicts {code}, which is not active on all its days."
                         yield Issue("PK024", where, message, _MEND)
+                    if says_nothing(known, branch.predicts):
+                        message = f"{content.rule_id} version {version.version}: {branch.code} predicts a CARC that needs a remark code, with alerts only."
+                        yield Issue("PK025", where, message, "Predict a remark code that says what is wrong.")
                 elif branch.severity in HOLDING and branch.predicts is None and answered and branch.code not in answered:
                     message = f"{content.rule_id}: {branch.code} holds a claim and says nothing of the payer's answer."
                     yield Issue("PK023", where, message, "Give the finding predicts, or denial_crosswalk a row.")
@@ -58,6 +62,9 @@ def crosswalk_faults(crosswalk: CodeTable, known: CodeTable) -> Iterator[Issue]:
     for row in crosswalk:
         for code in inactive(known, prediction_of(row), EffectivePeriod(date.fromordinal(row.first_day), row.last)):
             yield Issue("PK024", f"{CROSSWALK}:{row.key}", f"{code} is not active on all days of the row.", _MEND)
+        if says_nothing(known, prediction_of(row)):
+            mend = "Predict a remark code that says what is wrong."
+            yield Issue("PK025", f"{CROSSWALK}:{row.key}", "The CARC needs a remark code, and the row has alerts only.", mend)
 
 
 def inactive(known: CodeTable, prediction: Prediction, period: EffectivePeriod) -> list[str]:
@@ -67,6 +74,14 @@ def inactive(known: CodeTable, prediction: Prediction, period: EffectivePeriod) 
     wanted += [f"RARC:{code}" for code in prediction.rarcs]
     first, last = period.first.toordinal(), (period.last or date.max).toordinal()
     return [code.replace(":", " ") for code in wanted if not _is_active(known, code, first, last)]
+
+
+def says_nothing(known: CodeTable, prediction: Prediction) -> bool:
+    """Whether a CARC that needs a remark code comes with alerts only, which inform and do not count (X12 code list 411)."""
+    if prediction.carc not in REQUIRE_RARC or not prediction.rarcs or "alert" not in known.columns:
+        return False
+    at = known.column("alert")
+    return all(any(entry.values[at] == 1 for entry in known.rows_of(f"RARC:{code}")) for code in prediction.rarcs)
 
 
 def _is_active(known: CodeTable, key: str, first: int, last: int) -> bool:

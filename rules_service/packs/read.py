@@ -200,7 +200,11 @@ def read_pack(root: Path) -> Pack:
             if table.partial and table.kind != "code_classes":
                 mend = "Leave `partial` out, or say what is not known in the table's own terms."
                 issues.append(Issue("PK017", positions.where("/tables"), "Only a table of code classes can be partial.", mend))
-            pack.tables[table.name] = compile_table(table.kind, text, shown, table.partial)
+            if table.excerpt and (table.partial or table.kind == "code_pairs"):
+                mend = "Leave `excerpt` out."
+                issues.append(Issue("PK017", positions.where("/tables"), "A table of pairs, or a partial one, is no excerpt.", mend))
+                continue
+            pack.tables[table.name] = compile_table(table.kind, text, shown, table.partial, table.excerpt)
         except PackFault as fault:
             issues.extend(fault.issues)
         except UnicodeDecodeError:

@@ -12,7 +12,7 @@ from rules_service.primitives.errors import Issue, PackFault, ReferenceFault
 from rules_service.reference.code_table import Row, write_code_table
 from rules_service.reference.delimited import FaultList, Field, cell_reader, rows, valid_code
 from rules_service.reference.pair_table import NO_LAST_DAY, write_pair_table
-from rules_service.reference.readers import as_partial
+from rules_service.reference.readers import as_excerpt, as_partial
 from rules_service.rules.kinds import (
     age_sex,
     authorization_list,
@@ -99,8 +99,8 @@ _DATES = (Field("first", ("effectivefrom",)), Field("last", ("effectivethrough",
 _PAIR_FIELDS = (Field("one", ("columnone",)), Field("two", ("columntwo",)), *_DATES, Field("indicator", ("modifierindicator",)))
 
 
-def compile_table(kind: str, text: str, file: str, is_partial: bool = False) -> bytes:
-    """The table's bytes, marked when it is an extract; PackFault with file and line for every bad row."""
+def compile_table(kind: str, text: str, file: str, is_partial: bool = False, is_excerpt: bool = False) -> bytes:
+    """The table's bytes, marked when it is an extract of either sort; PackFault with file and line for every bad row."""
     faults = FaultList(file)
     try:
         compiled = _pairs(text, faults) if kind == "code_pairs" else _codes(SHAPES[kind], text, faults)
@@ -109,7 +109,7 @@ def compile_table(kind: str, text: str, file: str, is_partial: bool = False) -> 
         raise PackFault(
             f"The table {file} cannot be used", [Issue("PK017", issue.where, issue.message, issue.mend) for issue in error.issues]
         ) from None
-    return as_partial(compiled) if is_partial else compiled
+    return as_partial(compiled) if is_partial else as_excerpt(compiled) if is_excerpt else compiled
 
 
 def _codes(shape: Shape, text: str, faults: FaultList) -> bytes:

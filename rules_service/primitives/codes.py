@@ -36,6 +36,14 @@ def mbi_is_valid(member_id: str) -> bool:
     return bool(_MBI.match(member_id))
 
 
+_CLIA = re.compile(r"[0-9]{2}D[0-9]{7}\Z")
+
+
+def clia_is_valid(number: str) -> bool:
+    """Ten characters with a D in the third place (42 CFR 493; X12 REF*X4)."""
+    return bool(_CLIA.match(number))
+
+
 _SHOWABLE_CODE = re.compile(r"(?:(?=[A-Z0-9.]*[0-9])[A-Z0-9.]{1,8}|[A-Z0-9]{2})\Z")
 
 
@@ -71,3 +79,19 @@ def without_punctuation(text: str) -> str:
 def diagnosis_shape_is_valid(code: str) -> bool:
     """True for text shaped like an ICD-10-CM code: letter, digit, then up to five more (dot optional)."""
     return bool(_DIAGNOSIS.match(code))
+
+
+def ndc_is_whole(ndc: str) -> bool:
+    """Whether it is the eleven digits of an NDC on a claim (5-4-2 without dashes)."""
+    return len(ndc) == 11 and ndc.isascii() and ndc.isdigit()
+
+
+def eleven_digits(ndc: str) -> str | None:
+    """A dashed NDC (4-4-2, 5-3-2, 5-4-1 or 5-4-2) in the eleven digits of a claim; None for anything else."""
+    parts = ndc.strip().split("-")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    lengths = tuple(len(part) for part in parts)
+    if lengths not in ((4, 4, 2), (5, 3, 2), (5, 4, 1), (5, 4, 2)):
+        return None
+    return "".join(part.rjust(width, "0") for part, width in zip(parts, (5, 4, 2), strict=True))

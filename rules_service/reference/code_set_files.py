@@ -153,10 +153,12 @@ def read_places_of_service(files: list[SourceFile], coverage: EffectivePeriod) -
 
 
 def read_remittance_codes(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTable:
-    """CARC, RARC and group codes with start and end dates; keys are `CARC:29`, `RARC:M15`, `GROUP:CO`."""
+    """CARC, RARC and group codes with start and end dates; keys are `CARC:29`, `RARC:M15`, `GROUP:CO`. A remark code whose text begins
+    with "Alert" informs, and is no remark that a CARC may need."""
     fields = (
         Field("code", ("adjcode", "code")),
         Field("type", ("adjtype", "type")),
+        Field("text", ("adjdescription", "description"), optional=True),
         Field("first", ("adjstartdate", "start")),
         Field("last", ("adjenddate", "stop", "end")),
     )
@@ -173,7 +175,8 @@ def read_remittance_codes(files: list[SourceFile], coverage: EffectivePeriod) ->
                 continue
             first = read_day(line, cell["first"], "The start date", "") or date(1995, 1, 1)
             last = read_day(line, cell["last"], "The end date", "")
+            is_alert = int(kind == "RARC" and cell.get("text", "").lower().startswith("alert"))
             # An end date is the first day the code may no longer be used.
-            kept.append(Row(f"{kind}:{cell['code']}", first, None if last is None else date.fromordinal(last.toordinal() - 1), ()))
+            kept.append(Row(f"{kind}:{cell['code']}", first, None if last is None else date.fromordinal(last.toordinal() - 1), (is_alert,)))
         faults.raise_any()
-    return ParsedTable(write_code_table(kept, ()), len(kept))
+    return ParsedTable(write_code_table(kept, (("alert", "int"),)), len(kept))

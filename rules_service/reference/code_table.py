@@ -19,6 +19,8 @@ import msgspec
 MAGIC = b"RSCT1\n"
 PARTIAL_MAGIC = b"RSCP1\n"
 """Of a table that is an extract of the published one; as long as the other."""
+EXCERPT_MAGIC = b"RSCX1\n"
+"""Of an extract that answers as a whole table does, and is told as one (`coverage.excerpts`)."""
 NO_LAST_DAY = 2**31 - 1
 MAX_RECENT = 4_096
 """Keys whose rows are remembered: claims keep asking for the same few hundred codes."""
@@ -89,9 +91,9 @@ class CodeTable:
     def __init__(self, data: memoryview | bytes) -> None:
         view = memoryview(data)
         magic = bytes(view[: len(MAGIC)])
-        if magic not in (MAGIC, PARTIAL_MAGIC):
+        if magic not in (MAGIC, PARTIAL_MAGIC, EXCERPT_MAGIC):
             raise ValueError("not a code table")
-        self.is_partial = magic == PARTIAL_MAGIC
+        self.is_partial, self.is_excerpt = magic == PARTIAL_MAGIC, magic == EXCERPT_MAGIC
         start = len(MAGIC) + _LENGTH.size
         (length,) = _LENGTH.unpack(view[len(MAGIC) : start])
         header = msgspec.json.decode(view[start : start + length], type=_Header)
@@ -171,6 +173,11 @@ class CodeTable:
         """What the rows of a key in effect on a day number say in a column."""
         at = self._columns[column]
         return {str(entry.values[at]) for entry in self.rows_on(key, day)}
+
+    def has_text(self, column: str, text: str) -> bool:
+        """Whether any row says this in a column."""
+        texts = self._texts[self._columns[column]]
+        return texts is not None and text in texts
 
     def on(self, key: str, day: int) -> Entry | None:
         """The row of a key in effect on a day number; the one that started last when several are."""

@@ -136,6 +136,10 @@ class Lookups:
             raise TypeError(f"{name} is not a {kind.__name__}")
         return found
 
+    def excerpts(self) -> tuple[str, ...]:
+        """Names of the tables looked at that are excerpts of published lists."""
+        return tuple(sorted({name for (name, _, _), one in self._readers.items() if isinstance(one, CodeTable) and one.is_excerpt}))
+
     def used(self) -> tuple[Edition, ...]:
         """Editions looked at, each once, by name and edition."""
         found = {(item.name, item.edition, item.sha256): item for item in self._found.values() if isinstance(item, Edition)}

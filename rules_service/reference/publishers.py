@@ -18,6 +18,7 @@ from rules_service.reference.policy_files import (
     read_fee_schedule,
 )
 from rules_service.reference.readers import as_partial
+from rules_service.reference.registry_files import read_clia_certificates, read_ndc_codes, read_ndc_packages, read_order_and_referring
 from rules_service.reference.source_files import ParsedTable, Reader, SourceFile
 
 Mode = Literal["cumulative", "periodic"]
@@ -60,10 +61,18 @@ TABLES: dict[str, TableKind] = {
         TableKind("modifiers", "Modifiers", "cumulative", read_code_list),
         TableKind("revenue_codes", "Revenue codes", "cumulative", read_code_list),
         TableKind("nucc_taxonomy", "NUCC provider taxonomy codes", "cumulative", read_code_list),
+        TableKind("condition_codes", "Condition codes, from a licensee's list", "cumulative", read_code_list),
+        TableKind("occurrence_codes", "Occurrence and occurrence span codes, from a licensee's list", "cumulative", read_code_list),
+        TableKind("value_codes", "Value codes, from a licensee's list", "cumulative", read_code_list),
+        TableKind("order_and_referring", "Who may order and refer in Medicare", "periodic", read_order_and_referring),
+        TableKind("clia_laboratories", "Certificates of laboratories (Provider of Services)", "periodic", read_clia_certificates),
+        TableKind("ndc_packages", "Drug packages (National Drug Code Directory)", "cumulative", read_ndc_packages),
+        TableKind("ndc_codes", "HCPCS codes of drug packages", "cumulative", read_ndc_codes),
         TableKind("denial_crosswalk", "Findings and the denials they predict", "cumulative", read_denial_crosswalk),
         TableKind("ncci_add_on_codes", "NCCI add-on code edits", "cumulative", read_add_on_codes),
         TableKind("hcpcs_level_ii", "HCPCS Level II codes and modifiers", "cumulative", read_hcpcs),
         TableKind("icd10cm", "ICD-10-CM diagnosis codes", "periodic", read_icd10cm),
+        TableKind("icd10pcs", "ICD-10-PCS procedure codes", "periodic", read_icd10cm),
         TableKind("place_of_service", "Place of service codes", "cumulative", read_places_of_service),
         TableKind("remittance_codes", "CARC, RARC and group codes with dates", "cumulative", read_remittance_codes),
     )

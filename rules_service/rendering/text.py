@@ -38,6 +38,8 @@ def evaluation_text(evaluation: dict[str, Any]) -> str:
         )
     if names := evaluation["coverage"].get("kinds_without_rule"):
         lines.append(f"  no rule of this payer: {', '.join(names)}")
+    if names := evaluation["coverage"].get("excerpts"):
+        lines.append(f"  asked of excerpts of published lists only: {', '.join(names)}")
     return "\n".join(lines)
 
 

@@ -81,3 +81,10 @@ def test_the_report_and_the_operation_outcome_say_so() -> None:
     (told,) = (one for one in operation_outcome(document)["issue"] if one["code"] == "not-supported")
     assert told["severity"] == "information"
     assert "global_period" in told["details"]["text"]
+
+
+def test_the_answer_names_the_excerpts_of_lists_that_were_asked() -> None:
+    told = judged(example_claim("medicare_part_b", "office-visit")).coverage.excerpts
+    assert "medicare_part_b/modifier_requirements" in told
+    assert "medicare_part_b/code_classes" not in told, "it is no excerpt"
+    assert judged(example_claim("example_commercial_ppo")).coverage.excerpts == ()

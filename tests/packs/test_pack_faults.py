@@ -81,6 +81,8 @@ def codes(pack: Path) -> set[str]:
             "PK019",
         ),
         ("pack.yaml", "verified_on: 2026-11-23", "locator: x", "PK002"),
+        ("pack.yaml", "- id: nubc", "- id: nucc", "PK026"),
+        ("pack.yaml", "file: tables/drug_codes.csv}", "file: tables/drug_codes.csv, partial: true, excerpt: true}", "PK017"),
     ],
 )
 def test_a_fault_is_coded_and_located(pack: Path, file: str, old: str, new: str, code: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rules_service.engine.crosswalk import CROSSWALK, from_crosswalk, rows_by_code
+from rules_service.engine.crosswalk import CROSSWALK, from_crosswalk, prediction_of, rows_by_code
 from rules_service.engine.policy import complete_branches
 from rules_service.packs.pages import shipped_crosswalk
-from rules_service.packs.predictions import REMITTANCE_CODES, check_crosswalk, check_predictions, inactive
+from rules_service.packs.predictions import REMITTANCE_CODES, check_crosswalk, check_predictions, inactive, says_nothing
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import memory_edition, sample_editions
 from rules_service.primitives.dates import EffectivePeriod
@@ -158,3 +158,18 @@ def test_a_bad_row_of_the_crosswalk_is_refused_with_its_line(row: str) -> None:
     with pytest.raises(ReferenceFault) as refusal:
         parse_table(CROSSWALK, [SourceFile("c.csv", (HEAD + row).encode())], EVER)
     assert [issue.where for issue in refusal.value.issues] == ["c.csv:2"]
+
+
+def test_an_alert_is_no_remark_code_that_a_denial_needs() -> None:
+    text = "code,type,description,start,stop\n16,CARC,,1995-01-01,\nN1,RARC,Alert: you may appeal,2000-01-01,\nM51,RARC,Missing code,1997-01-01,\n"
+    known = CodeTable(parse_table(REMITTANCE_CODES, [SourceFile("r.csv", text.encode())], EVER).blob)
+    assert says_nothing(known, Prediction(outcome="denial", group_code="CO", carc="16", rarcs=("N1",)))
+    assert not says_nothing(known, Prediction(outcome="denial", group_code="CO", carc="16", rarcs=("N1", "M51")))
+    assert not says_nothing(known, Prediction(outcome="denial", group_code="CO", carc="29", rarcs=("N1",)))
+
+
+def test_no_shipped_denial_rests_on_alerts_in_the_published_list() -> None:
+    file = public("codesets/carc_rarc_group_codes_2024-06.csv")
+    known = CodeTable(parse_table(REMITTANCE_CODES, [SourceFile(file.name, file.read_bytes())], EVER).blob)
+    assert sum(entry.values == (1,) for entry in known) > 100
+    assert [row.key for row in shipped_crosswalk(SAMPLES) if says_nothing(known, prediction_of(row))] == []

@@ -28,6 +28,7 @@ from rules_service.rules.kinds.modifier_requirement import ModifierRequirementKi
 from rules_service.rules.kinds.new_patient_visit import NewPatientVisitKind
 from rules_service.rules.kinds.provider_identifier import ProviderIdentifierKind
 from rules_service.rules.kinds.provider_roster import ProviderRosterKind
+from rules_service.rules.kinds.public_register import PublicRegisterKind
 from rules_service.rules.kinds.referral import ReferralKind
 from rules_service.rules.kinds.telehealth import TelehealthKind
 from rules_service.rules.kinds.unit_limit import UnitLimitKind
@@ -58,6 +59,7 @@ KINDS: dict[str, RuleKind[Any]] = {
         NewPatientVisitKind(),
         ProviderIdentifierKind(),
         ProviderRosterKind(),
+        PublicRegisterKind(),
         ReferralKind(),
         TelehealthKind(),
         UnitLimitKind(),

@@ -43,6 +43,7 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
             "rejected, pending or adjudicated: what became of the claim it replaces; unknown when not told.",
         ),
         ("frequency_code.lines_missing", "codes", "Numbers of earlier lines of that claim that are not repeated; unknown without history."),
+        ("frequency_code.of_other_payer", "flag", "The history has the claim it replaces under another payer; absent for an original."),
     )
 
     def branches(self, parameters: ClaimFrequencyParameters) -> tuple[Branch, ...]:
@@ -98,6 +99,17 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
                 **common,
             ),
             Branch(
+                code="corr.other_payer",
+                title="Replacement of a claim to another payer",
+                at="claim.payer_claim_control_number",
+                severity="reject",
+                confidence="likely",
+                when={"all": [replaces, {"fact": "frequency_code.of_other_payer", "is": "true"}]},
+                message="The claim that the payer claim control number (REF*F8) names was sent to another payer.",
+                fixes=(fix("Take the control number from this payer's remittance, or send an original"),),
+                **common,
+            ),
+            Branch(
                 code="corr.icn_on_original",
                 title="Original with a payer's control number",
                 at="claim.payer_claim_control_number",
@@ -139,6 +151,7 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
                 "frequency_code.control_number_present": bool(view.claim.payer_claim_control_number),
                 "frequency_code.prior_state": _prior_state(view) if replaces else None,
                 "frequency_code.lines_missing": missing,
+                "frequency_code.of_other_payer": _is_of_other_payer(view) if replaces else None,
             },
             tell=partial(
                 Telling,
@@ -160,6 +173,11 @@ def _prior_state(view: ClaimView) -> str | Unknown:
     if any(state in ("paid", "denied") for state in states):
         return "adjudicated"
     return "pending" if any(state in ("accepted", "pending") for state in states) else "rejected"
+
+
+def _is_of_other_payer(view: ClaimView) -> bool:
+    named = [one.payer_id for one in replaced_lines(view) if one.payer_id is not None]
+    return bool(named) and not any(map(view.is_of_family, named))
 
 
 def _missing(view: ClaimView) -> tuple[str, ...] | Unknown:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Literal
 
 from rules_service.claim.locations import Place
-from rules_service.facts.derived import HIPPS_LINES
+from rules_service.facts.derived import HIPPS_LINES, is_trip
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
@@ -23,14 +23,42 @@ from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters
 ICD10_FIRST_DAY = date(2015, 10, 1)
 MAX_CANDIDATES = 6
 
-ORIGINS = frozenset("DEGHIJNPRS")
-"""First letters of an ambulance trip: where it began."""
+LINE_CODES = {
+    "procedure": ("line.procedure_code", "proc.invalid_dos", "Procedure code", "Line {line_number} {code} is not a valid code on {date}."),
+    "modifier": ("line.modifiers", "mod.invalid_dos", "Modifier", "Line {line_number}: modifier {code} is not valid on {date}."),
+    "revenue": ("line.revenue_code", "rev.invalid", "Revenue code", "Line {line_number}: revenue code {code} is not valid on {date}."),
+    "place_of_service": (
+        "line.place_of_service_code",
+        "pos.invalid",
+        "Place of service code",
+        "Line {line_number}: the place of service code is not valid on {date}.",
+    ),
+}
+"""Coded values of a line: where they stand, the finding, and how it is told."""
+CLAIM_FIELDS = {
+    "condition": ("claim.condition_codes", "inst.condition_code", "Condition code"),
+    "occurrence": ("claim.institutional.occurrence_codes", "inst.occurrence_code", "Occurrence code"),
+    "value": ("claim.institutional.value_codes", "inst.value_code", "Value code"),
+    "inpatient_procedure": ("claim.institutional.procedures", "inst.procedure_code", "ICD-10-PCS code"),
+}
+"""Coded values of the claim: where they stand, the finding, and their name."""
 
 
 class CodeValidityParameters(Parameters, frozen=True):
     """What is checked, against which table. `starts_with` limits procedure checks to the codes the table is complete for."""
 
-    subject: Literal["diagnosis", "pointer", "procedure", "place_of_service", "modifier", "revenue"]
+    subject: Literal[
+        "diagnosis",
+        "pointer",
+        "procedure",
+        "place_of_service",
+        "modifier",
+        "revenue",
+        "condition",
+        "occurrence",
+        "value",
+        "inpatient_procedure",
+    ]
     table: str | None = None
     starts_with: tuple[str, ...] = ()
 
@@ -51,7 +79,11 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             "valid, header (needs more characters), not_on_date, unknown_code or bad_shape; unknown when no edition covers the date.",
         ),
         ("code.pointer_exists", "flag", "The diagnosis the pointer names is on the claim."),
-        ("code.subject", "text", "diagnosis, pointer, procedure, place_of_service, modifier or revenue."),
+        (
+            "code.subject",
+            "text",
+            "What the rule asks about: diagnosis, pointer, procedure, place_of_service, modifier, revenue, condition, occurrence, value or inpatient_procedure.",
+        ),
     )
 
     def table_names(self, parameters: CodeValidityParameters) -> tuple[str, ...]:
@@ -107,62 +139,17 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     next_action="correct_claim",
                 ),
             ),
-            "procedure": (
-                Branch(
-                    code="proc.invalid_dos",
-                    title="Procedure code not valid on the date of service",
-                    at="line.procedure_code",
-                    severity="reject",
-                    when=is_state("procedure", "not_on_date", "unknown_code"),
-                    message="Line {line_number} {code} is not a valid code on {date}.",
-                    fixes=(fix("Use the code in effect on the date of service"),),
-                    next_action="correct_claim",
-                ),
-            ),
-            "modifier": (
-                Branch(
-                    code="mod.invalid_dos",
-                    title="Modifier not valid on the date of service",
-                    at="line.modifiers",
-                    severity="reject",
-                    when=is_state("modifier", "not_on_date", "unknown_code"),
-                    message="Line {line_number}: modifier {code} is not valid on {date}.",
-                    fixes=(fix("Use a modifier in effect on the date of service"),),
-                    next_action="correct_claim",
-                ),
-            ),
-            "revenue": (
-                Branch(
-                    code="rev.invalid",
-                    title="Revenue code not valid",
-                    at="line.revenue_code",
-                    severity="reject",
-                    when=is_state("revenue", "not_on_date", "unknown_code"),
-                    message="Line {line_number}: revenue code {code} is not valid on {date}.",
-                    fixes=(fix("Use a revenue code in effect on the date"),),
-                    next_action="correct_claim",
-                ),
-            ),
-            "place_of_service": (
-                Branch(
-                    code="pos.invalid",
-                    title="Place of service code not valid",
-                    at="line.place_of_service_code",
-                    severity="reject",
-                    when=is_state("place_of_service", "not_on_date", "unknown_code"),
-                    message="Line {line_number}: the place of service code is not valid on {date}.",
-                    fixes=(fix("Use a place of service code in effect on the date"),),
-                    next_action="correct_claim",
-                ),
-            ),
         }
-        return every[parameters.subject]
+        return every.get(parameters.subject) or (_not_valid(parameters.subject),)
 
     def derive(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
         if parameters.subject == "pointer":
             yield from self._pointers(judged)
         elif parameters.subject == "diagnosis":
             yield from self._diagnoses(parameters, judged)
+        elif parameters.subject in CLAIM_FIELDS:
+            if judged.has_first_line:
+                yield from _of_claim(parameters, judged)
         else:
             good: list[LineView] = []
             for line in judged.lines:
@@ -267,13 +254,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             state = table if isinstance(table, Unknown) else _state(table, code, line.date_from)
             if state == "valid":
                 return None
-        field = {
-            "procedure": "line.procedure_code",
-            "modifier": "line.modifiers",
-            "place_of_service": "line.place_of_service_code",
-            "revenue": "line.revenue_code",
-        }[parameters.subject]
-        place = Place(field, line.index, line.number, slot)
+        place = Place(LINE_CODES[parameters.subject][0], line.index, line.number, slot)
         if parameters.subject == "place_of_service" and line.line.place_of_service_code is None:
             place = Place("claim.place_of_service_code")
         return Candidate(
@@ -288,11 +269,75 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         )
 
 
+def _not_valid(subject: str) -> Branch:
+    """The finding of a coded value that is not in effect."""
+    if subject in LINE_CODES:
+        at, code, name, message = LINE_CODES[subject]
+    else:
+        at, code, name = CLAIM_FIELDS[subject]
+        message = f"{name} {{code}} is not valid on {{date}}."
+    return Branch(
+        code=code,
+        title=f"{name} not valid on the date of service" if subject in ("procedure", "modifier") else f"{name} not valid",
+        at=at,
+        severity="reject",
+        when={"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": ["not_on_date", "unknown_code"]}]},
+        message=message,
+        fixes=(fix(f"Use a {name[0].lower() + name[1:] if subject != 'inpatient_procedure' else name} in effect on the date"),),
+        next_action="correct_claim",
+    )
+
+
+def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
+    """One candidate a coded value of the claim that is not in effect on its day, one for all that are."""
+    view, good = judged.view, False
+    for code, day in _claim_codes(parameters.subject, view):
+        state: FactValue
+        if day is None:
+            state = Unknown("service_date_missing", "institutional.statement_through")
+        else:
+            table = judged.lookups.codes(parameters.table or "", day, of=code)
+            state = table if isinstance(table, Unknown) else _state(table, code, day)
+        if state == "valid":
+            good = True
+            continue
+        yield Candidate(
+            lines=view.lines,
+            amount=view.total_at_risk,
+            place=Place(CLAIM_FIELDS[parameters.subject][0]),
+            key=code,
+            facts={"code.subject": parameters.subject, "code.state": state, "code.pointer_exists": None},
+            tell=partial(
+                Telling,
+                params={"code": shown_code(code), "date": day.isoformat() if day else ""},
+                shown={"service_date": day.isoformat() if day else None},
+                actual={"code": shown_code(code)},
+            ),
+        )
+    if good:
+        yield Candidate(lines=view.lines, facts={"code.subject": parameters.subject, "code.state": "valid", "code.pointer_exists": None})
+
+
+def _claim_codes(subject: str, view: ClaimView) -> list[tuple[str, date | None]]:
+    """The distinct values with the day they are asked for: an inpatient procedure that of its own date, the rest that of discharge."""
+    bill = view.claim.institutional
+    codes: tuple[str, ...] = ()
+    if subject == "condition":
+        codes = view.claim.condition_codes
+    elif bill is not None and subject == "inpatient_procedure":
+        return list(dict.fromkeys((one.code, one.date or view.date_through) for one in bill.procedures))
+    elif bill is not None and subject == "occurrence":
+        codes = (*(one.code for one in bill.occurrence_codes), *(one.code for one in bill.occurrence_spans))
+    elif bill is not None:
+        codes = tuple(one.code for one in bill.value_codes)
+    return [(code, view.date_through) for code in dict.fromkeys(codes)]
+
+
 def _line_codes(parameters: CodeValidityParameters, line: LineView) -> list[tuple[int | None, str]]:
     """The values of a line that are asked about, each with its position where the field is a list."""
     found: list[tuple[int | None, str | None]]
     if parameters.subject == "modifier":
-        found = [(slot, code) for slot, code in enumerate(line.modifiers) if not _is_trip(line, code)]
+        found = [(slot, code) for slot, code in enumerate(line.modifiers) if not is_trip(line, code)]
     elif parameters.subject == "place_of_service":
         found = [(None, line.place_of_service if line.claim.claim_type != "institutional" else None)]
     elif parameters.subject == "revenue":
@@ -300,14 +345,6 @@ def _line_codes(parameters: CodeValidityParameters, line: LineView) -> list[tupl
     else:
         found = [(None, line.code if line.line.revenue_code not in HIPPS_LINES else None)]
     return [(slot, code) for slot, code in found if code and code.startswith(parameters.starts_with or ("",))]
-
-
-def _is_trip(line: LineView, modifier: str) -> bool:
-    """Whether it is origin and destination of an ambulance trip, one letter each; X (a physician's office on the way) is a destination
-    only. Pub 100-04 chapter 15 section 30."""
-    if line.code is None or not line.code.startswith("A0") or len(modifier) != 2:
-        return False
-    return modifier[0] in ORIGINS and modifier[1] in ORIGINS | {"X"}
 
 
 def _diagnosis_day(view: ClaimView, line: LineView) -> date | None:

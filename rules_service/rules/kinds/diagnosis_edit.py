@@ -152,6 +152,9 @@ class _Lists:
         key = code.replace(".", "")
         if self._table is None:
             return False
+        if not self._table.has_text("list", name):
+            self.unknown = Unknown("reference_table_missing", f"the list {name} in {self._name}")
+            return None
         if self._table.says_nothing_of(key):
             self.unknown = not_in_extract(self._name)
             return None

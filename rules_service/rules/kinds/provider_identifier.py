@@ -17,11 +17,10 @@ from rules_service.claim.parties import Provider
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.findings.finding import Fix, PatchOperation
-from rules_service.primitives.codes import without_punctuation
+from rules_service.primitives.codes import clia_is_valid, eleven_digits, ndc_is_whole, without_punctuation
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
-_CLIA = re.compile(r"[0-9]{2}D[0-9]{7}\Z")
 _TAXONOMY = re.compile(r"[0-9]{3}[0-9A-Z]{6}X\Z")
 NDC_UNITS = ("F2", "GR", "ME", "ML", "UN")
 
@@ -191,7 +190,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
             is_referred = "90" in line.modifiers
             clia = line.line.referring_clia_number if is_referred else line.line.clia_number or line.claim.clia_number
             waived = "QW" in line.modifiers if takes_waivers and "clia_waived" in classes else None
-            state = "missing" if clia is None else "valid" if _CLIA.match(clia) else "malformed"
+            state = "missing" if clia is None else "valid" if clia_is_valid(clia) else "malformed"
             if is_referred:
                 yield _of_line(line, f"referred_{state}" if state != "valid" else state, waived)
                 continue
@@ -242,24 +241,13 @@ def _ndc_states(line: LineView, is_needed: bool) -> list[str | None]:
     if drug is None or not drug.ndc:
         return ["missing" if is_needed else None]
     found: list[str | None] = []
-    if not (len(drug.ndc) == 11 and drug.ndc.isascii() and drug.ndc.isdigit()):
+    if not ndc_is_whole(drug.ndc):
         found.append("repairable" if eleven_digits(drug.ndc) is not None else "malformed")
     if drug.quantity is None or drug.quantity.thousandths <= 0:
         found.append("quantity")
     elif drug.unit not in NDC_UNITS:
         found.append("unit")
     return found or ["valid"]
-
-
-def eleven_digits(ndc: str) -> str | None:
-    """A dashed NDC (4-4-2, 5-3-2, 5-4-1 or 5-4-2) in the eleven digits of a claim; None for anything else."""
-    parts = ndc.strip().split("-")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        return None
-    lengths = tuple(len(part) for part in parts)
-    if lengths not in ((4, 4, 2), (5, 3, 2), (5, 4, 1), (5, 4, 2)):
-        return None
-    return "".join(part.rjust(width, "0") for part, width in zip(parts, (5, 4, 2), strict=True))
 
 
 def _ndc_fixes(line: LineView) -> tuple[Fix, ...]:

@@ -156,6 +156,7 @@ def _candidate(line: LineView, question: str, unknown: Unknown | None = None) ->
     return Candidate(
         lines=(line,),
         key=question,
+        qualifier="ordered" if question == "provider" else "",
         place=Place("claim.referral_number") if question == "referral" else Place("claim.providers.referring.npi"),
         facts={
             "referral.question": question,
