@@ -39,7 +39,8 @@ BILATERAL = fix("If it was done on both sides, bill one line with modifier 50 an
 
 class UnitLimitParameters(SurgicalCenters, frozen=True):
     """Tables by setting. `adjudication: line` judges every row a line, as Medicaid does, whose file has no MAI. A surgical center, which bills
-    RT and LT where others bill modifier 50 with one unit, has the limit for each side."""
+    RT and LT where others bill modifier 50 with one unit, has the limit for each side. Without `judges_zero` a limit of 0, which says what
+    Medicare does not pay, is none of this payer's."""
 
     table_professional: str | None = None
     table_institutional: str | None = None
@@ -48,6 +49,7 @@ class UnitLimitParameters(SurgicalCenters, frozen=True):
     adjudication: Literal["by_mai", "line"] | None = None
     provider_scope: ProviderScope | None = None
     round_spans: Literal["half_up", "up"] | None = None
+    judges_zero: bool = True
     adoptions: tuple[Adoption, ...] = ()
 
 
@@ -82,27 +84,33 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
 
     def branches(self, parameters: UnitLimitParameters) -> tuple[Branch, ...]:
 
-        exceeds = {"fact": "units.excess", "more_than": "0"}
-        exceeds_with_history = {"fact": "units.excess_with_history", "more_than": "0"}
+        more: list[dict[str, object]] = [] if parameters.judges_zero else [{"fact": "units.limit", "is_not": "0"}]
+
+        def exceeds(fact: str, mai: str) -> dict[str, object]:
+            return {"all": [{"fact": fact, "more_than": "0"}, {"fact": "units.mai", "is": mai}, *more]}
+
         correct = fix("Correct the units if they were miscounted")
         message = "Line {line_number} {code}: {billed} units a day, the limit is {limit} (MAI {mai})."
-        return (
+        not_payable = (
             Branch(
                 code="mue.not_payable",
                 title="Code with a unit limit of 0",
                 at="line.procedure_code",
                 severity="deny_hard",
-                when={"all": [exceeds, {"fact": "units.limit", "is": "0"}]},
+                when={"all": [{"fact": "units.excess", "more_than": "0"}, {"fact": "units.limit", "is": "0"}]},
                 message="Line {line_number} {code}: the published limit is 0, the code is not separately payable in this setting.",
                 fixes=(fix("Bill the code the payer accepts for this service, or remove the line"),),
                 next_action="correct_claim",
             ),
+        )
+        return (
+            *(not_payable if parameters.judges_zero else ()),
             Branch(
                 code="mue.mai1",
                 title="Line units above the limit",
                 at="line.unit_count",
                 severity="deny_soft",
-                when={"all": [exceeds, {"fact": "units.mai", "is": "1"}]},
+                when=exceeds("units.excess", "1"),
                 message=message,
                 fixes=(
                     correct,
@@ -117,7 +125,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 title="Day's units above an absolute limit",
                 at="line.unit_count",
                 severity="deny_hard",
-                when={"all": [exceeds, {"fact": "units.mai", "is": "2"}]},
+                when=exceeds("units.excess", "2"),
                 message=message,
                 fixes=(correct,),
                 next_action="correct_claim",
@@ -127,7 +135,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 title="Day's units above a clinical limit",
                 at="line.unit_count",
                 severity="deny_soft",
-                when={"all": [exceeds, {"fact": "units.mai", "is": "3"}]},
+                when=exceeds("units.excess", "3"),
                 message=message,
                 fixes=(correct, fix("Attach the record that supports the units", "needs_documentation")),
                 override_reasons=("units_documented",),
@@ -137,7 +145,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 title="Day's units above an absolute limit, counting earlier claims",
                 at="line.unit_count",
                 severity="deny_hard",
-                when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "2"}]},
+                when=exceeds("units.excess_with_history", "2"),
                 message=message + " Earlier claims of that day are counted.",
                 fixes=(correct,),
             ),
@@ -146,7 +154,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 title="Day's units above a clinical limit, counting earlier claims",
                 at="line.unit_count",
                 severity="deny_soft",
-                when={"all": [exceeds_with_history, {"fact": "units.mai", "is": "3"}]},
+                when=exceeds("units.excess_with_history", "3"),
                 message=message + " Earlier claims of that day are counted.",
                 fixes=(correct, fix("Attach the record that supports the units", "needs_documentation")),
                 override_reasons=("units_documented",),
