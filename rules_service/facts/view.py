@@ -12,6 +12,7 @@ from rules_service.claim.parties import Provider
 from rules_service.claim.service_lines import ServiceLine
 from rules_service.primitives.codes import spelled
 
+REFERENCE_LABORATORY = "90"
 MAX_SPAN_DAYS = 400
 """Days of one line that are looked at one by one."""
 
@@ -65,10 +66,20 @@ class LineView:
         self.charge_at_risk = max(0, (line.expected_amount or line.charge_amount).cents)
         self.facts: dict[str, Any] = {}
 
-    def own_provider(self, role: Literal["rendering", "service_facility"]) -> Provider | None:
+    def own_provider(self, role: Literal["rendering", "service_facility", "ordering", "referring"]) -> Provider | None:
         """The provider that the line itself names (loop 2420), if it does."""
-        providers = self.line.providers
-        return None if providers is None else providers.rendering if role == "rendering" else providers.service_facility
+        provider: Provider | None = getattr(self.line.providers, role, None)
+        return provider
+
+    @property
+    def is_referred_test(self) -> bool:
+        """Another laboratory made the test (modifier 90)."""
+        return REFERENCE_LABORATORY in self.modifiers
+
+    @property
+    def laboratory_number(self) -> str | None:
+        """CLIA number of the laboratory that made the test: of the reference laboratory (REF*F4), else of the line or claim (REF*X4)."""
+        return self.line.referring_clia_number if self.is_referred_test else self.line.clia_number or self.claim.clia_number
 
     @property
     def days(self) -> list[date]:

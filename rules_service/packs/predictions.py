@@ -24,6 +24,7 @@ from rules_service.rules.rule import Prediction
 REMITTANCE_CODES = "remittance_codes"
 HOLDING = frozenset({"reject", "deny_hard", "deny_soft", "pend"})
 """Severities that say the payer does not pay the claim as it stands."""
+_SAY = "Predict a remark code that says what is wrong."
 _MEND = "Predict a code that is active, or give the row the days on which it is."
 
 
@@ -43,7 +44,7 @@ def check_predictions(packs: Sequence[Pack], editions: EditionCatalog, today: da
                         yield Issue("PK024", where, message, _MEND)
                     if says_nothing(known, branch.predicts):
                         message = f"{content.rule_id} version {version.version}: {branch.code} predicts a CARC that needs a remark code, with alerts only."
-                        yield Issue("PK025", where, message, "Predict a remark code that says what is wrong.")
+                        yield Issue("PK025", where, message, _SAY)
                 elif branch.severity in HOLDING and branch.predicts is None and answered and branch.code not in answered:
                     message = f"{content.rule_id}: {branch.code} holds a claim and says nothing of the payer's answer."
                     yield Issue("PK023", where, message, "Give the finding predicts, or denial_crosswalk a row.")
@@ -63,8 +64,7 @@ def crosswalk_faults(crosswalk: CodeTable, known: CodeTable) -> Iterator[Issue]:
         for code in inactive(known, prediction_of(row), EffectivePeriod(date.fromordinal(row.first_day), row.last)):
             yield Issue("PK024", f"{CROSSWALK}:{row.key}", f"{code} is not active on all days of the row.", _MEND)
         if says_nothing(known, prediction_of(row)):
-            mend = "Predict a remark code that says what is wrong."
-            yield Issue("PK025", f"{CROSSWALK}:{row.key}", "The CARC needs a remark code, and the row has alerts only.", mend)
+            yield Issue("PK025", f"{CROSSWALK}:{row.key}", "The CARC needs a remark code, and the row has alerts only.", _SAY)
 
 
 def inactive(known: CodeTable, prediction: Prediction, period: EffectivePeriod) -> list[str]:

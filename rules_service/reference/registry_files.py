@@ -7,12 +7,13 @@ Sources: CMS "Order and Referring" (data.cms.gov); CMS Provider of Services file
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 
 from rules_service.primitives.codes import eleven_digits, ndc_is_whole
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.code_table import Row, write_code_table
-from rules_service.reference.delimited import FaultList, Field, cell_reader, decode_text, rows, valid_code
+from rules_service.reference.delimited import FaultList, Field, cell_reader, decode_text, rows, valid_code, whole_number
 from rules_service.reference.source_files import ParsedTable, SourceFile
 
 ORDERING_PROGRAMS = ("partb", "dme", "hha", "pmd", "hospice")
@@ -20,6 +21,7 @@ CERTIFICATES = {"1": "compliance", "2": "waiver", "3": "accreditation", "4": "mi
 """CRTFCT_TYPE_CD of the Provider of Services file (42 CFR 493.2)."""
 ASP_HEADERS = tuple(f"{year}code" for year in range(2015, 2100))
 """The crosswalk names its column of codes after the year."""
+NPI_DIGITS = 10
 CHECK_ROW = "Check the row against the published file."
 
 
@@ -36,7 +38,7 @@ def read_order_and_referring(files: list[SourceFile], coverage: EffectivePeriod)
         faults = FaultList(file.name)
         for line, cell in rows(decode_text(file.data, file.name), fields, faults):
             flags = tuple(cell.get(name, "") for name in ORDERING_PROGRAMS)
-            if not (len(cell["npi"]) == 10 and cell["npi"].isascii() and cell["npi"].isdigit()):
+            if len(cell["npi"]) != NPI_DIGITS or not whole_number(cell["npi"], NPI_DIGITS):
                 faults.add("bad_npi", line, "An NPI has ten digits.", CHECK_ROW)
             elif any(flag not in ("Y", "N", "") for flag in flags):
                 faults.add("bad_flag", line, "The programs are Y or N.", CHECK_ROW)
@@ -58,7 +60,6 @@ def read_clia_certificates(files: list[SourceFile], coverage: EffectivePeriod) -
     kept: dict[str, Row] = {}
     for file in files:
         faults = FaultList(file.name)
-        read_day = cell_reader(faults)
         for line, cell in rows(decode_text(file.data, file.name), fields, faults):
             if not valid_code(cell["number"], 10) or len(cell["number"]) != 10:
                 faults.add("bad_clia", line, "A CLIA number has ten characters.", CHECK_ROW)
@@ -68,12 +69,9 @@ def read_clia_certificates(files: list[SourceFile], coverage: EffectivePeriod) -
                     continue  # applied for, and not issued
                 faults.add("bad_certificate", line, f"The certificate is one of {', '.join(CERTIFICATES)}.", CHECK_ROW)
                 continue
-            first = read_day(line, cell.get("first", ""), "The effective date", "") or coverage.first
-            last = read_day(line, cell.get("last", ""), "The termination or expiration date", "")
-            if last is not None and last < first:
-                faults.add("dates_swapped", line, "The certificate ends before it begins.", CHECK_ROW)
-                continue
-            kept[cell["number"]] = Row(cell["number"], first, last, (CERTIFICATES[cell["type"]],))
+            days = _days(cell, line, coverage, faults)
+            if days is not None:
+                kept[cell["number"]] = Row(cell["number"], *days, (CERTIFICATES[cell["type"]],))
         faults.raise_any()
     return ParsedTable(write_code_table(kept.values(), (("certificate", "text"),)), len(kept))
 
@@ -88,18 +86,14 @@ def read_ndc_packages(files: list[SourceFile], coverage: EffectivePeriod) -> Par
     kept: dict[tuple[str, date], Row] = {}
     for file in files:
         faults = FaultList(file.name)
-        read_day = cell_reader(faults)
         for line, cell in rows(decode_text(file.data, file.name), fields, faults):
             ndc = _whole(cell["ndc"])
             if ndc is None:
                 faults.add("bad_ndc", line, "An NDC is eleven digits, or ten in parts with dashes.", CHECK_ROW)
                 continue
-            first = read_day(line, cell.get("first", ""), "The first day of marketing", "") or coverage.first
-            last = read_day(line, cell.get("last", ""), "The last day of marketing", "")
-            if last is None or last >= first:
-                kept[ndc, first] = Row(ndc, first, last, ())
-            else:
-                faults.add("dates_swapped", line, "Marketing ends before it begins.", CHECK_ROW)
+            days = _days(cell, line, coverage, faults)
+            if days is not None:
+                kept[ndc, days[0]] = Row(ndc, *days, ())
         faults.raise_any()
     return ParsedTable(write_code_table(kept.values(), ()), len(kept))
 
@@ -115,17 +109,27 @@ def read_ndc_codes(files: list[SourceFile], coverage: EffectivePeriod) -> Parsed
     kept: dict[tuple[str, str, date], Row] = {}
     for file in files:
         faults = FaultList(file.name)
-        read_day = cell_reader(faults)
         for line, cell in rows(decode_text(file.data, file.name), fields, faults):
             ndc = _whole(cell["ndc"])
             if ndc is None or not valid_code(cell["code"], 5):
                 faults.add("bad_row", line, "A row has a HCPCS code and an NDC.", CHECK_ROW)
                 continue
-            first = read_day(line, cell.get("first", ""), "The first day of the relation", "") or coverage.first
-            last = read_day(line, cell.get("last", ""), "The last day of the relation", "")
-            kept[ndc, cell["code"], first] = Row(ndc, first, last, (cell["code"],))
+            days = _days(cell, line, coverage, faults)
+            if days is not None:
+                kept[ndc, cell["code"], days[0]] = Row(ndc, *days, (cell["code"],))
         faults.raise_any()
     return ParsedTable(write_code_table(kept.values(), (("code", "text"),)), len(kept))
+
+
+def _days(cell: Mapping[str, str], line: int, coverage: EffectivePeriod, faults: FaultList) -> tuple[date, date | None] | None:
+    """First and last day of a row, from the first of the coverage on where it names none; a fault when it ends before it begins."""
+    read_day = cell_reader(faults)
+    first = read_day(line, cell.get("first", ""), "The first day", "") or coverage.first
+    last = read_day(line, cell.get("last", ""), "The last day", "")
+    if last is not None and last < first:
+        faults.add("dates_swapped", line, "The row ends before it begins.", CHECK_ROW)
+        return None
+    return first, last
 
 
 def _whole(ndc: str) -> str | None:

@@ -116,8 +116,11 @@ class WatchedFolder:
         """What watchers before this one archived not long ago: one that was written to after it was answered has grown."""
         found: dict[Path, tuple[int, float]] = {}
         for path in self._folders.archive.iterdir():
-            kept, answered = _stat(path), _stat(self._folders.answers / f"{path.name}.findings.ndjson")
-            if kept is not None and answered is not None and time.time() - kept.st_mtime < GROWS_SECONDS:
+            kept = _stat(path)
+            if kept is None or time.time() - kept.st_mtime >= GROWS_SECONDS:
+                continue
+            answered = _stat(self._folders.answers / f"{path.name}.findings.ndjson")
+            if answered is not None:
                 read = kept.st_size if kept.st_mtime <= answered.st_mtime else -1
                 found[path] = (read, time.monotonic())
         return found

@@ -72,6 +72,7 @@ def test_codes_of_packages_are_read_from_either_crosswalk(text: str) -> None:
         ("ndc_packages", "NDCPACKAGECODE\n12345\n", "bad_ndc"),
         ("ndc_packages", "NDCPACKAGECODE,STARTMARKETINGDATE,ENDMARKETINGDATE\n0002-0152-01,20260301,20260228\n", "dates_swapped"),
         ("ndc_codes", "HCPCS,NDC\nJ1885,123\n", "bad_row"),
+        ("ndc_codes", "HCPCS,NDC,Relationship Start Date,Relationship End Date\nJ1885,99999000101,20260301,20260228\n", "dates_swapped"),
     ],
 )  # fmt: skip
 def test_a_bad_row_is_refused_by_file_and_line(name: str, text: str, code: str) -> None:

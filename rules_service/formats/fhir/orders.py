@@ -15,7 +15,7 @@ from rules_service.claim.parties import ClaimProviders, Payer, Person, Provider
 from rules_service.claim.service_check import PlannedService, ServiceCheck
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.parties import Parties
-from rules_service.formats.fhir.references import ORDERS, Pool, decoded
+from rules_service.formats.fhir.references import ORDERS, Pool, decoded, type_and_id
 from rules_service.formats.fhir.values import DIAGNOSES, PROCEDURES, Faults, code_in, codes_of, payer_identifier
 from rules_service.primitives.errors import InvalidClaim, Issue
 from rules_service.primitives.money import Quantity
@@ -90,7 +90,7 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
     patient = call.context.patient_id.rpartition("/")[2]
     orders = [one for one in orders if _is_of(one[1], patient)]
     if call.hook == "order-select":
-        chosen = {"/".join(name.split("/")[-2:]) for name in call.context.selections or ()}
+        chosen = {type_and_id(name) for name in call.context.selections or ()}
         orders = [one for one in orders if one[0] in chosen or one[1].id in chosen]
     by_policy: dict[int, tuple[r.Coverage, list[tuple[str, r.Order, PlannedService]]]] = {}
     for name, order in orders[:MAX_ORDERS]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rules_service.claim.parties import Payer, Person, Provider
 from rules_service.formats.fhir import resources as r
-from rules_service.formats.fhir.references import Pool
+from rules_service.formats.fhir.references import Pool, type_and_id
 from rules_service.formats.fhir.values import (
     NPI,
     TAX_ID,
@@ -92,8 +92,8 @@ class Parties:
         found, own = self._resources.find(named, r.Named), self._resources.find(patient, r.Named)
         if found is not None and own is not None:
             return found.resource_type == "Patient" and found != own
-        told, mine = ((one.reference or "").split("/_history/")[0].split("/")[-2:] if one is not None else [] for one in (named, patient))
-        return len(told) == len(mine) == 2 and told[0] == mine[0] == "Patient" and told[1] != mine[1]
+        told, mine = (type_and_id(one.reference) if one is not None else "" for one in (named, patient))
+        return told.startswith("Patient/") and mine.startswith("Patient/") and told != mine
 
     def insured(self, where: str, coverage: r.Coverage | None, patient: r.Reference) -> tuple[Person, str]:
         """The subscriber of a policy and the patient's relationship to it (18: they are the same person)."""

@@ -40,6 +40,16 @@ _named = StrictDecoder(r.Named, "FHIR resource")
 NAMED = frozenset({"Patient", "RelatedPerson", "Practitioner", "PractitionerRole", "Organization", "Location"})
 
 
+def _current(reference: str | None) -> str:
+    """A reference without the version it may name."""
+    return (reference or "").partition("/_history/")[0]
+
+
+def type_and_id(reference: str | None) -> str:
+    """`Patient/p1` of a reference, whatever server it names."""
+    return "/".join(_current(reference).split("/")[-2:])
+
+
 class Pool:
     """Resources of a request, found by every name a reference may use.
 
@@ -86,7 +96,7 @@ class Pool:
 
     def find(self, reference: r.Reference | None, kind: type[T]) -> T | None:
         """The resource of a reference, when it is here and of that kind; None otherwise."""
-        name = (reference.reference or "").partition("/_history/")[0] if reference is not None else ""
+        name = _current(reference.reference) if reference is not None else ""
         if not name:
             return None
         if name not in self._decoded:
@@ -97,7 +107,7 @@ class Pool:
     def _find(self, name: str) -> r.Resource | None:
         place, raw = self._raw.get(name) or ("", b"")
         if not raw and "://" in name:
-            place, raw = self._unlocated.get("/".join(name.split("/")[-2:])) or ("", b"")
+            place, raw = self._unlocated.get(type_and_id(name)) or ("", b"")
         if not raw:
             return None
         found = decoded(place, raw, _kind).resource_type

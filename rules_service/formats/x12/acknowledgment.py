@@ -30,7 +30,6 @@ UNKNOWN = "UNKNOWN"
 """Where the guide asks for an identifier and the claim has none."""
 MAX_STATUSES = 3
 """STC01, STC10 and STC11."""
-DELIMITERS = ("*", ":", "^", "~")
 _INSIDE = ("\x1d", "\x1f", "\x1c", "\x1e")
 """Element, component, repetition and segment, until the text is whole: no value has them."""
 _ELEMENT, _COMPONENT, _REPETITION, _TERMINATOR = _INSIDE
@@ -77,7 +76,7 @@ def _composite(status: str) -> str:
 
 def _delimited(text: str, told: tuple[str, str, str, str]) -> bytes:
     """The text with the delimiters of the file it answers, which no value of that file has; the usual ones where those cannot be written."""
-    chosen = told if len(set(told)) == len(told) and _USABLE.issuperset(told) else DELIMITERS
+    chosen = told if len(set(told)) == len(told) and _USABLE.issuperset(told) else Transmission().delimiters
     bare = text.translate({ord(one): " " for one in chosen})
     head, _, rest = bare.partition(_TERMINATOR)  # the elements of ISA keep their lengths
     bare = head + _TERMINATOR + _PADDED.sub("", rest)

@@ -19,6 +19,7 @@ from rules_service.facts.values import FactSpec, FactType, FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.findings.finding import Category, Confidence, Finding, Fix, FixClass, PatchOperation, Severity
 from rules_service.primitives.errors import Issue, RuleRefused
+from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import NOTHING, Lookups
 from rules_service.rules.rule import Level, Prediction
 
@@ -102,6 +103,13 @@ class Judged:
     def has_first_line(self) -> bool:
         """Whether the claim's first line is among them: what belongs to the claim is asked once, beside it."""
         return bool(self.lines) and self.lines[0].index == self.view.lines[0].index
+
+    def classes_of(self, line: LineView, table_name: str | None) -> frozenset[str] | Unknown:
+        """What a table of code classes says of the line's code; nothing of a line without one."""
+        if line.code is None or line.date_from is None or table_name is None:
+            return frozenset()
+        table = self.lookups.codes(table_name, line.date_from)
+        return table if isinstance(table, Unknown) else frozenset(table.texts_on(line.code, "class", line.date_from.toordinal()))
 
 
 class Adoption(ClaimStruct, frozen=True):

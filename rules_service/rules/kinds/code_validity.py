@@ -90,10 +90,6 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         return (parameters.table,) if parameters.table else ()
 
     def branches(self, parameters: CodeValidityParameters) -> tuple[Branch, ...]:
-
-        def is_state(subject: str, *states: str) -> dict[str, object]:
-            return {"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": list(states)}]}
-
         every = {
             "diagnosis": (
                 Branch(
@@ -101,7 +97,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     title="Diagnosis code needs more characters",
                     at="diagnosis.code",
                     severity="reject",
-                    when=is_state("diagnosis", "header"),
+                    when=_is_state("diagnosis", "header"),
                     message="Diagnosis {sequence} {code} is a category; code to the highest specificity.{candidates}",
                     fixes=(fix("Use the code to the highest specificity the record supports"),),
                     next_action="correct_claim",
@@ -111,7 +107,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     title="Diagnosis code not valid on the date of service",
                     at="diagnosis.code",
                     severity="reject",
-                    when=is_state("diagnosis", "not_on_date", "unknown_code"),
+                    when=_is_state("diagnosis", "not_on_date", "unknown_code"),
                     message="Diagnosis {sequence} {code} is not a valid ICD-10-CM code on {date}.{candidates}",
                     fixes=(fix("Use the code in effect on the date of service"),),
                     next_action="correct_claim",
@@ -121,7 +117,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     title="Diagnosis is not an ICD-10-CM code",
                     at="diagnosis.code",
                     severity="reject",
-                    when=is_state("diagnosis", "bad_shape"),
+                    when=_is_state("diagnosis", "bad_shape"),
                     message="Diagnosis {sequence} does not have the form of an ICD-10-CM code, which services from 2015-10-01 on require.",
                     fixes=(fix("Code the diagnosis in ICD-10-CM"),),
                     next_action="correct_claim",
@@ -160,7 +156,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     else:
                         yield candidate
             if good:
-                yield Candidate(lines=good, facts={"code.subject": parameters.subject, "code.state": "valid", "code.pointer_exists": None})
+                yield Candidate(lines=good, facts=_facts(parameters.subject, "valid"))
 
     def _pointers(self, judged: Judged) -> Iterator[Candidate]:
         if judged.view.claim.claim_type == "institutional":
@@ -176,7 +172,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     lines=(line,),
                     place=Place("line.diagnosis_pointers", line.index, line.number),
                     key=str(pointer),
-                    facts={"code.subject": "pointer", "code.state": None, "code.pointer_exists": False},
+                    facts=_facts("pointer", None, False),
                     tell=partial(
                         Telling,
                         params={"line_number": str(line.number), "pointer": str(pointer)},
@@ -185,7 +181,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     ),
                 )
         if good:
-            yield Candidate(lines=good, facts={"code.subject": "pointer", "code.state": None, "code.pointer_exists": True})
+            yield Candidate(lines=good, facts=_facts("pointer", None, True))
 
     def _diagnoses(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
         """One candidate a diagnosis and day of the lines that use it: the code set of each day of service counts."""
@@ -200,15 +196,12 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                 lines = [line for line in using if _diagnosis_day(view, line) == day]
                 yield self._diagnosis(parameters, judged, position, lines, day, state)
         if good:
-            yield Candidate(lines=view.lines, facts={"code.subject": "diagnosis", "code.state": "valid", "code.pointer_exists": None})
+            yield Candidate(lines=view.lines, facts=_facts("diagnosis", "valid"))
 
     def _diagnosis_state(self, parameters: CodeValidityParameters, judged: Judged, code: str, day: date | None) -> FactValue:
-        if day is None:
-            return Unknown("service_date_missing", "service_lines.service_from")
-        if not diagnosis_shape_is_valid(code):
+        if day is not None and not diagnosis_shape_is_valid(code):
             return "bad_shape" if day >= ICD10_FIRST_DAY else Unknown("reference_edition_out_of_range", "an ICD-9-CM edition")
-        table = judged.lookups.codes(parameters.table or "", day, of=code.replace(".", ""))
-        return table if isinstance(table, Unknown) else _state(table, code.replace(".", ""), day)
+        return _state_of(parameters, judged, code.replace(".", ""), day, "service_lines.service_from")
 
     def _diagnosis(
         self,
@@ -228,7 +221,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             lines=lines,
             place=Place("diagnosis.code", position),
             causes=(f"diagnosis:{position}",),
-            facts={"code.subject": "diagnosis", "code.state": state, "code.pointer_exists": None},
+            facts=_facts("diagnosis", state),
             tell=lambda: Telling(
                 params={
                     "sequence": str(diagnosis.sequence),
@@ -246,27 +239,38 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str, slot: int | None
     ) -> Candidate | None:
         """A coded value of a line, and where it stands in a list of them; None when it is valid, which all valid ones say together."""
-        state: FactValue
-        if line.date_from is None:
-            state = Unknown("service_date_missing", "service_lines.service_from")
-        else:
-            table = judged.lookups.codes(parameters.table or "", line.date_from, of=code)
-            state = table if isinstance(table, Unknown) else _state(table, code, line.date_from)
-            if state == "valid":
-                return None
+        state = _state_of(parameters, judged, code, line.date_from, "service_lines.service_from")
+        if state == "valid":
+            return None
         place = Place(LINE_CODES[parameters.subject][0], line.index, line.number, slot)
         if parameters.subject == "place_of_service" and line.line.place_of_service_code is None:
             place = Place("claim.place_of_service_code")
         return Candidate(
             lines=(line,),
             place=place,
-            facts={"code.subject": parameters.subject, "code.state": state, "code.pointer_exists": None},
+            facts=_facts(parameters.subject, state),
             tell=lambda: Telling(
                 params={"line_number": str(line.number), "code": code, "date": line.date_from.isoformat() if line.date_from else ""},
                 shown={"service_date": line.date_from.isoformat() if line.date_from else None},
                 actual={"code": shown_code(code)},
             ),
         )
+
+
+def _is_state(subject: str, *states: str) -> dict[str, object]:
+    return {"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": list(states)}]}
+
+
+def _facts(subject: str, state: FactValue, pointer_exists: bool | None = None) -> dict[str, FactValue]:
+    return {"code.subject": subject, "code.state": state, "code.pointer_exists": pointer_exists}
+
+
+def _state_of(parameters: CodeValidityParameters, judged: Judged, code: str, day: date | None, supply: str) -> FactValue:
+    """What the rule's table says of a code on a day; `supply` names what gives the day, where there is none."""
+    if day is None:
+        return Unknown("service_date_missing", supply)
+    table = judged.lookups.codes(parameters.table or "", day, of=code)
+    return table if isinstance(table, Unknown) else _state(table, code, day)
 
 
 def _not_valid(subject: str) -> Branch:
@@ -281,7 +285,7 @@ def _not_valid(subject: str) -> Branch:
         title=f"{name} not valid on the date of service" if subject in ("procedure", "modifier") else f"{name} not valid",
         at=at,
         severity="reject",
-        when={"all": [{"fact": "code.subject", "is": subject}, {"fact": "code.state", "in": ["not_on_date", "unknown_code"]}]},
+        when=_is_state(subject, "not_on_date", "unknown_code"),
         message=message,
         fixes=(fix(f"Use a {name[0].lower() + name[1:] if subject != 'inpatient_procedure' else name} in effect on the date"),),
         next_action="correct_claim",
@@ -292,12 +296,7 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
     """One candidate a coded value of the claim that is not in effect on its day, one for all that are."""
     view, good = judged.view, False
     for code, day in _claim_codes(parameters.subject, view):
-        state: FactValue
-        if day is None:
-            state = Unknown("service_date_missing", "institutional.statement_through")
-        else:
-            table = judged.lookups.codes(parameters.table or "", day, of=code)
-            state = table if isinstance(table, Unknown) else _state(table, code, day)
+        state = _state_of(parameters, judged, code, day, "institutional.statement_through")
         if state == "valid":
             good = True
             continue
@@ -306,7 +305,7 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
             amount=view.total_at_risk,
             place=Place(CLAIM_FIELDS[parameters.subject][0]),
             key=code,
-            facts={"code.subject": parameters.subject, "code.state": state, "code.pointer_exists": None},
+            facts=_facts(parameters.subject, state),
             tell=partial(
                 Telling,
                 params={"code": shown_code(code), "date": day.isoformat() if day else ""},
@@ -315,7 +314,7 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
             ),
         )
     if good:
-        yield Candidate(lines=view.lines, facts={"code.subject": parameters.subject, "code.state": "valid", "code.pointer_exists": None})
+        yield Candidate(lines=view.lines, facts=_facts(parameters.subject, "valid"))
 
 
 def _claim_codes(subject: str, view: ClaimView) -> list[tuple[str, date | None]]:

@@ -22,6 +22,8 @@ from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 _TAXONOMY = re.compile(r"[0-9]{3}[0-9A-Z]{6}X\Z")
+LABORATORY_TESTS = frozenset({"clia", "clia_waived"})
+"""Classes of the codes that need a CLIA number."""
 NDC_UNITS = ("F2", "GR", "ME", "ML", "UN")
 
 
@@ -178,34 +180,25 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
         first_clia: str | None = None
         takes_waivers = judged.view.claim.providers.billing.taxonomy_code not in parameters.full_laboratories
         for line in judged.lines:
-            known = _classes(parameters, judged, line)
+            known = judged.classes_of(line, parameters.codes)
             classes = frozenset[str]() if isinstance(known, Unknown) else known
             if parameters.subject == "ndc":
                 for fault in _ndc_states(line, "ndc" in classes):
                     yield _of_line(line, fault, None, _ndc_fixes(line) if fault == "repairable" else ())
             if isinstance(known, Unknown):
                 yield _of_line(line, known, None)
-            if parameters.subject == "ndc" or not classes & {"clia", "clia_waived"}:
+            if parameters.subject == "ndc" or not classes & LABORATORY_TESTS:
                 continue
-            is_referred = "90" in line.modifiers
-            clia = line.line.referring_clia_number if is_referred else line.line.clia_number or line.claim.clia_number
+            clia = line.laboratory_number
             waived = "QW" in line.modifiers if takes_waivers and "clia_waived" in classes else None
             state = "missing" if clia is None else "valid" if clia_is_valid(clia) else "malformed"
-            if is_referred:
+            if line.is_referred_test:
                 yield _of_line(line, f"referred_{state}" if state != "valid" else state, waived)
                 continue
             if state == "valid" and first_clia not in (None, clia):
                 state = "second_laboratory"
             first_clia = first_clia or (clia if state == "valid" else None)
             yield _of_line(line, state, waived)
-
-
-def _classes(parameters: ProviderIdentifierParameters, judged: Judged, line: LineView) -> frozenset[str] | Unknown:
-    """What the table says of the line's code; nothing of a line without one."""
-    if line.code is None or line.date_from is None or parameters.codes is None:
-        return frozenset()
-    table = judged.lookups.codes(parameters.codes, line.date_from)
-    return table if isinstance(table, Unknown) else frozenset(table.texts_on(line.code, "class", line.date_from.toordinal()))
 
 
 def _of_line(line: LineView, state: FactValue, waived: bool | None, fixes: tuple[Fix, ...] = ()) -> Candidate:

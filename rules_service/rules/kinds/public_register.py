@@ -22,8 +22,9 @@ from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
+from rules_service.rules.kinds.provider_identifier import LABORATORY_TESTS
 
-REFERENCE_LABORATORY = "90"
+ORDERERS: tuple[Literal["ordering", "referring"], ...] = ("ordering", "referring")
 WAIVED_TEST = "QW"
 Program = Literal["partb", "dme", "hha", "pmd", "hospice"]
 
@@ -158,9 +159,9 @@ def _orderers(parameters: PublicRegisterParameters, judged: Judged, line: LineVi
     program = next((name for name, beginnings in parameters.programs.items() if code.startswith(beginnings)), None)
     if program is None or set(parameters.exempt_modifiers).intersection(line.modifiers):
         return
-    for role in ("ordering", "referring"):
-        own, header = getattr(line.line.providers, role, None), getattr(line.claim.providers, role)
-        provider: Provider | None = own or header
+    for role in ORDERERS:
+        own = line.own_provider(role)
+        provider: Provider | None = own or getattr(line.claim.providers, role)
         if provider is None or provider.npi is None:
             continue
         table = judged.lookups.codes(parameters.register, day, of=provider.npi)
@@ -187,15 +188,13 @@ def _letters(name: str | None) -> str:
 
 
 def _laboratory(parameters: PublicRegisterParameters, judged: Judged, line: LineView, code: str, day: date) -> Iterator[Candidate]:
-    classes = judged.lookups.codes(parameters.codes or "", day)
-    if isinstance(classes, Unknown) or not {"clia", "clia_waived"}.intersection(classes.texts_on(code, "class", day.toordinal())):
+    classes, number = judged.classes_of(line, parameters.codes), line.laboratory_number
+    if isinstance(classes, Unknown) or not classes & LABORATORY_TESTS:
         return
-    is_referred = REFERENCE_LABORATORY in line.modifiers
-    number = line.line.referring_clia_number if is_referred else line.line.clia_number or line.claim.clia_number
     if number is None or not clia_is_valid(number):
         return  # the form is asked for by `provider_identifier`
     table = judged.lookups.codes(parameters.register, day, of=number)
-    place = Place("line.referring_clia_number" if is_referred else "line.clia_number", line.index, line.number)
+    place = Place("line.referring_clia_number" if line.is_referred_test else "line.clia_number", line.index, line.number)
     yield _candidate(line, table if isinstance(table, Unknown) else _certificate_state(parameters, table, number, line, code, day), place)
 
 

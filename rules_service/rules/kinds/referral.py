@@ -148,10 +148,9 @@ class ReferralKind(RuleKind[ReferralParameters]):
 
 
 def _candidate(line: LineView, question: str, unknown: Unknown | None = None) -> Candidate:
-    own, header = line.line.providers, line.claim.providers
-    named = [
-        one for one in (own.referring if own else None, own.ordering if own else None, header.referring, header.ordering) if one is not None
-    ]
+    header = line.claim.providers
+    given = (line.own_provider("referring"), line.own_provider("ordering"), header.referring, header.ordering)
+    named = [one for one in given if one is not None]
     present: FactValue = any(one.npi for one in named)
     return Candidate(
         lines=(line,),
