@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from rules_service.api import problems
 from rules_service.api.direct import DirectRoutes
-from rules_service.api.middleware import RequestMiddleware
+from rules_service.api.middleware import BrowserHooks, RequestMiddleware
 from rules_service.api.openapi import openapi_document
 from rules_service.api.routes import (
     audit,
@@ -86,5 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: openapi_document(app)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(DirectRoutes, router=claims.router, endpoints=frozenset([claims.validate_claim]))
+    if chosen.hook_origins:
+        app.add_middleware(BrowserHooks, origins=chosen.hook_origins)
     app.add_middleware(RequestMiddleware)
     return app

@@ -50,18 +50,28 @@ BY_NAME = 2
 """How exactly a part of Accept names a media type: `*/*` is 0, `application/*` 1."""
 
 
-def prefers_media(request: Request, media: str, usual: str) -> bool:
-    """Whether Accept asks for a media type rather than for the usual one (RFC 9110 section 12.5.1; of two it likes alike, the one it names
-    by its name and not by a wildcard)."""
-    wanted = {media: (0.0, 0), usual: (0.0, 0)}
-    for part in (header(request, b"accept") or "*/*").lower().split(","):
+def accepted_media(request: Request, offered: tuple[str, ...]) -> str:
+    """The media type of those offered that Accept likes best (RFC 9110 section 12.5.1): the first of those it likes alike, but before it
+    one that is named by its name and not by a wildcard. 406 when it takes none."""
+    best, chosen = (0.0, 0), None
+    for media in offered:
+        wanted = _wanted(header(request, b"accept") or "*/*", media)
+        if wanted[0] > 0 and wanted > best:
+            best, chosen = wanted, media
+    if chosen is None:
+        raise ProblemError("not-acceptable", f"Answers here are {' or '.join(offered)}.")
+    return chosen
+
+
+def _wanted(accept: str, media: str) -> tuple[float, int]:
+    """How much Accept likes a media type, and how exactly it names it; the most exact part counts."""
+    kind, quality, exactly = media.partition("/")[0] + "/*", 0.0, -1
+    for part in accept.lower().split(","):
         name, *parameters = [one.strip() for one in part.split(";")]
-        for offered, before in wanted.items():
-            exact = {offered: BY_NAME, offered.partition("/")[0] + "/*": 1, "*/*": 0}.get(name)
-            if exact is not None and exact >= before[1]:
-                wanted[offered] = (_quality(parameters), exact)
-    quality, named = wanted[media]
-    return quality > 0 and (wanted[media] > wanted[usual] or (wanted[media] == wanted[usual] and named == BY_NAME))
+        exact = {media: BY_NAME, kind: 1, "*/*": 0}.get(name)
+        if exact is not None and exact >= exactly:
+            quality, exactly = _quality(parameters), exact
+    return quality, max(exactly, 0)
 
 
 def _quality(parameters: list[str]) -> float:

@@ -72,11 +72,18 @@ def raw_body(media: str, scope: str, description: str, parameters: list[dict[str
     return scoped(scope, requestBody=body, parameters=parameters or [])
 
 
+FORM = [
+    query("_format", "The media type of the answer, for who cannot send Accept: `json` or a media type of JSON"),
+    query("_pretty", "Taken and not followed"),
+]
+"""Parameters of every FHIR request."""
+
+
 def fhir_body(scope: str, accept: str) -> dict[str, Any]:
     """An operation whose body is a FHIR resource."""
     resource = {"schema": {"$ref": _REF.format(name="FhirResource")}}
     content = {"application/fhir+json": resource, "application/json": resource}
-    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[accepts(accept), idempotency()])
+    return scoped(scope, requestBody={"required": True, "content": content}, parameters=[accepts(accept), idempotency(), *FORM])
 
 
 def if_match(description: str) -> dict[str, Any]:

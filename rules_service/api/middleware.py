@@ -7,6 +7,7 @@ import secrets
 import time
 from typing import Any
 
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rules_service.services.validate_claim import ENGINE_VERSION
@@ -17,6 +18,20 @@ _FIXED = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 ]
+
+
+class BrowserHooks:
+    """Lets EHRs that run in a browser call the CDS Hooks from their origins (CDS Hooks 2.0, "Cross-Origin Resource Sharing"); no other path
+    answers to another origin."""
+
+    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+        self.app = app
+        self.shared = CORSMiddleware(app, origins, allow_methods=("GET", "POST"), allow_headers=("Authorization", "Content-Type"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, a hook's with its origin judged."""
+        is_hook = scope["type"] == "http" and scope["path"].startswith("/cds-services")
+        await (self.shared if is_hook else self.app)(scope, receive, send)
 
 
 class RequestMiddleware:

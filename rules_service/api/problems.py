@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from rules_service.formats.fhir.answers import refused
 from rules_service.primitives.errors import (
     EngineFault,
     IdempotencyMismatch,
@@ -34,6 +35,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "insufficient-scope": (403, "The credential does not allow this"),
     "not-found": (404, "There is no such thing here"),
     "method-not-allowed": (405, "The method is not allowed here"),
+    "not-acceptable": (406, "No form of the answer that is offered is accepted"),
     "state-conflict": (409, "The state refuses this"),
     "approvals-missing": (409, "Approvals are missing"),
     "input-erased": (410, "The claim was erased"),
@@ -58,6 +60,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "not-ready": (503, "The service cannot take the request now"),
 }
 RETRY_AFTER_SECONDS = "1"
+FHIR_MEDIA = "application/fhir+json"
 
 
 class ProblemError(Exception):
@@ -82,7 +85,10 @@ def problem_document(slug: str, detail: str = "", issues: Sequence[Issue] = (), 
 
 
 def problem_response(request: Request, error: ProblemError) -> Response:
-    """The problem as a response."""
+    """The problem as a response; to a caller that speaks FHIR, as an OperationOutcome."""
+    if request.scope["path"].startswith("/fhir/"):
+        status, title = TITLES[error.slug]
+        return Response(msgspec.json.encode(refused(status, error.detail or title, error.issues)), status, error.headers, FHIR_MEDIA)
     document = problem_document(error.slug, error.detail, error.issues, request.scope.get("request_id"))
     return Response(msgspec.json.encode(document), TITLES[error.slug][0], error.headers, "application/problem+json")
 

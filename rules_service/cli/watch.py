@@ -39,6 +39,8 @@ def watch(
                 settled,
             )
             print(f"watching {incoming}", flush=True)
+            for inner in sorted(path.name for path in incoming.iterdir() if path.is_dir() and not path.name.startswith(".")):
+                print(f"{inner}: a folder in it is not looked into; watch it by itself", file=sys.stderr, flush=True)
             while not stopped.is_set():
                 try:
                     for one in folder.look():

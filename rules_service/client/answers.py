@@ -79,13 +79,14 @@ class ClaimResult(Answer, frozen=True):
 
 
 class JobResult(Answer, frozen=True):
-    """A line of a job's results."""
+    """A line of a job's results; `segment` and `places` as those of ClaimResult."""
 
     index: int
     status: int
     evaluation: Evaluation | None = None
     problem: Mapping[str, Any] | None = None
     segment: int | None = None
+    places: Mapping[str, Mapping[str, int]] = {}
 
 
 class Batch(Answer, frozen=True):

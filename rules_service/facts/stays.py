@@ -12,6 +12,8 @@ from rules_service.primitives.unknown import Unknown
 _ACCOMMODATION = ("10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20", "21")
 """Beginnings of the revenue codes of room and board (0100 to 0219), without the leading zero."""
 _NURSERY = ("017", "17")
+STILL_A_PATIENT = "30"
+"""Patient status of a bill that does not end the stay (NUBC, FL 17)."""
 _READMISSION_DAYS = 30
 PAYMENT_WINDOW_DAYS = 3
 """A procedure of the days before admission may stand on the bill of the stay (42 CFR 412.2(c)(5))."""
@@ -115,7 +117,7 @@ def _accommodation_beyond_stay(view: ClaimView) -> FactValue:
     units = [line.unit_count.thousandths for line in mothers or rooms if line.unit_count is not None]
     if statement is None or not units or view.claim.institutional is None:
         return None
-    stays_on = view.claim.institutional.patient_status == "30"
+    stays_on = view.claim.institutional.patient_status == STILL_A_PATIENT
     return sum(units) - 1000 * max(1, (statement[1] - statement[0]).days + stays_on)
 
 

@@ -15,9 +15,11 @@ from sqlalchemy.exc import IntegrityError
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
-from rules_service.primitives.errors import EngineFault, InputError, Issue, RulesServiceError, StorageUnavailable
+from rules_service.formats.x12.places import Position, finding_places
+from rules_service.primitives.errors import EngineFault, InputError, Issue, StorageUnavailable
 from rules_service.rendering.text import error_document
 from rules_service.services.acting import Actor
+from rules_service.services.claim_files import MAX_CLAIMS, FileClaim
 from rules_service.services.jobs import JobRun, Jobs
 from rules_service.services.snapshot import SnapshotRegistry
 from rules_service.services.validate_claim import ClaimValidator
@@ -29,22 +31,22 @@ from rules_service.storage.keyed_request import KeyedRequest
 from rules_service.storage.writer import StaleCatalog
 
 KIND = "validate_claims"
-MAX_CLAIMS = 50_000
 STEP = 100
 MAX_STALE_RETRIES = 20
 
 
-ClaimsFile = Callable[[], Sequence[tuple[Claim | RulesServiceError, int | None]]]
-"""Reads what was sent: each claim, or why it is none, with its segment where it has one."""
+ClaimsFile = Callable[[], Sequence[FileClaim]]
+"""Reads what was sent."""
 
 
 class _Entry(msgspec.Struct, array_like=True):
-    """A claim of the file by its position and, in an 837, its segment; or the problem that it could not be read."""
+    """A claim of the file by its position and, in an 837, its segment and where its parts stand; or the problem that it could not be read."""
 
     index: int
     segment: int | None
     claim: Claim | None
     problem: dict[str, Any] | None
+    places: dict[str, Position] = {}
 
 
 class BulkValidation:
@@ -78,11 +80,11 @@ class BulkValidation:
         request.must_have_sent(sha256)
         return job_id
 
-    def _start(self, actor: Actor, read: Sequence[tuple[Claim | RulesServiceError, int | None]], request: KeyedRequest | None) -> str:
+    def _start(self, actor: Actor, read: Sequence[FileClaim], request: KeyedRequest | None) -> str:
         if not read or len(read) > MAX_CLAIMS:
             issue = Issue("claims", "", f"A job has 1 to {MAX_CLAIMS} claims.", "Send the claims in several jobs.")
             raise InputError("The job cannot be made", [issue])
-        entries = [self._entry(index, segment, one) for index, (one, segment) in enumerate(read)]
+        entries = [self._entry(index, one) for index, one in enumerate(read)]
         unreadable = sum(one.claim is None for one in entries)
         with self._database.writing() as connection:
             parameters = {"claims": len(entries), "unreadable": unreadable}
@@ -92,10 +94,11 @@ class BulkValidation:
                 jobs.add_upload(connection, actor.tenant_id, job_id, number, sealed)
         return job_id
 
-    def _entry(self, index: int, segment: int | None, one: Claim | RulesServiceError) -> _Entry:
-        if isinstance(one, Claim):
-            return _Entry(index, segment, self._validator.received(one), None)
-        return _Entry(index, segment, None, error_document(one))
+    def _entry(self, index: int, one: FileClaim) -> _Entry:
+        segment, places = (None, {}) if one.read is None else (one.read.segment, dict(one.read.places))
+        if isinstance(one.outcome, Claim):
+            return _Entry(index, segment, self._validator.received(one.outcome), None, places)
+        return _Entry(index, segment, None, error_document(one.outcome))
 
     def _run(self, run: JobRun) -> Mapping[str, Any]:
         total, finished, done = int(run.parameters["claims"]), run.finished_steps(), 0
@@ -121,8 +124,10 @@ class BulkValidation:
                 problem, status = entry.problem, 422
                 if entry.claim is not None:
                     try:
-                        rows.append(self._validator.judged(entry.claim, principal, snapshot))
-                        lines.append(told | {"evaluation_id": rows[-1].evaluation_id, "outcome": rows[-1].outcome})
+                        row = self._validator.judged(entry.claim, principal, snapshot)
+                        rows.append(row)
+                        stands = {} if entry.segment is None else {"places": finding_places(entry.places, row.body)}
+                        lines.append(told | {"evaluation_id": row.evaluation_id, "outcome": row.outcome} | stands)
                         continue
                     except EngineFault as error:
                         problem, status = error_document(error), 500

@@ -1,4 +1,4 @@
-"""A file of claims as claims: 837 (by its first bytes or its name), NDJSON, a FHIR Claim or Bundle, or one claim as JSON."""
+"""A file of claims as claims: 837 (by its first bytes or its name), NDJSON, a FHIR Claim or Bundle, a batch document, or one claim as JSON."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import msgspec
 
 from rules_service.claim.claim import Claim
 from rules_service.formats.fhir.claims import read_fhir
-from rules_service.formats.native.json_claims import lines_of, read_claims
+from rules_service.formats.native.json_claims import claims_in_batch, lines_of, read_claims
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.formats.x12.parties import ReadClaim
 from rules_service.formats.x12.places import finding_places
 from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceError
-from rules_service.services.bulk import MAX_CLAIMS
 
+MAX_CLAIMS = 50_000
+"""Of one file, on the command line, in a watched folder, or of a job."""
 X12_NAMES = frozenset({".837", ".edi", ".x12", ".837p", ".837i", ".837d"})
 LINES_NAMES = frozenset({".ndjson", ".jsonl"})
 NAMES = X12_NAMES | LINES_NAMES | {".json", ".txt"}
@@ -36,8 +37,8 @@ class FileClaim:
         """What an answer says of an 837 besides the evaluation: the claim's segment, and that of each finding."""
         if self.read is None:
             return {}
-        pointers = ((one["finding_id"], one["location"]["json_pointer"]) for one in (evaluation or {"findings": ()})["findings"])
-        return {"segment": self.read.segment, "places": finding_places(self.read.places, pointers)}
+        places = finding_places(self.read.places, msgspec.json.encode(evaluation)) if evaluation is not None else {}
+        return {"segment": self.read.segment, "places": places}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,11 @@ class ClaimFile:
     is_x12: bool
 
 
-class _Kind(msgspec.Struct, rename="camel"):
-    resource_type: str = ""
+class _Kind(msgspec.Struct):
+    """What tells the kinds of JSON apart: a FHIR resource names its type, a batch document has claims."""
+
+    resource_type: str = msgspec.field(name="resourceType", default="")
+    claims: msgspec.Raw = msgspec.Raw()
 
 
 def read_claim_file(name: str, data: bytes) -> ClaimFile:
@@ -71,15 +75,18 @@ def _read(name: str, data: bytes) -> ClaimFile:
             return ClaimFile(tuple(FileClaim(one.outcome, one) for one in read), is_x12)
         if suffix in LINES_NAMES:
             return ClaimFile(tuple(map(FileClaim, read_claims(lines_of(text, MAX_CLAIMS)))), is_x12)
-        if _is_fhir(text):
+        kind = _kind_of(text)
+        if kind.resource_type:
             return ClaimFile((FileClaim(read_fhir(text).claim),), is_x12)
+        texts = claims_in_batch(text, MAX_CLAIMS) if bytes(kind.claims) else [text]
     except RulesServiceError as error:
         return ClaimFile((FileClaim(error),), is_x12)
-    return ClaimFile(tuple(map(FileClaim, read_claims([text]))), is_x12)
+    return ClaimFile(tuple(map(FileClaim, read_claims(texts))), is_x12)
 
 
-def _is_fhir(data: bytes) -> bool:
+def _kind_of(data: bytes) -> _Kind:
+    """Which kind of JSON it is; what cannot be read is told by the reader of a claim."""
     try:
-        return bool(msgspec.json.decode(data, type=_Kind).resource_type)
+        return msgspec.json.decode(data, type=_Kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
+        return _Kind()

@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     outbound_networks: tuple[str, ...] = ()
     """Private networks that webhooks may be sent to and public keys fetched from, also without TLS (JSON list of CIDR blocks).
     Otherwise only public addresses are."""
+    hook_origins: tuple[str, ...] = ()
+    """Origins of EHRs that call the CDS Hooks from a browser (JSON list, for instance ["https://ehr.example"]). Without any, none may."""
     public_url: str | None = None
     """How callers reach the service: the audience of client assertions is its /v1/oauth/token. Without it, HOST and PORT."""
     tenant_id: str = "default"

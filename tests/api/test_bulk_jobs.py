@@ -73,6 +73,21 @@ def test_an_837_file_gives_its_segments(server: Server) -> None:
     assert lines[1]["segment"] > lines[0]["segment"]
 
 
+def test_a_finding_of_an_837_stands_at_the_segment_it_stands_at_when_the_file_is_answered_at_once(server: Server) -> None:
+    client = server.client()
+    sent = file(BILLING, SUBSCRIBER, CLAIM.replace("J069", "J069*ABF:Z9999999"), CLAIM.replace("*150***", "*SECRET***"))
+    at_once = client.post("/v1/x12/837/validate", content=sent, headers=X12).json()["evaluations"]
+    told = results(client, ended(client, send(client, sent, X12)))
+
+    def places(line: dict[str, Any]) -> list[tuple[str, dict[str, int]]]:
+        findings = line["evaluation"]["findings"]
+        return sorted((one["code"], line["places"][one["finding_id"]]) for one in findings if one["finding_id"] in line["places"])
+
+    assert places(told[0]) == places(at_once[0])
+    assert len(places(told[0])) >= 1
+    assert (told[1]["segment"], "places" in told[1]) == (at_once[1]["segment"], False)
+
+
 def test_who_sends_claims_sees_the_jobs_of_its_own(server: Server) -> None:
     database = Database(server.url)
     mine, others = (server.client(new_key(database, "default", list(ROLES["ehr_client"]))) for _ in range(2))

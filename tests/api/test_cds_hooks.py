@@ -7,6 +7,7 @@ import copy
 import json
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,7 +20,7 @@ from rules_service.services.manage_clients import add_client, register_keys
 from rules_service.storage.database import Database
 from tests.support.governance import new_tenant
 from tests.support.public_data import DIRECTORY, needs_public_data
-from tests.support.server import ROOT, Server, new_key
+from tests.support.server import ROOT, Server, new_key, running
 
 CPT = "http://www.ama-assn.org/go/cpt"
 
@@ -432,3 +433,20 @@ def test_public_calls_are_answered_with_cards_or_with_none(client: httpx.Client)
             continue
         assert answer.status_code == 200, (path.name, answer.text)
         assert answer.json()["cards"] == [], path.name  # Medicare by a name nobody registered, or no policy at all
+
+
+def test_an_ehr_in_a_browser_calls_the_hooks_from_its_origin_and_nothing_else(server: Server, tmp_path: Path) -> None:
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    with running(server.url, server.key, tmp_path, RUNS_JOBS="false", HOOK_ORIGINS='["https://ehr.example"]') as open_server:
+        client = open_server.client()
+
+        def allowed(path: str, origin: str) -> str | None:
+            return client.options(path, headers={"Origin": origin, **preflight}).headers.get("access-control-allow-origin")
+
+        assert allowed("/cds-services/order-sign", "https://ehr.example") == "https://ehr.example"
+        assert allowed("/cds-services/order-sign", "https://other.example") is None
+        assert allowed("/v1/claims/validate", "https://ehr.example") is None
+        answer = client.get("/cds-services", headers={"Origin": "https://ehr.example"})
+        assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, "https://ehr.example")
+    closed = server.client().options("/cds-services/order-sign", headers={"Origin": "https://ehr.example", **preflight})
+    assert "access-control-allow-origin" not in closed.headers

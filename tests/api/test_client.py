@@ -6,9 +6,11 @@ import asyncio
 import http.server
 import json
 import pickle
+import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,7 +26,7 @@ from tests.formats.test_837 import BILLING, CLAIM, SUBSCRIBER, file
 from tests.support.builders import THREE_FINDINGS, claim, claim_bytes, claim_document
 from tests.support.fhir_writer import write_fhir
 from tests.support.one_claim import carried
-from tests.support.server import Server
+from tests.support.server import ROOT, Server
 from tests.support.x12_writer import write_837
 
 
@@ -247,3 +249,14 @@ def test_the_asynchronous_client_says_the_same(server: Server, client: RulesClie
     assert {name for name in dir(RulesClient) if not name.startswith("_")} ^ {
         name for name in dir(AsyncRulesClient) if not name.startswith("_")
     } == {"close", "aclose"}
+
+
+def test_the_code_of_the_docs_does_what_it_says(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_text(), re.DOTALL)
+    (tmp_path / "claims.837").write_bytes(file(BILLING, SUBSCRIBER, CLAIM, CLAIM.replace("*150***", "*SECRET***")))
+    monkeypatch.chdir(tmp_path)
+    copied = code.replace("https://rules.example.org", server.base_url)
+    exec(copied, {"api_key": server.key, "claim": claim(lines=THREE_FINDINGS)})  # what a reader copies
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == ["tf.at_risk", "ncci.ptp", "auth.missing", "0", "1"]
+    assert ("Evaluation(" in told[3], "x12.amount" in told[4], "SECRET" in "".join(told)) == (True, True, False)

@@ -169,3 +169,50 @@ def test_the_capability_statement_is_open_and_names_the_operation(server: Server
     statement = valid(answer.json())
     assert (answer.status_code, statement["fhirVersion"]) == (200, "4.0.1")
     assert statement["rest"][0]["resource"][0]["operation"][0]["name"] == "validate-policy"
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "status", "media"),
+    [
+        ("", "application/fhir+xml", 406, "application/fhir+json"), ("", "text/html, */*;q=0.1", 200, "application/fhir+json"),
+        ("", "application/json", 200, "application/json"), ("?_format=json", "text/html", 200, "application/fhir+json"),
+        ("?_format=application/fhir%2Bjson&_pretty=true", "*/*", 200, "application/fhir+json"), ("?_format=xml", "*/*", 406, "application/fhir+json"),
+        ("?format=json", "*/*", 400, "application/fhir+json"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/fhir/metadata", PATH])
+def test_the_form_of_the_answer_is_chosen_as_fhir_says(
+    client: httpx.Client, path: str, query: str, accept: str, status: int, media: str
+) -> None:
+    if path == PATH:
+        answer = client.post(path + query, json=sick(), headers={**FHIR, "Accept": accept})
+    else:
+        answer = client.get(path + query, headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, media)
+    assert valid(answer.json())["resourceType"] == ("OperationOutcome" if status != 200 or path == PATH else "CapabilityStatement")
+
+
+@pytest.mark.parametrize(("mode", "status"), [("full", 200), ("normative", 200), ("terminology", 400)])
+def test_the_mode_of_the_capabilities_is_read(client: httpx.Client, mode: str, status: int) -> None:
+    assert client.get("/fhir/metadata", params={"mode": mode}).status_code == status
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", PATH, 405), ("GET", "/fhir/Patient/1", 404), ("POST", "/fhir/", 404)])
+def test_what_is_not_offered_in_fhir_is_told_in_fhir(client: httpx.Client, method: str, path: str, status: int) -> None:
+    answer = client.request(method, path)
+    assert answer.status_code == status
+    assert [issue["code"] for issue in outcome(answer)] == [{404: "not-found", 405: "not-supported"}[status]]
+
+
+def test_faults_of_the_canonical_claim_are_told_where_they_stand_in_the_resource(client: httpx.Client) -> None:
+    document = sick()
+    found = next(entry["resource"] for entry in document["entry"] if entry["resource"]["resourceType"] == "Claim")
+    at = next(number for number, entry in enumerate(document["entry"]) if entry["resource"] is found)
+    found["item"][1]["sequence"] = found["item"][0]["sequence"]
+    found["diagnosis"].insert(0, found["diagnosis"][0] | {"sequence": 1})
+    found["diagnosis"][-1]["sequence"] = 1
+    answer = post(client, document)
+    assert answer.status_code == 422
+    told = {codes(issue)[0]: issue["expression"] for issue in outcome(answer)}
+    assert told["line_number_twice"] == [f"Bundle.entry[{at}].resource.item[1].sequence"]
+    assert told["diagnosis_sequence"][0].startswith(f"Bundle.entry[{at}].resource.diagnosis[")

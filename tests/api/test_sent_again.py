@@ -72,8 +72,11 @@ def test_a_file_that_is_sent_again_gives_the_same_evaluations(client: httpx.Clie
         return client.post("/v1/x12/837/validate", content=body, headers={"Content-Type": X12, "Idempotency-Key": key, **more})
 
     first = send(x12(2001, 2002))
-    assert send(x12(2001, 2002)).json() == first.json()
-    assert ids(send(x12(2001, 2002, 2003)))[:2] == ids(first)
+    again = send(x12(2001, 2002))
+    assert again.json() == first.json()
+    assert ("idempotent-replayed" in first.headers, again.headers.get("idempotent-replayed")) == (False, "true")
+    assert "idempotent-replayed" not in send(x12(2001, 2002, 2004)).headers, "one of its claims is new"
+    assert ids(send(x12(2001, 2002, 2004)))[:2] == ids(first)
     acknowledged = [send(x12(2001, 2002), Accept=X12) for _ in range(2)]
     assert [one.status_code for one in acknowledged] == [200, 200]
     assert acknowledged[0].content == acknowledged[1].content, "control number and time are those of the evaluations"

@@ -100,7 +100,7 @@ def test_accept_asks_for_a_simulated_277ca(client: httpx.Client) -> None:
         ("application/EDI-X12", "application/edi-x12"), ("text/html, application/edi-x12; q=0.5", "application/edi-x12"),
         ("application/edi-x12;q=0, application/json", "application/json"), ("*/*", "application/json"),
         ("application/json, application/edi-x12;q=0.5", "application/json"), ("application/json;q=0.5, application/edi-x12;q=0.9", "application/edi-x12"),
-        ("application/*, application/edi-x12;q=0.4", "application/json"), ("application/edi-x12;q=much", "application/json"),
+        ("application/*, application/edi-x12;q=0.4", "application/json"), ("application/edi-x12;q=much, */*;q=0.1", "application/json"),
     ],
 )  # fmt: skip
 def test_accept_is_read_as_http_says(client: httpx.Client, accept: str, media: str) -> None:
@@ -108,6 +108,15 @@ def test_accept_is_read_as_http_says(client: httpx.Client, accept: str, media: s
         "/v1/x12/837/validate", content=file(BILLING, SUBSCRIBER, CLAIM), headers={"Content-Type": "application/edi-x12", "Accept": accept}
     )
     assert answer.headers["content-type"] == media
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/edi-x12;q=much", "application/json;q=0, application/edi-x12;q=0"])
+def test_who_takes_no_form_that_is_offered_is_told_before_a_claim_is_judged(client: httpx.Client, accept: str) -> None:
+    answer = post(client, file(BILLING, SUBSCRIBER, CLAIM), Accept=accept, **{"Idempotency-Key": f"not acceptable {accept}"})
+    assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")
+    assert "application/edi-x12" in answer.json()["detail"]
+    other = post(client, file(BILLING, SUBSCRIBER, CLAIM, CLAIM.replace("1001", "1002")), **{"Idempotency-Key": f"not acceptable {accept}"})
+    assert (other.status_code, "idempotent-replayed" in other.headers) == (200, False), "nothing was kept under the key"
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_also_when_a_277ca_was_asked_for(client: httpx.Client) -> None:

@@ -345,6 +345,18 @@ def test_watch_once_on_the_command_line(url: str, folder: Path, tmp_path: Path) 
     assert (tmp_path / "out/three.837.277ca").exists()
 
 
+def test_a_folder_in_a_watched_folder_is_told(url: str, tmp_path: Path) -> None:
+    (tmp_path / "in/yesterday").mkdir(parents=True)
+    done = run(url, tmp_path / "data", "watch", str(tmp_path / "in"), str(tmp_path / "out"), str(tmp_path / "archive"), "--once")
+    assert (done.returncode, "yesterday: a folder in it is not looked into" in done.stderr) == (0, True)
+
+
+def test_a_batch_document_is_read_from_a_file(url: str, tmp_path: Path) -> None:
+    (tmp_path / "batch.json").write_bytes(b'{"claims":[' + b",".join([claim_bytes(), b"{}", claim_bytes(lines=THREE_FINDINGS)]) + b"]}")
+    done = run(url, tmp_path / "data", "validate", str(tmp_path / "batch.json"), "--json")
+    assert ["problem" in json.loads(line) for line in done.stdout.splitlines()] == [False, True, False]
+
+
 def test_a_running_service_judges_as_the_database_does(server: Server, folder: Path, tmp_path: Path) -> None:
     """The client behind `--server`: the same lines, but for what names an evaluation."""
     asked = [

@@ -21,7 +21,7 @@ from rules_service.formats.x12.claims_837 import MAX_CLAIMS
 from rules_service.primitives.unknown import REASONS
 from rules_service.rules.condition import operators_for
 from rules_service.rules.kinds import KINDS
-from rules_service.services.bulk import MAX_CLAIMS as MAX_JOB_CLAIMS
+from rules_service.services.claim_files import MAX_CLAIMS as MAX_JOB_CLAIMS
 from rules_service.services.validate_claim import ENGINE_VERSION
 from rules_service.storage import catalog
 from rules_service.storage.catalog import PublicationRecord

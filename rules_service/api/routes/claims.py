@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
@@ -98,22 +98,22 @@ async def validate_batch(request: Request) -> Response:
         request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
         return StreamingResponse(_stream(lines_of(body), principal, state.validator, key), 200, media_type="application/x-ndjson")
     body = await read_body(request, ("application/json", "application/x-ndjson"), state.settings.max_batch_bytes)
-    results = await judge_read(read_claims(claims_in_batch(body)), principal, state.validator, 0, key)
+    answers = await judge_read(read_claims(claims_in_batch(body)), principal, state.validator, 0, key)
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
-    return Response(b'{"results":[' + b",".join(results) + b"]}", 200, media_type="application/json")
+    return Response(b'{"results":[' + b",".join(results_of(answers)) + b"]}", 200, replayed(answers), "application/json")
 
 
 async def _stream(texts: list[bytes], principal: Principal, validator: ClaimValidator, key: str | None) -> AsyncIterator[bytes]:
     for start in range(0, len(texts), CHUNK):
         await asyncio.sleep(0)  # a chunk without any claim awaits nothing; others must be answered in between
-        results = await judge_read(read_claims(texts[start : start + CHUNK]), principal, validator, start, key)
-        yield b"\n".join(results) + b"\n"
+        answers = await judge_read(read_claims(texts[start : start + CHUNK]), principal, validator, start, key)
+        yield b"\n".join(results_of(answers, start)) + b"\n"
 
 
 async def judge_read(
     read: list[Claim | RulesServiceError], principal: Principal, validator: ClaimValidator, first: int, key: str | None
-) -> list[bytes]:
-    """One result a claim that was read, or that could not be; `first` is the place of the first one in what was sent.
+) -> list[Answered | RulesServiceError]:
+    """One answer a claim that was read, or that could not be; `first` is the place of the first one in what was sent.
 
     They are stored in one transaction. Under an idempotency key each claim is stored once, by its place: a request that is sent again
     finds what was stored and does the rest.
@@ -133,7 +133,18 @@ async def judge_read(
         place = hashlib.sha256(key.encode()).hexdigest() + "/{}"
         each = (_alone(claim, principal, validator, place.format(number)) for number, claim in claims.items())
         answers = dict(zip(claims, await asyncio.gather(*each), strict=True))
-    return [_result(number, item if isinstance(item, RulesServiceError) else answers[number]) for number, item in enumerate(read, first)]
+    return [item if isinstance(item, RulesServiceError) else answers[number] for number, item in enumerate(read, first)]
+
+
+def replayed(answers: Sequence[Answered | RulesServiceError]) -> dict[str, str]:
+    """The header that says so when every claim that could be judged has the answer it had before."""
+    given = [one.replayed for one in answers if isinstance(one, Answered)]
+    return REPLAYED if given and all(given) else {}
+
+
+def results_of(answers: Sequence[Answered | RulesServiceError], first: int = 0) -> list[bytes]:
+    """Each answer as a result with its place in what was sent."""
+    return [_result(number, answer) for number, answer in enumerate(answers, first)]
 
 
 async def _alone(claim: Claim, principal: Principal, validator: ClaimValidator, key: str | None) -> Answered | RulesServiceError:

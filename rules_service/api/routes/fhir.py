@@ -9,17 +9,18 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import REPLAYED, header, idempotency_key, only_query, read_body
-from rules_service.api.describe import fhir_answers, fhir_body
-from rules_service.api.problems import TITLES, ProblemError, problem_of
+from rules_service.api.bodies import REPLAYED, accepted_media, header, idempotency_key, only_query, read_body
+from rules_service.api.describe import FORM, fhir_answers, fhir_body, query
+from rules_service.api.problems import FHIR_MEDIA, ProblemError
 from rules_service.api.state import allowed, state_of
-from rules_service.formats.fhir.answers import claim_response, operation_outcome, refused
+from rules_service.formats.fhir.answers import claim_response, operation_outcome
 from rules_service.formats.fhir.capability import capability_statement
 from rules_service.formats.fhir.claims import FhirClaim, read_fhir
-from rules_service.primitives.errors import RulesServiceError
 
 router = APIRouter(tags=["fhir"])
-MEDIA = "application/fhir+json"
+OFFERED = (FHIR_MEDIA, "application/json")
+FORMS = ("_format", "_pretty")
+"""Parameters of any FHIR request; how it is set out is left to the reader."""
 CLAIM_RESPONSE = "http://hl7.org/fhir/StructureDefinition/ClaimResponse"
 
 
@@ -27,12 +28,14 @@ CLAIM_RESPONSE = "http://hl7.org/fhir/StructureDefinition/ClaimResponse"
     "/fhir/metadata",
     operation_id="fhirMetadata",
     response_class=Response,
-    openapi_extra={"security": [], "x-scope": "none"},
-    responses=fhir_answers(),
+    openapi_extra={"security": [], "x-scope": "none", "parameters": [*FORM, query("mode", "As FHIR has it", ["full", "normative"])]},
+    responses=fhir_answers(400, 406),
 )
-def metadata() -> Response:
-    """What is offered in FHIR."""
-    return _resource(capability_statement())
+def metadata(request: Request) -> Response:
+    """What is offered in FHIR, in whatever mode it is asked for but that of terminologies."""
+    if request.query_params.get("mode", "full") not in ("full", "normative"):
+        raise ProblemError("bad-request", "mode is full or normative.")
+    return Response(msgspec.json.encode(capability_statement()), 200, None, _media(request, "mode"))
 
 
 @router.post(
@@ -40,28 +43,24 @@ def metadata() -> Response:
     operation_id="validateFhirClaim",
     summary="Judge a FHIR Claim, alone or in a Bundle with what it refers to",
     response_class=Response,
-    responses=fhir_answers(400, 401, 403, 409, 413, 415, 422, 500, 503),
+    responses=fhir_answers(400, 401, 403, 406, 409, 413, 415, 422, 500, 503),
     openapi_extra=fhir_body(
-        "claims:validate", f'`{MEDIA}` answers an OperationOutcome; with `; profile="{CLAIM_RESPONSE}"` a ClaimResponse.'
+        "claims:validate", f'`{FHIR_MEDIA}` answers an OperationOutcome; with `; profile="{CLAIM_RESPONSE}"` a ClaimResponse.'
     ),
 )
 async def validate_fhir(request: Request) -> Response:
     """A claim in, an OperationOutcome or ClaimResponse out; the evaluation is stored as any other."""
-    try:
-        principal = allowed(request, "claims:validate")
-        state = state_of(request)
-        only_query(request)
-        key = idempotency_key(request)
-        body = await read_body(request, (MEDIA, "application/json"), state.settings.max_validate_bytes)
-        read = await asyncio.to_thread(read_fhir, body)
-        answered = await state.validator.validate(read.claim, principal, key)
-    except RulesServiceError as error:
-        return _refusal(problem_of(error))
-    except ProblemError as error:
-        return _refusal(error)
+    principal = allowed(request, "claims:validate")
+    state = state_of(request)
+    media = _media(request)
+    key = idempotency_key(request)
+    body = await read_body(request, (FHIR_MEDIA, "application/json"), state.settings.max_validate_bytes)
+    read = await asyncio.to_thread(read_fhir, body)
+    answered = await state.validator.validate(read.claim, principal, key)
     request.scope["catalog_epoch"] = answered.epoch
     headers = {"Content-Location": f"/v1/evaluations/{answered.evaluation_id}"} | (REPLAYED if answered.replayed else {})
-    return _resource(_answer(read, msgspec.json.decode(answered.body), header(request, b"accept") or ""), 200, headers)
+    resource = _answer(read, msgspec.json.decode(answered.body), header(request, b"accept") or "")
+    return Response(msgspec.json.encode(resource), 200, headers, media)
 
 
 def _answer(read: FhirClaim, evaluation: dict[str, Any], accept: str) -> dict[str, Any]:
@@ -70,10 +69,13 @@ def _answer(read: FhirClaim, evaluation: dict[str, Any], accept: str) -> dict[st
     return operation_outcome(evaluation, read.diagnoses)
 
 
-def _refusal(problem: ProblemError) -> Response:
-    status, title = TITLES[problem.slug]
-    return _resource(refused(status, problem.detail or title, problem.issues), status, problem.headers)
-
-
-def _resource(resource: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(resource), status, headers, MEDIA)
+def _media(request: Request, *known: str) -> str:
+    """The media type of the answer; `_format` overrules Accept, and 406 for one that is not JSON. `known` are other parameters of the query
+    that are read (FHIR R4, 3.1.0.1.5 to 3.1.0.1.11)."""
+    only_query(request, *FORMS, *known)
+    wanted = request.query_params.get("_format")
+    if wanted is None:
+        return accepted_media(request, OFFERED)
+    if wanted.lower() not in ("json", *OFFERED):
+        raise ProblemError("not-acceptable", f"Answers here are {' or '.join(OFFERED)}.")
+    return FHIR_MEDIA

@@ -13,12 +13,11 @@ from rules_service.api import governance_schemas as g
 from rules_service.api.bodies import REPLAYED, idempotency_key, keyed, media_type, only_query, read_body
 from rules_service.api.describe import claims_file, problems, query, scoped, text_answer
 from rules_service.api.state import actor_of, needs, permitted, state_of
-from rules_service.claim.claim import Claim
 from rules_service.formats.native.json_claims import lines_of, read_claims
 from rules_service.formats.x12.claims_837 import read_837
-from rules_service.primitives.errors import NotFound, RulesServiceError
+from rules_service.primitives.errors import NotFound
 from rules_service.services.bulk import KIND as VALIDATE_CLAIMS
-from rules_service.services.bulk import MAX_CLAIMS
+from rules_service.services.claim_files import MAX_CLAIMS, FileClaim
 from rules_service.storage.clients import Principal
 from rules_service.storage.jobs import JobRecord
 
@@ -80,10 +79,10 @@ async def create_job(request: Request) -> Response:
     return answer
 
 
-def _claims_sent(media: str, body: bytes) -> list[tuple[Claim | RulesServiceError, int | None]]:
+def _claims_sent(media: str, body: bytes) -> list[FileClaim]:
     if media == "application/edi-x12":
-        return [(one.outcome, one.segment) for one in read_837(body, MAX_CLAIMS)]
-    return [(one, None) for one in read_claims(lines_of(body, MAX_CLAIMS))]
+        return [FileClaim(one.outcome, one) for one in read_837(body, MAX_CLAIMS)]
+    return [FileClaim(one) for one in read_claims(lines_of(body, MAX_CLAIMS))]
 
 
 @router.get("/v1/jobs/{job_id}", operation_id="getJob", openapi_extra=scoped("jobs:read"))

@@ -10,16 +10,18 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import idempotency_key, only_query, prefers_media, read_body
+from rules_service.api.bodies import accepted_media, idempotency_key, only_query, read_body
 from rules_service.api.describe import BY_CLAIM, accepts, idempotency, json_answer, problems, raw_body
 from rules_service.api.problems import RETRY_AFTER_SECONDS, ProblemError
-from rules_service.api.routes.claims import CHUNK, judge_read
+from rules_service.api.routes.claims import CHUNK, judge_read, replayed, results_of
 from rules_service.api.state import allowed, state_of
-from rules_service.formats.x12.acknowledgment import Answered, acknowledgment
+from rules_service.formats.x12.acknowledgment import Answered as Acknowledged
+from rules_service.formats.x12.acknowledgment import acknowledgment
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.formats.x12.parties import ReadClaim
 from rules_service.formats.x12.places import finding_places
-from rules_service.primitives.errors import StorageUnavailable
+from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
+from rules_service.services.validate_claim import Answered
 
 router = APIRouter(tags=["x12"])
 MEDIA = "application/edi-x12"
@@ -33,7 +35,7 @@ MEDIA = "application/edi-x12"
     responses=json_answer(
         "X12Result", "One result a claim, with its place in the file; or a simulated 277CA", or_media="application/edi-x12"
     )
-    | problems(400, 401, 403, 409, 413, 415, 422, 503),
+    | problems(400, 401, 403, 406, 409, 413, 415, 422, 503),
     openapi_extra=raw_body(
         "application/edi-x12",
         "claims:validate",
@@ -46,19 +48,22 @@ async def validate_837(request: Request) -> Response:
     principal = allowed(request, "claims:validate")
     state = state_of(request)
     only_query(request)
+    media = accepted_media(request, ("application/json", MEDIA))
     key = idempotency_key(request)
-    body = await read_body(request, ("application/edi-x12",), state.settings.max_batch_bytes)
+    body = await read_body(request, (MEDIA,), state.settings.max_batch_bytes)
     read = await asyncio.to_thread(read_837, body)
-    parts: list[bytes] = []
+    answers: list[Answered | RulesServiceError] = []
     for start in range(0, len(read), CHUNK):
         chunk = read[start : start + CHUNK]
-        parts.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
+        answers.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
+    headers = replayed(answers)
+    parts = results_of(answers)
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
-    if prefers_media(request, MEDIA, "application/json"):
-        told = [Answered(item, _evaluation(part)) for item, part in zip(read, parts, strict=True)]
-        return Response(acknowledgment(told, datetime.now(UTC)), 200, media_type=MEDIA)
-    placed = [_placed(item, part) for item, part in zip(read, parts, strict=True)]
-    return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, media_type="application/json")
+    if media == MEDIA:
+        told = [Acknowledged(item, _evaluation(part)) for item, part in zip(read, parts, strict=True)]
+        return Response(acknowledgment(told, datetime.now(UTC)), 200, headers, MEDIA)
+    placed = [_placed(*one) for one in zip(read, answers, parts, strict=True)]
+    return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, headers, "application/json")
 
 
 def _evaluation(result: bytes) -> dict[str, Any] | None:
@@ -75,29 +80,7 @@ def _evaluation(result: bytes) -> dict[str, Any] | None:
     return document.get("evaluation")
 
 
-class _Place(msgspec.Struct):
-    json_pointer: str
-
-
-class _Finding(msgspec.Struct):
-    finding_id: str
-    location: _Place
-
-
-class _Evaluation(msgspec.Struct):
-    findings: list[_Finding]
-
-
-class _Result(msgspec.Struct):
-    evaluation: _Evaluation | None = None
-
-
-_results = msgspec.json.Decoder(_Result)
-
-
-def _placed(item: ReadClaim, result: bytes) -> bytes:
+def _placed(item: ReadClaim, answer: Answered | RulesServiceError, result: bytes) -> bytes:
     """The result with the segment its claim starts at and, of each finding, the segment it points to."""
-    evaluation = _results.decode(result).evaluation
-    findings = evaluation.findings if evaluation is not None else ()
-    places = finding_places(item.places, ((one.finding_id, one.location.json_pointer) for one in findings))
+    places = finding_places(item.places, answer.body) if isinstance(answer, Answered) else {}
     return result[:-1] + b',"segment":%d,"places":' % item.segment + msgspec.json.encode(places) + b"}"

@@ -27,7 +27,7 @@ ISSUE_TYPES = {
     "malformed_json": "structure", "duplicate_key": "structure", "not_utf8": "structure", "wrong_type": "structure",
 }  # fmt: skip
 PROBLEM_TYPES = {
-    400: "structure", 401: "login", 403: "forbidden", 404: "not-found", 409: "conflict", 413: "too-long", 415: "not-supported", 422: "invalid", 503: "transient",
+    400: "structure", 401: "login", 403: "forbidden", 404: "not-found", 405: "not-supported", 406: "not-supported", 409: "conflict", 413: "too-long", 415: "not-supported", 422: "invalid", 503: "transient",
 }  # fmt: skip
 Document = Mapping[str, Any]
 _DIAGNOSIS = re.compile(r"Claim\.diagnosis\[(\d+)\]")

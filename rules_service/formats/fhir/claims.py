@@ -6,7 +6,9 @@ read as absent they would give findings about things that were only not sent.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +44,12 @@ DIAGNOSIS_TYPES: dict[str, DiagnosisType] = {
 MOST = {"item": 999, "diagnosis": 100, "care_team": 200, "supporting_info": 2_000, "insurance": 20, "procedure": 100, "related": 20}
 """Parts of a claim that are read at most."""
 CAMEL = {"care_team": "careTeam", "supporting_info": "supportingInfo"}
+LISTS = {"service_lines": "item", "diagnoses": "diagnosis"}
+ELEMENTS = {
+    "line_number": "sequence", "sequence": "sequence", "modifiers": "modifier", "diagnosis_pointers": "diagnosisSequence", "unit_count": "quantity",
+    "service_from": "serviced", "service_through": "serviced",
+}  # fmt: skip
+_LISTED = re.compile(r"/(?P<list>service_lines|diagnoses)(/(?P<index>\d+))?(/(?P<field>\w+))?\Z")
 ACCIDENTS = {"MVA": "AA", "WPA": "EM"}
 """HL7's kinds of accident to X12's related causes (CLM11); any other is OA."""
 
@@ -67,9 +75,25 @@ def read_fhir(body: bytes) -> FhirClaim:
     claim = _Reading(resources, place, claim_type, faults).claim()
     if faults.found:
         raise InvalidClaim("The body is not a claim", faults.found)
-    return FhirClaim(
-        canonical_claim(claim), found.type, found.use, found.patient, found.insurer, tuple(number for number, _ in _listed(found))
-    )
+    diagnoses = tuple(number for number, _ in _listed(found))
+    try:
+        canonical = canonical_claim(claim)
+    except InvalidClaim as error:
+        raise InvalidClaim(error.title, [_expressed(issue, place, diagnoses) for issue in error.issues]) from None
+    return FhirClaim(canonical, found.type, found.use, found.patient, found.insurer, diagnoses)
+
+
+def _expressed(issue: Issue, place: str, diagnoses: Sequence[int]) -> Issue:
+    """A fault of the canonical claim where it stands in the resource, as far as lines and diagnoses go."""
+    found = _LISTED.match(issue.where)
+    if found is None:
+        return issue
+    name, index, field = found["list"], found["index"], found["field"] or ""
+    if index is not None and name == "diagnoses":
+        index = str(diagnoses[int(index)])
+    at = f"[{index}]" if index is not None else ""
+    inner = f".{ELEMENTS[field]}" if field in ELEMENTS else ""
+    return Issue(issue.code, f"{place}.{LISTS[name]}{at}{inner}", issue.message, issue.mend)
 
 
 def _listed(claim: r.Claim) -> list[tuple[int, r.Diagnosis]]:

@@ -40,13 +40,13 @@ def read_claims(texts: Iterable[bytes]) -> list[Claim | RulesServiceError]:
     return read
 
 
-def claims_in_batch(body: bytes) -> list[bytes]:
-    """The texts of the claims in a batch document; InvalidClaim for more than MAX_BATCH."""
+def claims_in_batch(body: bytes, limit: int = MAX_BATCH) -> list[bytes]:
+    """The texts of the claims in a batch document; InvalidClaim for more than the limit."""
     batch: ClaimBatch = _batch_decoder.decode(body)
-    if len(batch.claims) > MAX_BATCH:
+    if len(batch.claims) > limit:
         raise InvalidClaim(
             "The batch is too large",
-            [Issue("too_many_claims", "/claims", f"A batch has at most {MAX_BATCH} claims.", "Send several batches, or NDJSON.")],
+            [Issue("too_many_claims", "/claims", f"A batch has at most {limit} claims.", "Send several batches, or NDJSON.")],
         )
     return [bytes(raw) for raw in batch.claims]
 

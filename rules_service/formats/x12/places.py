@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+
+import msgspec
 
 from rules_service.formats.x12.segments import Segment
 
@@ -124,7 +126,23 @@ def position_of(places: Mapping[str, Position], pointer: str) -> Position | None
     return places.get(pointer)
 
 
-def finding_places(places: Mapping[str, Position], pointers: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Of each finding, by its id, the segment its JSON pointer leads to; those without one are left out."""
-    found = ((finding_id, position_of(places, pointer)) for finding_id, pointer in pointers)
+class _At(msgspec.Struct):
+    json_pointer: str
+
+
+class _Finding(msgspec.Struct):
+    finding_id: str
+    location: _At
+
+
+class _Evaluation(msgspec.Struct):
+    findings: list[_Finding]
+
+
+_evaluations = msgspec.json.Decoder(_Evaluation)
+
+
+def finding_places(places: Mapping[str, Position], evaluation: bytes) -> dict[str, dict[str, int]]:
+    """Of each finding of an evaluation (its JSON), by its id, the segment and byte its JSON pointer leads to; those without one are left out."""
+    found = ((one.finding_id, position_of(places, one.location.json_pointer)) for one in _evaluations.decode(evaluation).findings)
     return {finding_id: {"segment": at[0], "byte": at[1]} for finding_id, at in found if at is not None}

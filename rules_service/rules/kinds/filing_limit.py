@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from rules_service.claim.claim import SubmissionType
 from rules_service.claim.locations import Place
 from rules_service.claim.parties import ClaimStruct
+from rules_service.facts.stays import STILL_A_PATIENT
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.dates import add_business_days, add_months, add_years, next_business_day
@@ -422,7 +423,7 @@ def _anchor_day(anchor: str, view: ClaimView, line: LineView | None) -> date | U
     elif anchor == "statement_through":
         found, supply = view.date_through, "institutional.statement_through"
     elif anchor == "discharge":
-        found, supply = claim.dates.discharge if claim.dates else None, "dates.discharge"
+        found, supply = _discharge(view), "dates.discharge"
     elif anchor == "primary_adjudication":
         at_lines = [one.date for service in claim.service_lines for one in service.prior_adjudication if one.date]
         at_claim = [payer.adjudication_date for payer in claim.other_payers if payer.adjudication_date]
@@ -444,6 +445,16 @@ def _anchor_day(anchor: str, view: ClaimView, line: LineView | None) -> date | U
     if found is not None:
         return found
     return Unknown("service_date_missing" if supply.startswith("service") else "context_not_supplied", supply)
+
+
+def _discharge(view: ClaimView) -> date | None:
+    """The day of discharge as it is told, else the last day of a statement that ends with one: an 837I has the hour only (NUBC, FL 6, 16 and
+    17)."""
+    claim, stay = view.claim, view.claim.institutional
+    if claim.dates is not None and claim.dates.discharge is not None:
+        return claim.dates.discharge
+    has_left = stay is not None and stay.patient_status not in (None, STILL_A_PATIENT)
+    return view.date_through if has_left else None
 
 
 def _still_timely_later(parameters: FilingLimitParameters, clock: Clock, line: LineView, received: date) -> bool:
