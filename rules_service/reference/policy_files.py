@@ -236,7 +236,7 @@ def excluded_codes(note: str) -> list[str]:
 def read_code_list(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTable:
     """A list of codes in the first of the columns a publisher calls its code; dates where it gives them."""
     fields = (
-        Field("code", ("code", "modcode", "revenuecentercode", "revenuecode", "hcpcscode", "cptcode")),
+        Field("code", ("code", "modcode", "revenuecentercode", "revenuecode", "hcpcscode", "hcpcs", "cptcode")),
         Field("first", ("effectivefrom",), optional=True),
         Field("last", ("effectivethrough",), optional=True),
     )

@@ -68,6 +68,7 @@ TABLES: dict[str, TableKind] = {
         TableKind("clia_laboratories", "Certificates of laboratories (Provider of Services)", "periodic", read_clia_certificates),
         TableKind("ndc_packages", "Drug packages (National Drug Code Directory)", "cumulative", read_ndc_packages),
         TableKind("ndc_codes", "HCPCS codes of drug packages", "cumulative", read_ndc_codes),
+        TableKind("single_dose_drugs", "Drugs in single-dose containers (JW and JZ)", "periodic", read_code_list),
         TableKind("denial_crosswalk", "Findings and the denials they predict", "cumulative", read_denial_crosswalk),
         TableKind("ncci_add_on_codes", "NCCI add-on code edits", "cumulative", read_add_on_codes),
         TableKind("hcpcs_level_ii", "HCPCS Level II codes and modifiers", "cumulative", read_hcpcs),

@@ -1,18 +1,21 @@
 """`modifier_requirement`: modifiers a payer wants, or does not take, on a code (domain.md 2.5, 2.7).
 
-Therapy disciplines, discarded drugs (JW, JZ), waived tests (QW), sides, anaesthesia: rows of a table with dates and conditions.
+Therapy disciplines, waived tests (QW), sides, anaesthesia: rows of a table with dates and conditions.
 `requires_any_of`: at least one of these; `forbids`: none of these. A missing modifier is N822, one that does not fit N519.
+A published list of codes can stand for rows that all ask for the same: drugs in single-dose containers (JW, JZ; SSA 1847A(h)).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.codes import shown_code
+from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 from rules_service.rules.kinds.conditional_rows import CONDITION_COLUMNS, cell, row_for
@@ -24,9 +27,12 @@ ROW_COLUMNS = ("requires_any_of", "forbids", *CONDITION_COLUMNS)
 
 
 class ModifierRequirementParameters(Parameters, frozen=True):
-    """`table` is a pack table of kind `modifier_requirements`."""
+    """`table` is a pack table of kind `modifier_requirements`; or `codes` is a reference list, each code of which needs one of the modifiers
+    `requires_any_of`."""
 
-    table: str
+    table: str | None = None
+    codes: str | None = None
+    requires_any_of: tuple[str, ...] = ()
 
 
 class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
@@ -43,8 +49,13 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
         ("modifier.forbidden", "codes", "Modifiers of the line that the payer does not take on the code."),
     )
 
+    def check_parameters(self, parameters: ModifierRequirementParameters) -> Iterator[Issue]:
+        if (parameters.table is None) == (parameters.codes is None) or (parameters.codes is None) == bool(parameters.requires_any_of):
+            what = "The rows of a table, or a list of codes and the modifiers they need: one of the two."
+            yield Issue("parameters", "/table", what, "Give table; or codes and requires_any_of.")
+
     def table_names(self, parameters: ModifierRequirementParameters) -> tuple[str, ...]:
-        return (parameters.table,)
+        return tuple(name for name in (parameters.table, parameters.codes) if name)
 
     def branches(self, parameters: ModifierRequirementParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
@@ -74,21 +85,17 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
 
     def derive(self, parameters: ModifierRequirementParameters, judged: Judged) -> Iterator[Candidate]:
         for line in judged.lines:
-            if line.code is None or line.date_from is None:
-                continue
-            table = judged.lookups.codes(parameters.table, line.date_from)
-            row = table if isinstance(table, Unknown) else row_for(table, line)
-            if row is None:
+            asked = _asked(parameters, judged, line)
+            if asked is None or line.code is None:
                 continue
             facts: dict[str, FactValue]
             required: tuple[str, ...] = ()
             forbidden: tuple[str, ...] = ()
-            if isinstance(row, Unknown) or isinstance(table, Unknown):
-                why = row if isinstance(row, Unknown) else table
-                facts = {"modifier.required_present": why, "modifier.forbidden": ()}  # type: ignore[dict-item]
+            if isinstance(asked, Unknown):
+                facts = {"modifier.required_present": asked, "modifier.forbidden": ()}
             else:
-                required = cell(row, table, "requires_any_of")
-                forbidden = tuple(one for one in line.modifiers if one in cell(row, table, "forbids"))
+                required = asked.required
+                forbidden = tuple(one for one in line.modifiers if one in asked.forbidden)
                 present = set(required) & {*line.modifiers, *_discarded_beside(line)}
                 facts = {
                     "modifier.required_present": bool(present) if required else None,
@@ -110,6 +117,29 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
                     actual={"modifiers": list(map(shown_code, line.modifiers))},
                 ),
             )
+
+
+class _Asked(NamedTuple):
+    """What the payer asks of a line."""
+
+    required: tuple[str, ...]
+    forbidden: tuple[str, ...] = ()
+
+
+def _asked(parameters: ModifierRequirementParameters, judged: Judged, line: LineView) -> _Asked | Unknown | None:
+    """None where no row and no list names the code."""
+    if line.code is None or line.date_from is None:
+        return None
+    if parameters.codes is not None:
+        listed = judged.lookups.codes(parameters.codes, line.date_from, of=line.code)
+        if isinstance(listed, Unknown):
+            return listed
+        return _Asked(parameters.requires_any_of) if listed.on(line.code, line.date_from.toordinal()) is not None else None
+    table = judged.lookups.codes(parameters.table or "", line.date_from)
+    row = table if isinstance(table, Unknown) else row_for(table, line)
+    if row is None or isinstance(row, Unknown) or isinstance(table, Unknown):
+        return table if isinstance(table, Unknown) else row
+    return _Asked(cell(row, table, "requires_any_of"), cell(row, table, "forbids"))
 
 
 def _discarded_beside(line: LineView) -> tuple[str, ...]:
