@@ -65,6 +65,12 @@ def test_readers_who_do_not_read_on_keep_nobody_from_the_database(server: Server
     assert client.get(f"/v1/jobs/{job['job_id']}").status_code == 200
 
 
+def test_lines_after_a_byte_order_mark_are_read(server: Server) -> None:
+    client = server.client()
+    told = results(client, ended(client, send(client, b"\xef\xbb\xbf" + ndjson(2))))
+    assert ["evaluation" in line for line in told] == [True, True]
+
+
 def test_an_837_file_gives_its_segments(server: Server) -> None:
     client = server.client()
     job = ended(client, send(client, file(BILLING, SUBSCRIBER, *[CLAIM.replace("1001", str(2000 + number)) for number in range(120)]), X12))

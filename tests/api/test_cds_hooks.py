@@ -223,7 +223,9 @@ def test_what_is_another_patient_s_or_no_policy_of_that_day_gives_no_card(client
     assert len(cards(client, call(order(subject={"reference": "https://ehr.example/fhir/Patient/p1"})))) == 1
     assert cards(client, call(order(), prefetch=covered(status="cancelled"))) == []
     assert cards(client, call(order(), prefetch=covered(beneficiary={"reference": "Patient/other"}))) == []
+    assert cards(client, call(order(), prefetch=covered(beneficiary={"reference": "urn:uuid:2"}))) == []
     assert len(cards(client, call(order(), prefetch=covered(beneficiary={"reference": "Patient/p1"})))) == 1
+    assert cards(client, call(order(insurance=[{"reference": "Coverage/elsewhere"}]))) == [], "the policy it names is not here"
     assert cards(client, call(order(), prefetch=covered(period={"start": "2020-01-01", "end": "2026-11-30"}))) == []
     assert len(cards(client, call(order(), prefetch=covered(period={"start": "2020-01-01", "end": "2026-12-01"})))) == 1
     assert cards(client, call(order(), hook="order-select"), "order-select") == [], "nothing was selected"

@@ -61,6 +61,13 @@ def test_a_bad_claim_fails_alone_with_its_segment(change: tuple[str, str], code:
         (CLAIM.replace("ABK:J069", "BK:4659"), "x12.qualifier"),
         (CLAIM + CLAIM.replace("CLM*", "CML*").split("~")[0] + "~", "x12.segment"),
         (CLAIM + "clm*PCN-2*10***11:B:1~", "x12.segment"),
+        (CLAIM.replace("ABK:J069", "ABK:J069*ABK:I10"), "x12.repeated"),
+        (CLAIM.replace("HI*ABK:J069~", "HI*ABK:J069~HI*ABK:I10~"), "x12.repeated"),
+        (CLAIM + "REF*6R*ONE~REF*6R*TWO~", "x12.repeated"),
+        (CLAIM + "CTP****2*UN~LIN**N4*00000000001~", "x12.required"),
+        (CLAIM.replace("LX*", "SBR*S*18~CAS*CO*45~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
+        (CLAIM.replace("LX*", "SBR*S*18~CAS*CO**50~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
+        (CLAIM.replace("PCN-1001", "P" * 39), "x12.length"),
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_not_read(claim: str, code: str) -> None:
@@ -255,3 +262,27 @@ def test_every_fault_of_a_claim_names_segment_and_byte(claim: str, code: str) ->
 def test_what_a_sender_puts_after_the_last_segment_is_no_fault(padding: bytes) -> None:
     whole = file(BILLING, SUBSCRIBER, CLAIM)
     assert [one.patient_control_number for one in read_837(whole + padding)] == [one.patient_control_number for one in read_837(whole)]
+
+
+OTHER_BILLING = BILLING.replace("HL*1", "HL*3").replace("1234567893", "1467560003")
+OTHER_SUBSCRIBER = SUBSCRIBER.replace("HL*2*1", "HL*4*1").replace("W123456789", "W222222222")
+KID = "HL*4*2*23*0~PAT*19~NM1*QC*1*SAMPLE*KID~DMG*D8*20150517*F~"
+
+
+@pytest.mark.parametrize(
+    "level", [OTHER_BILLING + OTHER_SUBSCRIBER.replace("HL*4*1", "HL*4*3"), OTHER_SUBSCRIBER, KID], ids=["20", "22", "23"]
+)
+@pytest.mark.parametrize("lost", ["", "hl*9**20*1~", "XX*1~"], ids=["left out", "lower case", "unknown"])
+def test_no_claim_is_read_under_the_level_before_the_one_that_was_lost(level: str, lost: str) -> None:
+    damaged = lost + level[level.index("~") + 1 :]
+    read = read_837(file(BILLING, SUBSCRIBER, CLAIM, damaged, CLAIM.replace("1001", "1002")))
+    assert [isinstance(one.outcome, Claim) for one in read] == [False, False]
+    whole = read_837(file(BILLING, SUBSCRIBER, CLAIM, level, CLAIM.replace("1001", "1002")))
+    assert [isinstance(one.outcome, Claim) for one in whole] == [True, True]
+
+
+def test_what_follows_a_lost_level_is_read_again_from_the_next_whole_one_on() -> None:
+    damaged = KID[KID.index("~") + 1 :]
+    after = OTHER_SUBSCRIBER + CLAIM.replace("1001", "1003")
+    read = read_837(file(BILLING, SUBSCRIBER, CLAIM, damaged, CLAIM.replace("1001", "1002"), after))
+    assert [isinstance(one.outcome, Claim) for one in read] == [False, False, True]

@@ -167,3 +167,17 @@ def test_other_evaluations_have_another_control_number_and_the_same_ones_the_sam
     numbers = [found(text, "ISA")[0].get(13) for text in texts]
     assert numbers[0] != numbers[2]
     assert all(number and len(number) == 9 and int(number) > 0 for number in numbers)
+
+
+def test_each_interchange_is_answered_to_its_own_sender_in_its_own_delimiters() -> None:
+    usual, other = Transmission(sender="CLINICA"), Transmission(sender="CLINICB", delimiters=("|", ">", "!", "~"))
+    reads = [ReadClaim(claim(patient_control_number=number), 13, {}, number, sent) for number, sent in (("P1", usual), ("P*2:", other))]
+    told = IDENTITY | {"outcome": "clean", "findings": []}
+    text = acknowledgment([Answered(reads[0], told), Answered(reads[1], told | {"evaluation_id": "ev_2"})], NOW)
+    heads = found(text, "ISA")
+    assert [(one.get(8) or "").strip() for one in heads] == ["CLINICA", "CLINICB"]
+    assert heads[0].get(13) != heads[1].get(13)
+    assert [one.get(2) for one in found(text, "TRN") if one.get(1) == "2" and one.get(2) != "SIMULATED"] == ["P1", "P*2:"]
+    first, second = text[: text.index(b"ISA|")], text[text.index(b"ISA|") :]
+    validated(first)
+    validated(second)

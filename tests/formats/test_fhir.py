@@ -129,16 +129,20 @@ def test_a_policy_that_is_not_here_is_refused() -> None:
             "fhir.claim_field",
             "supportingInfo[0].category",
         ),
-        ({"item": []}, "no_service_lines", None),
+        ({"item": []}, "no_service_lines", "item"),
+        ({"item": [ITEM | {"quantity": {"value": 5, "unit": "h"}}]}, "fhir.unit", "item[0].quantity"),
+        ({"item": [ITEM | {"quantity": {"value": 5, "comparator": ">"}}]}, "fhir.value", "item[0].quantity.comparator"),
+        ({"item": [ITEM | {"modifier": [concept("59", "http://snomed.info/sct")]}]}, "fhir.value", "item[0].modifier[0]"),
+        ({"item": [ITEM | {"detail": [{"sequence": 1, "productOrService": concept("P1001")}]}]}, "fhir.detail", "item[0].detail[0]"),
     ],
 )
-def test_a_claim_that_cannot_be_read_is_refused_with_a_fhirpath_expression(change: dict[str, Any], code: str, where: str | None) -> None:
+def test_a_claim_that_cannot_be_read_is_refused_with_a_fhirpath_expression(change: dict[str, Any], code: str, where: str) -> None:
     document, found = bundle()
     found |= change
     told = refusals(document)
-    assert (code, f"Bundle.entry[0].resource.{where}" if where else "/service_lines") in told
+    assert (code, f"Bundle.entry[0].resource.{where}") in told
     alone = contained(document)
-    assert (code, f"Claim.{where}" if where else "/service_lines") in refusals(alone)
+    assert (code, f"Claim.{where}") in refusals(alone)
 
 
 @pytest.mark.parametrize(
@@ -446,8 +450,9 @@ def test_a_finding_on_a_diagnosis_points_to_where_it_stands_in_the_claim() -> No
         "severity": "warn", "category": "coding", "code": "dx.x", "title": "t", "predicted_denial": None, "message": "m",
     }  # fmt: skip
     evaluation = {"findings": [finding], "not_evaluated": [], "coverage": {}, "evaluation_id": "ev_1"}
-    (issue,) = operation_outcome(evaluation, order)["issue"]
-    assert issue["expression"] == ["Claim.diagnosis[0].diagnosisCodeableConcept"]
+    for place in ("Claim", "Bundle.entry[2].resource"):
+        (issue,) = operation_outcome(evaluation, order, place)["issue"]
+        assert issue["expression"] == [f"{place}.diagnosis[0].diagnosisCodeableConcept"]
 
 
 def test_a_trip_of_an_ambulance_is_told_by_its_fields() -> None:
@@ -461,3 +466,31 @@ def test_a_trip_of_an_ambulance_is_told_by_its_fields() -> None:
     assert read(document).ambulance == trip
     found["item"][0]["informationSequence"] = [1, 2, 3, 4]
     assert (read(document).ambulance, read(document).service_lines[0].ambulance) == (None, trip)
+
+
+def test_two_resources_of_one_type_and_id_at_two_addresses_are_refused() -> None:
+    document, _ = bundle()
+    patient = next(entry for entry in document["entry"] if entry["resource"]["resourceType"] == "Patient")
+    document["entry"].append(patient | {"fullUrl": "https://other.example.org/fhir/Patient/" + patient["resource"]["id"]})
+    last = len(document["entry"]) - 1
+    assert refusals(document) == [("fhir.reference", f"Bundle.entry[{last}].resource.id")]
+    document["entry"][-1] = patient
+    assert read(document).subscriber.last_name == "SAMPLE", "the same resource twice is no other one"
+
+
+@pytest.mark.parametrize("named", ["urn:uuid:99999999-9999-4999-8999-999999999999", "Patient/OTHER"])
+@pytest.mark.parametrize("form", [lambda one: one, urns])
+def test_a_policy_of_a_person_who_is_not_here_is_another_person_s(named: str, form: Any) -> None:
+    document = form(bundle()[0])
+    policy = next(entry["resource"] for entry in document["entry"] if entry["resource"]["resourceType"] == "Coverage")
+    policy["beneficiary"] = {"reference": named}
+    assert refusals(document) == [("fhir.coverage", "Bundle.entry[0].resource.insurance.coverage.resolve().beneficiary")]
+
+
+def test_what_stands_once_is_not_taken_from_the_first_of_two() -> None:
+    document, found = bundle()
+    rendering = {"provider": found["provider"], "role": concept("rendering")}
+    found["careTeam"] = [rendering | {"sequence": 1}, rendering | {"sequence": 2}]
+    assert refusals(document) == [("fhir.repeated", "Bundle.entry[0].resource.careTeam[1].role")]
+    found["careTeam"] = [rendering | {"sequence": 1}, {"provider": found["provider"], "role": concept("supervisor"), "sequence": 1}]
+    assert refusals(document) == [("fhir.repeated", "Bundle.entry[0].resource.careTeam[1].sequence")]

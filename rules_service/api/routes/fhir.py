@@ -66,7 +66,7 @@ async def validate_fhir(request: Request) -> Response:
 def _answer(read: FhirClaim, evaluation: dict[str, Any], accept: str) -> dict[str, Any]:
     if CLAIM_RESPONSE in accept:
         return claim_response(evaluation, read.type, read.use, read.patient, read.insurer)
-    return operation_outcome(evaluation, read.diagnoses)
+    return operation_outcome(evaluation, read.diagnoses, read.place)
 
 
 def _media(request: Request, *known: str) -> str:

@@ -76,9 +76,9 @@ def codings_of(finding: Document) -> list[dict[str, str]]:
     return told + ([{"system": CARC, "code": predicted["carc"]}] if predicted and predicted["carc"] else [])
 
 
-def operation_outcome(evaluation: Document, diagnoses: Sequence[int] = ()) -> dict[str, Any]:
-    """`diagnoses` says where each diagnosis stands in the Claim. The findings, then the rules that could not be judged (one information when there is neither), then the kinds no rule is of."""
-    issues = [_issue(finding, diagnoses) for finding in evaluation["findings"]]
+def operation_outcome(evaluation: Document, diagnoses: Sequence[int] = (), claim: str = "Claim") -> dict[str, Any]:
+    """`claim` is where the Claim stands in what was sent, `diagnoses` where each diagnosis stands in the Claim. The findings, then the rules that could not be judged (one information when there is neither), then the kinds no rule is of."""
+    issues = [_issue(finding, diagnoses, claim) for finding in evaluation["findings"]]
     issues += [
         {
             "severity": "warning" if leaves_open(one) else "information",
@@ -100,8 +100,8 @@ def operation_outcome(evaluation: Document, diagnoses: Sequence[int] = ()) -> di
     return {"resourceType": "OperationOutcome", **_identified(evaluation), "issue": issues}
 
 
-def _issue(finding: Document, diagnoses: Sequence[int]) -> dict[str, Any]:
-    place = _in_claim(finding["location"]["fhir"], diagnoses)
+def _issue(finding: Document, diagnoses: Sequence[int], claim: str) -> dict[str, Any]:
+    place = _in_sent(finding["location"]["fhir"], diagnoses, claim)
     ways = "; ".join(fix["label"] for fix in finding["fixes"])
     rule = f"{finding['rule_id']} version {finding['rule_version']}."
     return {
@@ -113,12 +113,12 @@ def _issue(finding: Document, diagnoses: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _in_claim(place: str | None, diagnoses: Sequence[int]) -> str | None:
-    """A place of the canonical claim in the Claim as it was sent."""
+def _in_sent(place: str | None, diagnoses: Sequence[int], claim: str) -> str | None:
+    """A place of the canonical claim in what was sent."""
     found = _DIAGNOSIS.match(place or "")
-    if place is None or found is None or int(found[1]) >= len(diagnoses):
-        return place
-    return f"Claim.diagnosis[{diagnoses[int(found[1])]}]{place[found.end() :]}"
+    if place is not None and found is not None and int(found[1]) < len(diagnoses):
+        place = f"Claim.diagnosis[{diagnoses[int(found[1])]}]{place[found.end() :]}"
+    return claim + place.removeprefix("Claim") if place is not None and place.startswith("Claim") else place
 
 
 def _unjudged(not_evaluated: Document) -> str:

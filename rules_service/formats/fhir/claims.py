@@ -64,6 +64,8 @@ class FhirClaim(msgspec.Struct, frozen=True):
     insurer: r.Reference | None
     diagnoses: tuple[int, ...]
     """Where each diagnosis stands in the Claim: the canonical claim has them in order of sequence."""
+    place: str
+    """Where the Claim stands in what was sent."""
 
 
 def read_fhir(body: bytes) -> FhirClaim:
@@ -80,7 +82,7 @@ def read_fhir(body: bytes) -> FhirClaim:
         canonical = canonical_claim(claim)
     except InvalidClaim as error:
         raise InvalidClaim(error.title, [_expressed(issue, place, diagnoses) for issue in error.issues]) from None
-    return FhirClaim(canonical, found.type, found.use, found.patient, found.insurer, diagnoses)
+    return FhirClaim(canonical, found.type, found.use, found.patient, found.insurer, diagnoses, place)
 
 
 def _expressed(issue: Issue, place: str, diagnoses: Sequence[int]) -> Issue:
@@ -148,6 +150,7 @@ class _Reading:
     def claim(self) -> Claim:
         """The claim; what is wrong with it stands in the faults."""
         found, place = self._found, self._place
+        self._sequences()
         focal = self._focal()
         coverage = self._parties.coverage(f"{place}.insurance.coverage", focal.coverage) if focal is not None else None
         subscriber, relationship = self._parties.insured(f"{place}.insurance.coverage", coverage, found.patient)
@@ -188,6 +191,15 @@ class _Reading:
             )
         return focal[0] if focal else None
 
+    def _sequences(self) -> None:
+        """Faults where two entries have one sequence: what names it would mean either."""
+        team, information = ([one.sequence for one in entries] for entries in (self._found.care_team, self._found.supporting_info))
+        for name, sequences in (("careTeam", team), ("supportingInfo", information)):
+            for number, sequence in enumerate(sequences):
+                if sequence in sequences[:number]:
+                    message = "Another entry has this sequence."
+                    self._faults.add("repeated", f"{self._place}.{name}[{number}].sequence", message, "Number the entries from 1.")
+
     def _providers(self) -> tuple[ClaimProviders, dict[int, tuple[str, Provider]]]:
         """The providers of the claim, and, by sequence, those of lines: members of the care team that some items name and others do not."""
         found, place = self._found, self._place
@@ -201,6 +213,10 @@ class _Reading:
             if role is None or provider is None:
                 continue
             if named[member.sequence] in (0, len(found.item)) or role == "attending":
+                if role in roles and role != "referring":
+                    message = "Another member of the care team has this role for the whole claim."
+                    mend = "Send one, or name each by the items that are theirs (careTeamSequence)."
+                    self._faults.add("repeated", f"{place}.careTeam[{number}].role", message, mend)
                 roles.setdefault(role, provider)
             else:
                 team[member.sequence] = (role, provider)

@@ -11,13 +11,13 @@ from rules_service.claim.parties import LineProviders, Provider
 from rules_service.claim.service_lines import Drug, PriorAdjudication, ServiceLine, Tooth, UnitBasis
 from rules_service.formats.fhir import resources as r
 from rules_service.formats.fhir.information import Information, trip_of
-from rules_service.formats.fhir.values import NDC, PROCEDURES, Faults, code_in, code_of, is_reasonable
+from rules_service.formats.fhir.values import MODIFIERS, NDC, PROCEDURES, Faults, code_in, code_of, is_reasonable
 from rules_service.primitives.money import Money, Quantity
 
 BASES: dict[str, UnitBasis] = {"min": "MJ", "mj": "MJ", "da": "DA", "d": "DA", "f2": "F2"}
 """Units of measure (UCUM or X12) that are not plain units."""
-MEASURES = frozenset({"g", "kg", "l", "mcg", "meq", "mg", "ml", "ug", "[iu]", "iu"})
-"""UCUM of mass, volume and activity: what was given, not how often it was billed."""
+MEASURES = frozenset({"g", "kg", "l", "mcg", "meq", "mg", "ml", "ug", "[iu]", "iu", "s", "h", "hr", "wk", "mo"})
+"""UCUM of mass, volume, activity and time: what was given, or how long, not how often it was billed."""
 
 
 class Items:
@@ -80,6 +80,12 @@ class Items:
             if detail.net is not None or detail.unit_price is not None:
                 message = "A detail with a charge of its own is not read."
                 self._faults.add("detail", f"{where}.detail[{number}]", message, "Send each charge as an item.")
+            elif code_in(detail.product_or_service, NDC) is None and code_of(detail.product_or_service) is not None:
+                message = "A detail with another code than an NDC is not read."
+                self._faults.add("detail", f"{where}.detail[{number}]", message, "Send each service as an item.")
+        if item.quantity is not None and item.quantity.comparator is not None:
+            message = "The quantity is not exact."
+            self._faults.add("value", f"{where}.quantity.comparator", message, "Send the units billed.")
         unit = (item.quantity.code or item.quantity.unit or "").lower() if item.quantity is not None else ""
         if unit in MEASURES:
             message = "The quantity is a measure of the substance, not units of the service."
@@ -88,10 +94,12 @@ class Items:
             )
 
     def _modifiers(self, where: str, item: r.Item) -> tuple[str, ...]:
-        found = [code_of(one) for one in item.modifier]
+        found = [code_of(one, MODIFIERS) for one in item.modifier]
         for number, code in enumerate(found):
             if code is None:
-                self._faults.add("value", f"{where}.modifier[{number}]", "The modifier has no code.", "Send the code of the modifier.")
+                self._faults.add(
+                    "value", f"{where}.modifier[{number}]", "The modifier has no code of CPT or HCPCS.", "Send the code of the modifier."
+                )
         return tuple(code for code in found if code is not None)
 
     def _charge(self, where: str, item: r.Item) -> Money:

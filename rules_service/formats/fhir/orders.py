@@ -96,7 +96,7 @@ def hook_checks(call: HookCall, today: date) -> list[HookCheck]:
     for name, order in orders[:MAX_ORDERS]:
         named = next((found for one in order.insurance[:MAX_POLICIES] if (found := pool.find(one, r.Coverage)) is not None), None)
         service = _service(pool, order, today)
-        if service is None:
+        if service is None or (order.insurance and named is None):  # a policy it names and that is not here is not another one
             continue
         in_force = [one for one in ([named] if named is not None else policies) if _is_in_force(one, service.service_date or today)]
         coverage = min(in_force, key=lambda one: one.order or 1, default=None)

@@ -88,12 +88,15 @@ class Parties:
         return found
 
     def _is_other(self, named: r.Reference | None, patient: r.Reference) -> bool:
-        """Whether a reference names a Patient that is not the claim's; of one that is not here, by its id."""
+        """Whether a reference names a Patient that is not the claim's; of one that is not here, by its name."""
         found, own = self._resources.find(named, r.Named), self._resources.find(patient, r.Named)
+        if found is not None and found.resource_type != "Patient":
+            return False
         if found is not None and own is not None:
-            return found.resource_type == "Patient" and found != own
-        told, mine = (type_and_id(one.reference) if one is not None else "" for one in (named, patient))
-        return told.startswith("Patient/") and mine.startswith("Patient/") and told != mine
+            return found != own
+        told = f"Patient/{found.id}" if found is not None and found.id else type_and_id(named.reference) if named is not None else ""
+        mine = type_and_id(patient.reference)
+        return bool(told) and told != mine and (own is not None or mine.startswith("Patient/"))
 
     def insured(self, where: str, coverage: r.Coverage | None, patient: r.Reference) -> tuple[Person, str]:
         """The subscriber of a policy and the patient's relationship to it (18: they are the same person)."""

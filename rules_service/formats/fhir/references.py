@@ -61,6 +61,8 @@ class Pool:
         """By name: the resource's place in the body, and its text."""
         self._unlocated: dict[str, tuple[str, bytes]] = {}
         """By type and id: those that came without an address, to which an absolute reference may lead."""
+        self._addresses: dict[str, str] = {}
+        """By type and id: the address it was sent under."""
         self._decoded: dict[str, r.Resource | None] = {}
 
     def add(self, place: str, raw: bytes, full_url: str | None = None) -> tuple[str, bytes]:
@@ -74,6 +76,9 @@ class Pool:
                     self._raw[f"{place}#{inner.id}"] = (at, bytes(one))
         kind: _Kind = decoded(place, raw, _kind)
         name = f"{kind.resource_type}/{kind.id}" if kind.id else None
+        if name and full_url and "://" in full_url and self._addresses.setdefault(name, full_url) != full_url:
+            message = "Another resource of this type and id has another address: a reference by them could mean either."
+            raise InvalidClaim("The Bundle is ambiguous", [Issue("fhir.reference", f"{place}.id", message, "Send one of the two.")])
         for known in (full_url, name):
             if known:
                 self._raw.setdefault(known, (place, raw))

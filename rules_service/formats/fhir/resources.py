@@ -55,6 +55,7 @@ class Quantity(Part, frozen=True):
     """A number of units."""
 
     value: Decimal | None = None
+    comparator: str | None = None
     unit: str | None = None
     code: str | None = None
 

@@ -25,6 +25,12 @@ PROCEDURES = (
     "http://www.ama-assn.org/go/cpt", "urn:oid:2.16.840.1.113883.6.12", "https://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
     "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets", "urn:oid:2.16.840.1.113883.6.285", "http://www.ada.org/cdt",
 )  # fmt: skip
+MODIFIERS = (
+    *PROCEDURES,
+    "http://terminology.hl7.org/CodeSystem/modifiers",
+    "https://www.nubc.org/CodeSystem/Modifiers",
+    "urn:oid:2.16.840.1.113883.6.14",
+)
 DIAGNOSES = ("http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10", "urn:oid:2.16.840.1.113883.6.90")
 NDC = ("http://hl7.org/fhir/sid/ndc", "urn:oid:2.16.840.1.113883.6.69")
 

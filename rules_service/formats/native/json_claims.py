@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable
 
 import msgspec
@@ -53,7 +54,7 @@ def claims_in_batch(body: bytes, limit: int = MAX_BATCH) -> list[bytes]:
 
 def lines_of(body: bytes, limit: int = MAX_LINES_OF_NDJSON) -> list[bytes]:
     """The non-empty lines of NDJSON."""
-    found = [line for line in body.split(b"\n") if line.strip()]
+    found = [line for line in body.removeprefix(codecs.BOM_UTF8).split(b"\n") if line.strip()]
     if len(found) > limit:
         issue = Issue("too_many_claims", "", f"A body has at most {limit} lines.", "Send several.")
         raise InvalidClaim("The body has too many lines", [issue])

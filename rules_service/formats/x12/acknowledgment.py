@@ -1,7 +1,7 @@
 """A simulated 277CA (005010X214): what a payer's front door would answer to an 837, as the published rules predict it.
 
 A payer's 277CA is proof of timely filing and this one is not, so it says of itself what it is: the test indicator in ISA15, sender and information
-source named SIMULATED, no claim number of a payer. Each transaction of the file has one of its own, with the submitter and batch number it came with. Blocking findings only: a claim with one is returned (A3, A6, A7 or A8 of the crosswalk, A3:0
+source named SIMULATED, no claim number of a payer. Each interchange of the file has one of its own, and in it each transaction, with the submitter and batch number it came with. Blocking findings only: a claim with one is returned (A3, A6, A7 or A8 of the crosswalk, A3:0
 where the crosswalk has no front-end status, as for a denial after adjudication); one that could not be judged is only received (A1:19:PR).
 """
 
@@ -84,9 +84,15 @@ def _delimited(text: str, told: tuple[str, str, str, str]) -> bytes:
 
 
 def acknowledgment(answers: Sequence[Answered], now: datetime) -> bytes:
-    """The interchange. Its instant and control number are those of the evaluations it tells of, so that the same evaluations give the same
-    bytes again; `now` is for a file of which no claim was evaluated."""
-    first = answers[0].read.transmission if answers else Transmission()
+    """An interchange for each sender of the file, one after the other, each in the delimiters of what it answers. Its instant and control number
+    are those of the evaluations it tells of, so that the same evaluations give the same bytes again; `now` is for one of which no claim was
+    evaluated."""
+    groups = itertools.groupby(answers, key=lambda one: (one.read.transmission.sender, one.read.transmission.delimiters))
+    return b"".join(_interchange(list(group), now) for _, group in groups)
+
+
+def _interchange(answers: Sequence[Answered], now: datetime) -> bytes:
+    first = answers[0].read.transmission
     evaluations = [one.evaluation for one in answers if one.evaluation is not None]
     moment = max((datetime.fromisoformat(one["evaluated_at"]) for one in evaluations), default=now)
     named = "".join(one["evaluation_id"] for one in evaluations) or now.isoformat()

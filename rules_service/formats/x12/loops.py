@@ -28,6 +28,7 @@ from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceErr
 from rules_service.primitives.money import Money, Quantity
 
 MAX_HI = 12
+MAX_CONTROL_NUMBER = 38
 CODE_SETS = ("HC", "HP", "AD")
 """Qualifiers of the procedure codes that are read: HCPCS with CPT, HIPPS, CDT."""
 UNREAD_CODES = ("TC", "TQ", "CAH")
@@ -42,6 +43,7 @@ DIAGNOSES = {
     "BK": "principal", "BF": "secondary", "BJ": "admitting", "PR": "reason_for_visit", "BN": "external_cause",
 }  # fmt: skip
 """Qualifiers of HI; those of ICD-10 have an A before them."""
+ONE_EACH = ("principal", "admitting")
 OTHER_AMOUNTS = {"D": "paid_amount", "A8": "noncovered_amount", "EAF": "remaining_liability_amount"}
 CLAIM_NUMBERS = {
     "9F": "referral_number", "F8": "payer_claim_control_number", "X4": "clia_number", "EW": "mammography_certification", "LX": "ide_number",
@@ -76,6 +78,9 @@ class ClaimLoops(PartyLoops):
                 "CLM05 is not split into place, qualifier and frequency by the separator that ISA16 declares.",
                 "Declare in ISA16 the component separator the file uses, and send all three parts.",
             )
+        if len(segment.get(1) or "") > MAX_CONTROL_NUMBER:
+            mend = f"Send at most {MAX_CONTROL_NUMBER} characters; answers carry 20 of them back."
+            self.fail(segment, "x12.length", f"CLM01 is longer than {MAX_CONTROL_NUMBER} characters.", mend)
         if segment.get(1) is None:
             mend = "Send the patient control number: the payer's answers carry it back."
             self.fail(segment, "x12.required", "The claim has no number (CLM01).", mend)
@@ -178,6 +183,8 @@ class ClaimLoops(PartyLoops):
             self.billing["tax_id"] = text
         elif self.loop == "line" and self.line is not None:
             if qualifier in LINE_NUMBERS and self.adjudication is None:
+                if qualifier != "G1":  # of several authorizations of a line the first counts
+                    self.once(segment, LINE_NUMBERS[qualifier] in self.line)
                 self.line.setdefault(LINE_NUMBERS[qualifier], text)
             elif qualifier in ("XZ", "VY") and "drug" in self.line:
                 self.line["drug"]["prescription_number" if qualifier == "XZ" else "link_number"] = text
@@ -240,6 +247,7 @@ class ClaimLoops(PartyLoops):
                 self.ninth = segment
             if kind is not None:
                 known = self.claim.setdefault("diagnoses", [])
+                self.once(segment, kind in ONE_EACH and any(one["type"] == kind for one in known))
                 known.append({"sequence": len(known) + 1, "code": code, "type": kind, "present_on_admission": part_of(parts, 8)})
             elif qualifier in ("BP", "BO"):
                 self.claim.setdefault("anesthesia_procedures", []).append(code)
@@ -261,6 +269,14 @@ class ClaimLoops(PartyLoops):
             return
         for index in range(2, min(len(segment.elements), 20), 3):
             amount = self.value(segment, index + 1, Money.parse, "amount")
+            if (segment.get(index) is None) != (segment.get(index + 1) is None):
+                mend = "Send the reason and its amount, or neither."
+                self.fail(
+                    segment,
+                    "x12.required",
+                    f"An adjustment has a reason and an amount: one of CAS{index:02d} and CAS{index + 1:02d} is missing.",
+                    mend,
+                )
             if segment.get(index) is not None and amount is not None:
                 holder.setdefault("adjustments", []).append(
                     Adjustment(
@@ -363,7 +379,9 @@ class ClaimLoops(PartyLoops):
         if segment.name == "LIN" and segment.get(2) == "N4":
             self.once(segment, "drug" in self.line)
             self.line["drug"] = {"ndc": segment.get(3)}
-        elif segment.name == "CTP" and "drug" in self.line:
+        elif segment.name == "CTP" and "drug" not in self.line:
+            self.fail(segment, "x12.required", "The quantity of a drug stands before its number (LIN).", "Send LIN before CTP.")
+        elif segment.name == "CTP":
             self.line["drug"] |= {"quantity": self.value(segment, 4, Quantity.parse, "quantity"), "unit": part_of(segment.parts(5), 0)}
         elif segment.name == "SVD":
             procedure = segment.parts(3)

@@ -136,9 +136,11 @@ def _asked(parameters: ModifierRequirementParameters, judged: Judged, line: Line
             return listed
         return _Asked(parameters.requires_any_of) if listed.on(line.code, line.date_from.toordinal()) is not None else None
     table = judged.lookups.codes(parameters.table or "", line.date_from)
-    row = table if isinstance(table, Unknown) else row_for(table, line)
-    if row is None or isinstance(row, Unknown) or isinstance(table, Unknown):
-        return table if isinstance(table, Unknown) else row
+    if isinstance(table, Unknown):
+        return table
+    row = row_for(table, line)
+    if row is None or isinstance(row, Unknown):
+        return row
     return _Asked(cell(row, table, "requires_any_of"), cell(row, table, "forbids"))
 
 
