@@ -93,7 +93,7 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
 def _as_received(view: ClaimView, day: date) -> ClaimView:
     zone = view.claim.received_at.tzinfo if view.claim.received_at is not None else None
     claim = msgspec.structs.replace(view.claim, received_at=datetime.combine(day, NOON, zone))
-    return ClaimView(claim, view.payer_id, view.payer_names, view.family_names)
+    return view.of(claim)
 
 
 def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str], decide: Decider) -> tuple[Answer, dict[int, Deadline]]:
@@ -107,7 +107,7 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
             draft.not_evaluated[loser.rule_id, "rule_switched_off", ""] = told
     concern = policy.concern(tuple(gathered.indexes))
     count = len(concern.identities | gathered.pinned) if gathered.pinned else len(concern.identities)
-    coverage = Coverage(count, count - len(draft.incomplete_rules), concern.kinds_without_rule, lookups.excerpts())
+    coverage = Coverage(count, count - len(draft.incomplete_rules), concern.kinds_without_rule, lookups.excerpts(), view.payer_named_by)
     return Answer(
         _judgement(concern.covers_payer, view, coverage, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
     ), deadlines

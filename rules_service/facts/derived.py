@@ -265,6 +265,12 @@ DERIVED: tuple[Derivation, ...] = (
     ),
     ("claim.is_ambulance_only", "flag", "Every line has a revenue code of ambulance services (054x).", _is_ambulance_only),
     (
+        "claim.principal_diagnoses",
+        "count",
+        "Diagnoses of type principal.",
+        lambda v: sum(one.type == "principal" for one in v.claim.diagnoses),
+    ),
+    (
         "claim.principal_and_secondary_diagnoses",
         "count",
         "Diagnoses of types principal and secondary.",

@@ -113,6 +113,7 @@ class ClaimView:
         """`payer_names`: every id and name of the payer, as `spelled` gives them; `family_names`: also of those with the same parent."""
         self.claim = claim
         self.payer_id = payer_id
+        self._known_names = payer_names
         self.payer_names = payer_names | {spelled(payer_id), spelled(claim.payer.payer_id)}
         self.family_names = self.payer_names | family_names
         # By line number, so that nothing depends on the order in which the document lists them; `index` keeps the document's.
@@ -120,6 +121,17 @@ class ClaimView:
         self.lines = [LineView(self, index, line) for index, line in numbered]
         self.facts: dict[str, Any] = {}
         self.memo: dict[Any, Any] = {}
+
+    def of(self, claim: Claim) -> ClaimView:
+        """The view of another claim to the same payer."""
+        return ClaimView(claim, self.payer_id, self._known_names, self.family_names)
+
+    @property
+    def payer_named_by(self) -> Literal["payer_id", "name"] | None:
+        """What the payer was recognised by: its name where the id is none of its ids; None for a payer nobody knows."""
+        if not self.payer_id:
+            return None
+        return "payer_id" if not self._known_names or spelled(self.claim.payer.payer_id) in self._known_names else "name"
 
     def is_of_payer(self, name: str | None) -> bool:
         """Whether what goes with the claim is of its payer, by any of the payer's ids and names; what names nobody is."""

@@ -43,13 +43,15 @@ class Coverage(FindingStruct, frozen=True):
 
     `kinds_without_rule` names the rule kinds of which no rule is in force for this payer and type of claim on the claim's dates: nothing
     was looked for there, so `clean` does not speak of it. `GET /v1/rule-kinds` says what each is about. `excerpts` names the tables that were
-    asked and hold a part of their published list only: of a code they do not hold they say nothing.
+    asked and hold a part of their published list only: of a code they do not hold they say nothing. `payer_named_by` is `name` where the payer id
+    of the claim is none of the payer's and only its name was recognised: a claim sent so may reach nobody.
     """
 
     rules_applicable: int
     rules_evaluated: int
     kinds_without_rule: tuple[str, ...] = ()
     excerpts: tuple[str, ...] = ()
+    payer_named_by: Literal["payer_id", "name"] | None = None
 
 
 class Judgement(FindingStruct, frozen=True):

@@ -40,6 +40,8 @@ def evaluation_text(evaluation: dict[str, Any]) -> str:
         lines.append(f"  no rule of this payer: {', '.join(names)}")
     if names := evaluation["coverage"].get("excerpts"):
         lines.append(f"  asked of excerpts of published lists only: {', '.join(names)}")
+    if evaluation["coverage"].get("payer_named_by") == "name":
+        lines.append("  the payer was recognised by its name: the payer id sent is none of its ids")
     return "\n".join(lines)
 
 

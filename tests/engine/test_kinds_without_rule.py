@@ -88,3 +88,14 @@ def test_the_answer_names_the_excerpts_of_lists_that_were_asked() -> None:
     assert "medicare_part_b/modifier_requirements" in told
     assert "medicare_part_b/code_classes" not in told, "it is no excerpt"
     assert judged(example_claim("example_commercial_ppo")).coverage.excerpts == ()
+
+
+def test_a_payer_recognised_by_its_name_alone_is_told() -> None:
+    known = example_claim("example_commercial_ppo")
+    named = msgspec.structs.replace(known, payer=msgspec.structs.replace(known.payer, payer_id="NOSUCHID", name="EXAMPLE HEALTH"))
+    unknown = msgspec.structs.replace(known, payer=msgspec.structs.replace(known.payer, payer_id="NOSUCHID", name=None))
+    told = [judged(one) for one in (known, named, unknown)]
+    assert [one.coverage.payer_named_by for one in told] == ["payer_id", "name", None]
+    document = json.loads(encode_json(told[1])) | {"evaluation_id": None, "disposition": "release"}
+    assert "recognised by its name" in evaluation_text(document)
+    assert any("recognised by its name" in one["details"]["text"] for one in operation_outcome(document)["issue"])

@@ -61,8 +61,6 @@ def test_a_bad_claim_fails_alone_with_its_segment(change: tuple[str, str], code:
         (CLAIM.replace("ABK:J069", "BK:4659"), "x12.qualifier"),
         (CLAIM + CLAIM.replace("CLM*", "CML*").split("~")[0] + "~", "x12.segment"),
         (CLAIM + "clm*PCN-2*10***11:B:1~", "x12.segment"),
-        (CLAIM.replace("ABK:J069", "ABK:J069*ABK:I10"), "x12.repeated"),
-        (CLAIM.replace("HI*ABK:J069~", "HI*ABK:J069~HI*ABK:I10~"), "x12.repeated"),
         (CLAIM + "REF*6R*ONE~REF*6R*TWO~", "x12.repeated"),
         (CLAIM + "CTP****2*UN~LIN**N4*00000000001~", "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO*45~NM1*PR*2******PI*ONE~LX*"), "x12.required"),

@@ -129,7 +129,9 @@ def _without_rule(evaluation: Document) -> list[str]:
     names = evaluation["coverage"].get("kinds_without_rule")  # an answer stored before they were told has none
     told = [f"Not looked for, as no rule of this payer is held: {', '.join(names)}."] if names else []
     excerpts = evaluation["coverage"].get("excerpts")
-    return told + ([f"Asked of excerpts of published lists only: {', '.join(excerpts)}."] if excerpts else [])
+    told += [f"Asked of excerpts of published lists only: {', '.join(excerpts)}."] if excerpts else []
+    by_name = evaluation["coverage"].get("payer_named_by") == "name"
+    return told + (["The payer was recognised by its name: the payer id sent is none of its ids."] if by_name else [])
 
 
 def _lines(numbers: Sequence[int]) -> str:

@@ -43,7 +43,6 @@ DIAGNOSES = {
     "BK": "principal", "BF": "secondary", "BJ": "admitting", "PR": "reason_for_visit", "BN": "external_cause",
 }  # fmt: skip
 """Qualifiers of HI; those of ICD-10 have an A before them."""
-ONE_EACH = ("principal", "admitting")
 OTHER_AMOUNTS = {"D": "paid_amount", "A8": "noncovered_amount", "EAF": "remaining_liability_amount"}
 CLAIM_NUMBERS = {
     "9F": "referral_number", "F8": "payer_claim_control_number", "X4": "clia_number", "EW": "mammography_certification", "LX": "ide_number",
@@ -247,7 +246,6 @@ class ClaimLoops(PartyLoops):
                 self.ninth = segment
             if kind is not None:
                 known = self.claim.setdefault("diagnoses", [])
-                self.once(segment, kind in ONE_EACH and any(one["type"] == kind for one in known))
                 known.append({"sequence": len(known) + 1, "code": code, "type": kind, "present_on_admission": part_of(parts, 8)})
             elif qualifier in ("BP", "BO"):
                 self.claim.setdefault("anesthesia_procedures", []).append(code)

@@ -40,6 +40,7 @@ CLAIM_FIELDS = {
     "occurrence": ("claim.institutional.occurrence_codes", "inst.occurrence_code", "Occurrence code"),
     "value": ("claim.institutional.value_codes", "inst.value_code", "Value code"),
     "inpatient_procedure": ("claim.institutional.procedures", "inst.procedure_code", "ICD-10-PCS code"),
+    "adjustment": ("claim.other_payers", "cob.adjustment_code", "Adjustment code of another payer"),
 }
 """Coded values of the claim: where they stand, the finding, and their name."""
 
@@ -58,6 +59,7 @@ class CodeValidityParameters(Parameters, frozen=True):
         "occurrence",
         "value",
         "inpatient_procedure",
+        "adjustment",
     ]
     table: str | None = None
     starts_with: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         (
             "code.subject",
             "text",
-            "What the rule asks about: diagnosis, pointer, procedure, place_of_service, modifier, revenue, condition, occurrence, value or inpatient_procedure.",
+            "What the rule asks about: diagnosis, pointer, procedure, place_of_service, modifier, revenue, condition, occurrence, value, inpatient_procedure or adjustment.",
         ),
     )
 
@@ -308,9 +310,9 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
             facts=_facts(parameters.subject, state),
             tell=partial(
                 Telling,
-                params={"code": shown_code(code), "date": day.isoformat() if day else ""},
+                params={"code": shown_code(code.rpartition(":")[2]), "date": day.isoformat() if day else ""},
                 shown={"service_date": day.isoformat() if day else None},
-                actual={"code": shown_code(code)},
+                actual={"code": shown_code(code.rpartition(":")[2])},
             ),
         )
     if good:
@@ -318,9 +320,12 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
 
 
 def _claim_codes(subject: str, view: ClaimView) -> list[tuple[str, date | None]]:
-    """The distinct values with the day they are asked for: an inpatient procedure that of its own date, the rest that of discharge."""
+    """The distinct values with the day they are asked for: an inpatient procedure that of its own date, another payer's adjustment that of its
+    answer, the rest that of discharge."""
     bill = view.claim.institutional
     codes: tuple[str, ...] = ()
+    if subject == "adjustment":
+        return list(dict.fromkeys(_adjustments(view)))
     if subject == "condition":
         codes = view.claim.condition_codes
     elif bill is not None and subject == "inpatient_procedure":
@@ -330,6 +335,16 @@ def _claim_codes(subject: str, view: ClaimView) -> list[tuple[str, date | None]]
     elif bill is not None:
         codes = tuple(one.code for one in bill.value_codes)
     return [(code, view.date_through) for code in dict.fromkeys(codes)]
+
+
+def _adjustments(view: ClaimView) -> Iterator[tuple[str, date]]:
+    """Group and reason codes of every CAS, as the list of remittance codes names them, with the day the payer answered, else that of receipt."""
+    of_claim = [(one.adjudication_date, one.adjustments) for one in view.claim.other_payers]
+    of_lines = [(one.date, one.adjustments) for line in view.claim.service_lines for one in line.prior_adjudication]
+    for day, adjustments in (*of_claim, *of_lines):
+        for one in adjustments:
+            yield f"GROUP:{one.group_code}", day or view.received_date
+            yield f"CARC:{one.carc}", day or view.received_date
 
 
 def _line_codes(parameters: CodeValidityParameters, line: LineView) -> list[tuple[int | None, str]]:

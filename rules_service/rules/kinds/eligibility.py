@@ -1,6 +1,6 @@
 """`eligibility`: the last eligibility answer (271) against the dates of service (domain.md 2.11).
 
-Before the first and after the last span of coverage; a grace month of unpaid premium, in which claims pend; spans of hospice, skilled
+Before the first and after the last span of coverage; a benefit that is used up; a grace month of unpaid premium, in which claims pend; spans of hospice, skilled
 nursing, home health and enrolment in a Medicare Advantage plan, which move payment elsewhere. An answer older than the payer's
 `fresh_days` is told. Without an answer nothing is judged. What an inactive coverage denies is recovered by billing the right payer, so it
 is not a hard denial.
@@ -26,7 +26,7 @@ from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
-Check = Literal["coverage", "grace_period", "freshness", "hospice", "skilled_nursing", "home_health", "medicare_advantage"]
+Check = Literal["coverage", "benefits", "grace_period", "freshness", "hospice", "skilled_nursing", "home_health", "medicare_advantage"]
 ACTIVE = frozenset({"active", "active coverage", "1", "2", "3", "4", "5"})
 """Statuses of a span in force, as words or as X12 271 EB01."""
 STAYS = frozenset({"11", "18", "21", "41"})
@@ -46,7 +46,7 @@ class EligibilityParameters(Parameters, frozen=True):
     `skilled_nursing` and `home_health` for codes the facility or agency bills itself during such a span, `technical` for tests of which the
     nursing facility bills the technical part, `professional` for services that are never consolidated."""
 
-    checks: tuple[Check, ...] = ("coverage", "grace_period", "freshness")
+    checks: tuple[Check, ...] = ("coverage", "benefits", "grace_period", "freshness")
     fresh_days: int = 30
     consolidated_codes: str | None = None
 
@@ -55,15 +55,23 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
     """One candidate a line and check; one a claim for the age of the answer."""
 
     name = "eligibility"
-    semantics = 4  # stays by their admission; spans that are not in force; consolidated billing by table; hospice before Medicare Advantage; condition code 07
+    semantics = 5  # benefits that are used up; stays by their admission; spans that are not in force; consolidated billing by table; hospice before Medicare Advantage; condition code 07
     title = "Coverage on the date of service"
     levels = ("line",)
     judges_void = False
     parameters = EligibilityParameters
     specs = fact_specs(
-        ("eligibility.check", "text", "coverage, grace_period, freshness, hospice, skilled_nursing, home_health or medicare_advantage."),
+        (
+            "eligibility.check",
+            "text",
+            "coverage, benefits, grace_period, freshness, hospice, skilled_nursing, home_health or medicare_advantage.",
+        ),
         ("eligibility.state", "text", "covered, before, after, between or inactive; unknown when no answer was supplied."),
-        ("eligibility.inside", "flag", "The day of service lies in the span asked about; unknown when it was not supplied."),
+        (
+            "eligibility.inside",
+            "flag",
+            "The day of service lies in the span asked about, or no benefit is left; unknown when it was not supplied.",
+        ),
         ("eligibility.excepted", "flag", "A hospice modifier (GV, GW) or condition code 07 says that it is not the hospice's."),
     )
 
@@ -105,6 +113,13 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                 Branch(
                     code="elig.inactive", title="Coverage not active on the date of service", severity="deny_soft", when=state("between", "inactive"),
                     message=line + "the coverage the payer named is not active on the date of service.", fixes=(rerun,), override_reasons=reasons, **common,
+                ),
+            ),
+            "benefits": (
+                Branch(
+                    code="elig.benefits_exhausted", title="No benefit is left for the service", severity="deny_soft", confidence="likely",
+                    when=inside("benefits"), message=line + "the payer said that no benefit is left for the service in the period.",
+                    fixes=(rerun, fix("Tell the patient before the service that it is theirs to pay", "needs_payer_contact")), override_reasons=reasons, **common,
                 ),
             ),
             "grace_period": (
@@ -173,6 +188,11 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                 if check == "coverage":
                     states = [_state(answer, day) for day in _days(line)]
                     yield _candidate(line, check, parameters, state=next((one for one in states if one != "covered"), "covered"))
+                    continue
+                if check == "benefits":
+                    used_up = _used_up(answer, line)
+                    if used_up is not None:
+                        yield _candidate(line, check, parameters, inside=used_up)
                     continue
                 concerned = (
                     line.view.bill[:2] not in HOSPICE_BILLS
@@ -249,6 +269,17 @@ def _state(answer: Eligibility | None, day: date) -> str | Unknown:
     if all(span.from_ is not None and day < span.from_ for span in active):
         return "before"
     return "after" if all(span.through is not None and span.through < day for span in active) else "between"
+
+
+def _used_up(answer: Eligibility | None, line: LineView) -> bool | None:
+    """Whether the payer said that nothing is left for the code, in services or dollars (271 EB06 to EB10); None where it said nothing of it."""
+    told = answer.benefits_remaining if answer is not None else None
+    found = [one for one in told or () if line.code is not None and one.procedure_code == line.code]
+    left = [
+        *(one.quantity.thousandths for one in found if one.quantity is not None),
+        *(one.amount.cents for one in found if one.amount is not None),
+    ]
+    return min(left) <= 0 if left else None
 
 
 def _inside(spans: tuple[CoverageSpan, ...] | None, days: list[date], check: str) -> bool | Unknown:
