@@ -62,9 +62,8 @@ def _folded(parts: Iterable[object]) -> list[str]:
     return [str(part).strip().casefold() for part in parts]
 
 
-def _days_accident_after_service(view: ClaimView) -> FactValue:
-    accident, through = view.claim.accident, view.date_through
-    return None if accident is None or accident.date is None or through is None else (accident.date - through).days
+def _days_after_service(view: ClaimView, day: date | None) -> FactValue:
+    return None if day is None or view.date_through is None else (day - view.date_through).days
 
 
 def _zip_is_whole(view: ClaimView) -> FactValue:
@@ -216,6 +215,12 @@ DERIVED: tuple[Derivation, ...] = (
         "cpt, cpt_category_ii, cpt_category_iii, cpt_other, hcpcs_level_ii, hipps (by revenue code) or other; absent without a code.",
         _procedure_form,
     ),
+    (
+        "line.repeated_modifiers",
+        "codes",
+        "Modifiers that stand more than once on the line.",
+        lambda ln: tuple(dict.fromkeys(one for at, one in enumerate(ln.modifiers) if one in ln.modifiers[:at])),
+    ),
     ("line.diagnosis_pointer_count", "count", "Diagnosis pointers of the line.", lambda ln: len(ln.line.diagnosis_pointers)),
     ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),
     ("line.rendering_taxonomy_code", "text", "Taxonomy of the rendering provider, else billing.", lambda ln: ln.rendering.taxonomy_code),
@@ -237,7 +242,25 @@ DERIVED: tuple[Derivation, ...] = (
         "claim.days_accident_after_service",
         "count",
         "Days from the last service to the accident; positive when it is said to have happened after the service.",
-        _days_accident_after_service,
+        lambda v: _days_after_service(v, v.claim.accident.date if v.claim.accident is not None else None),
+    ),
+    (
+        "claim.days_onset_after_service",
+        "count",
+        "Days from the last service to the onset of the illness (DTP*431); positive when it is said to have begun after the service.",
+        lambda v: _days_after_service(v, v.claim.dates.onset if v.claim.dates is not None else None),
+    ),
+    (
+        "claim.days_admission_after_service",
+        "count",
+        "Days from the last service to the admission a professional claim names (DTP*435); positive when the patient was admitted after it.",
+        lambda v: _days_after_service(v, v.claim.dates.admission if v.claim.dates is not None else None),
+    ),
+    (
+        "claim.control_number_length",
+        "count",
+        "Characters of the patient control number (CLM01).",
+        lambda v: len(v.claim.patient_control_number),
     ),
     (
         "claim.days_birth_after_receipt",

@@ -65,7 +65,6 @@ def test_a_bad_claim_fails_alone_with_its_segment(change: tuple[str, str], code:
         (CLAIM + "CTP****2*UN~LIN**N4*00000000001~", "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO*45~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO**50~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
-        (CLAIM.replace("PCN-1001", "P" * 39), "x12.length"),
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_not_read(claim: str, code: str) -> None:

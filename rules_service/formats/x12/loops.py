@@ -28,7 +28,6 @@ from rules_service.primitives.errors import InvalidClaim, Issue, RulesServiceErr
 from rules_service.primitives.money import Money, Quantity
 
 MAX_HI = 12
-MAX_CONTROL_NUMBER = 38
 CODE_SETS = ("HC", "HP", "AD")
 """Qualifiers of the procedure codes that are read: HCPCS with CPT, HIPPS, CDT."""
 UNREAD_CODES = ("TC", "TQ", "CAH")
@@ -77,9 +76,6 @@ class ClaimLoops(PartyLoops):
                 "CLM05 is not split into place, qualifier and frequency by the separator that ISA16 declares.",
                 "Declare in ISA16 the component separator the file uses, and send all three parts.",
             )
-        if len(segment.get(1) or "") > MAX_CONTROL_NUMBER:
-            mend = f"Send at most {MAX_CONTROL_NUMBER} characters; answers carry 20 of them back."
-            self.fail(segment, "x12.length", f"CLM01 is longer than {MAX_CONTROL_NUMBER} characters.", mend)
         if segment.get(1) is None:
             mend = "Send the patient control number: the payer's answers carry it back."
             self.fail(segment, "x12.required", "The claim has no number (CLM01).", mend)
