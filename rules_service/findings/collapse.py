@@ -76,6 +76,7 @@ ROOTS: tuple[Root, ...] = (
     Root(("mod.invalid_dos",), ("mod.invalid", "mod.forbidden"), "line"),
     Root(("ncci.ptp.never_together",), ("global.",), "line"),
     Root(("ncci.ptp",), ("global.visit_same_day", "global.visit_before"), "line"),
+    Root(("global.visit_same_day", "global.visit_before"), ("ncci.ptp.bypassed",), "line"),
     Root(("aoc.modifier",), ("mod.forbidden", "bilateral."), "line"),
     Root(("units.missing",), ("anes.time_range",), "line"),
     Root(("bilateral.units",), ("mue.",), "line"),

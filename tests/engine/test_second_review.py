@@ -16,6 +16,7 @@ from rules_service.engine.evaluate import judge
 from rules_service.engine.explanation import explanation
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.engine.remedies import remedies
+from rules_service.findings.collapse import collapse
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.selection import StandingRule, standing
 from tests.acceptance.test_rows import HOLD, ROWS, judged, row_claim, snapshot
@@ -226,3 +227,15 @@ def test_the_explanation_shows_what_turned_on_the_denial_of_another_line() -> No
         if branch["code"] == "aoc.primary_denied" and rule["line_numbers"] == [1]
     ]
     assert [branch["result"] for branch in branches] == ["true"]
+
+
+def test_a_visit_that_wants_25_is_not_told_to_keep_the_note_of_the_procedure_s_modifier() -> None:
+    any_finding = told("example_commercial_ppo", days(one="2025-11-10")).findings[0]
+    visit, separated = (
+        msgspec.structs.replace(any_finding, finding_id=number, code=code, line_numbers=(1,), suppresses=(), suppressed_by=None)
+        for number, code in (("f1", "global.visit_same_day"), ("f2", "ncci.ptp.bypassed"))
+    )
+    lead, follows = collapse([(visit, frozenset()), (separated, frozenset())])
+    assert (lead.suppresses, follows.suppressed_by) == (("f2",), "f1")
+    alone = collapse([(separated, frozenset())])
+    assert alone[0].suppressed_by is None
