@@ -86,7 +86,7 @@ def problem_document(slug: str, detail: str = "", issues: Sequence[Issue] = (), 
 
 def problem_response(request: Request, error: ProblemError) -> Response:
     """The problem as a response; to a caller that speaks FHIR, as an OperationOutcome."""
-    if request.scope["path"].startswith("/fhir/"):
+    if f"{request.scope['path']}/".startswith("/fhir/"):
         status, title = TITLES[error.slug]
         return Response(msgspec.json.encode(refused(status, error.detail or title, error.issues)), status, error.headers, FHIR_MEDIA)
     document = problem_document(error.slug, error.detail, error.issues, request.scope.get("request_id"))

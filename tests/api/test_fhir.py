@@ -92,7 +92,11 @@ def test_one_claim_has_equal_findings_in_every_format(client: httpx.Client, clai
 def test_findings_are_issues_with_their_place_and_the_predicted_reason(client: httpx.Client) -> None:
     issues = outcome(post(client, sick()))
     pair = next(issue for issue in issues if "ncci.ptp" in codes(issue))
-    assert (pair["severity"], pair["code"], pair["expression"]) == ("error", "business-rule", ["Claim.item[1].productOrService"])
+    assert (pair["severity"], pair["code"], pair["expression"]) == (
+        "error",
+        "business-rule",
+        ["Bundle.entry[0].resource.item[1].productOrService"],
+    )
     assert codes(pair) == ["ncci.ptp", "97"]
     assert pair["diagnostics"].startswith("EX1-NCCI-001 version 1. ")
     assert {issue["severity"] for issue in issues} <= {"error", "warning", "information"}
@@ -176,7 +180,7 @@ def test_the_capability_statement_is_open_and_names_the_operation(server: Server
     [
         ("", "application/fhir+xml", 406, "application/fhir+json"), ("", "text/html, */*;q=0.1", 200, "application/fhir+json"),
         ("", "application/json", 200, "application/json"), ("?_format=json", "text/html", 200, "application/fhir+json"),
-        ("?_format=application/fhir%2Bjson&_pretty=true", "*/*", 200, "application/fhir+json"), ("?_format=xml", "*/*", 406, "application/fhir+json"),
+        ("?_format=application/fhir%2Bjson&_pretty=true", "*/*", 200, "application/fhir+json"), ("?_format=application/fhir+json;charset=utf-8", "*/*", 200, "application/fhir+json"), ("?_format=xml", "*/*", 406, "application/fhir+json"),
         ("?format=json", "*/*", 400, "application/fhir+json"),
     ],
 )  # fmt: skip

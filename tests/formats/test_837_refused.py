@@ -62,6 +62,8 @@ def test_a_bad_claim_fails_alone_with_its_segment(change: tuple[str, str], code:
         (CLAIM + CLAIM.replace("CLM*", "CML*").split("~")[0] + "~", "x12.segment"),
         (CLAIM + "clm*PCN-2*10***11:B:1~", "x12.segment"),
         (CLAIM + "REF*6R*ONE~REF*6R*TWO~", "x12.repeated"),
+        (CLAIM + "LIN**N4*00000000001~CTP****2*UN~CTP****3*UN~", "x12.repeated"),
+        (CLAIM.replace("LX*", "PAT*19~LX*"), "x12.hierarchy"),
         (CLAIM + "CTP****2*UN~LIN**N4*00000000001~", "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO*45~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO**50~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
@@ -276,6 +278,19 @@ def test_no_claim_is_read_under_the_level_before_the_one_that_was_lost(level: st
     assert [isinstance(one.outcome, Claim) for one in read] == [False, False]
     whole = read_837(file(BILLING, SUBSCRIBER, CLAIM, level, CLAIM.replace("1001", "1002")))
     assert [isinstance(one.outcome, Claim) for one in whole] == [True, True]
+
+
+@pytest.mark.parametrize("level", ["2O", "020", "19", ""])
+def test_no_claim_is_read_under_a_level_that_is_none(level: str) -> None:
+    damaged = OTHER_BILLING.replace("**20*", f"**{level}*") + OTHER_SUBSCRIBER.replace("HL*4*1", "HL*4*3")
+    assert damaged.startswith(f"HL*3**{level}*")
+    read = read_837(file(BILLING, SUBSCRIBER, CLAIM, damaged, CLAIM.replace("1001", "1002")))
+    assert [isinstance(one.outcome, Claim) for one in read] == [True, False]
+
+
+def test_the_quantity_of_a_product_that_is_no_drug_is_passed_over() -> None:
+    line = only(BILLING, SUBSCRIBER, CLAIM + "LIN**UP*012345678905~CTP****1*UN~").service_lines[0]
+    assert line.drug is None
 
 
 def test_what_follows_a_lost_level_is_read_again_from_the_next_whole_one_on() -> None:

@@ -169,8 +169,9 @@ def test_other_evaluations_have_another_control_number_and_the_same_ones_the_sam
     assert all(number and len(number) == 9 and int(number) > 0 for number in numbers)
 
 
-def test_each_interchange_is_answered_to_its_own_sender_in_its_own_delimiters() -> None:
-    usual, other = Transmission(sender="CLINICA"), Transmission(sender="CLINICB", delimiters=("|", ">", "!", "~"))
+@pytest.mark.parametrize("end", ["~", "\n", "\r"])
+def test_each_interchange_is_answered_to_its_own_sender_in_its_own_delimiters(end: str) -> None:
+    usual, other = Transmission(sender="CLINICA"), Transmission(sender="CLINICB", delimiters=("|", ">", "!", end))
     reads = [ReadClaim(claim(patient_control_number=number), 13, {}, number, sent) for number, sent in (("P1", usual), ("P*2:", other))]
     told = IDENTITY | {"outcome": "clean", "findings": []}
     text = acknowledgment([Answered(reads[0], told), Answered(reads[1], told | {"evaluation_id": "ev_2"})], NOW)
@@ -181,3 +182,10 @@ def test_each_interchange_is_answered_to_its_own_sender_in_its_own_delimiters() 
     first, second = text[: text.index(b"ISA|")], text[text.index(b"ISA|") :]
     validated(first)
     validated(second)
+
+
+def test_interchanges_of_which_no_claim_could_be_read_have_numbers_of_their_own() -> None:
+    unread = InvalidClaim("A claim of the file cannot be read", [])
+    answers = [Answered(ReadClaim(unread, 13, transmission=Transmission(sender=name)), None) for name in ("CLINICA", "CLINICB")]
+    first, second = found(acknowledgment(answers, NOW), "ISA")
+    assert first.get(13) != second.get(13)

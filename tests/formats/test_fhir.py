@@ -471,11 +471,25 @@ def test_a_trip_of_an_ambulance_is_told_by_its_fields() -> None:
 def test_two_resources_of_one_type_and_id_at_two_addresses_are_refused() -> None:
     document, _ = bundle()
     patient = next(entry for entry in document["entry"] if entry["resource"]["resourceType"] == "Patient")
-    document["entry"].append(patient | {"fullUrl": "https://other.example.org/fhir/Patient/" + patient["resource"]["id"]})
-    last = len(document["entry"]) - 1
-    assert refusals(document) == [("fhir.reference", f"Bundle.entry[{last}].resource.id")]
-    document["entry"][-1] = patient
+    other = patient["resource"] | {"birthDate": "1999-01-01"}
+    at_home = patient["fullUrl"]
+    for address in ("https://other.example.org/fhir/Patient/" + other["id"], "urn:uuid:7777", at_home, None):
+        entry = {"resource": other} | ({"fullUrl": address} if address else {})
+        for first, second in ((patient, entry), (entry, patient)):
+            both = {"entry": [document["entry"][0], first, second, *(one for one in document["entry"][1:] if one is not patient)]}
+            assert refusals(document | both) == [("fhir.reference", "Bundle.entry[2].resource.id")], address
+    document["entry"].append(patient)
     assert read(document).subscriber.last_name == "SAMPLE", "the same resource twice is no other one"
+
+
+def test_the_claim_s_patient_is_known_by_its_id_too() -> None:
+    document, found = bundle()
+    patient = next(entry for entry in document["entry"] if entry["resource"]["resourceType"] == "Patient")
+    policy = next(entry["resource"] for entry in document["entry"] if entry["resource"]["resourceType"] == "Coverage")
+    patient["fullUrl"] = "urn:uuid:1234"
+    found["patient"] = {"reference": "urn:uuid:1234"}
+    policy["beneficiary"] = {"reference": "https://ehr.example.org/fhir/Patient/" + patient["resource"]["id"]}
+    assert read(document).subscriber.last_name == "SAMPLE"
 
 
 @pytest.mark.parametrize("named", ["urn:uuid:99999999-9999-4999-8999-999999999999", "Patient/OTHER"])
@@ -490,7 +504,10 @@ def test_a_policy_of_a_person_who_is_not_here_is_another_person_s(named: str, fo
 def test_what_stands_once_is_not_taken_from_the_first_of_two() -> None:
     document, found = bundle()
     rendering = {"provider": found["provider"], "role": concept("rendering")}
+    other = {"provider": {"identifier": {"system": "http://hl7.org/fhir/sid/us-npi", "value": "1467560003"}}, "role": concept("primary")}
     found["careTeam"] = [rendering | {"sequence": 1}, rendering | {"sequence": 2}]
+    assert read(document).providers.rendering is not None, "one and the same is not two"
+    found["careTeam"] = [rendering | {"sequence": 1}, other | {"sequence": 2}]
     assert refusals(document) == [("fhir.repeated", "Bundle.entry[0].resource.careTeam[1].role")]
     found["careTeam"] = [rendering | {"sequence": 1}, {"provider": found["provider"], "role": concept("supervisor"), "sequence": 1}]
     assert refusals(document) == [("fhir.repeated", "Bundle.entry[0].resource.careTeam[1].sequence")]

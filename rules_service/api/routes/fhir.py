@@ -76,6 +76,6 @@ def _media(request: Request, *known: str) -> str:
     wanted = request.query_params.get("_format")
     if wanted is None:
         return accepted_media(request, OFFERED)
-    if wanted.lower() not in ("json", *OFFERED):
+    if wanted.lower().replace(" ", "+").partition(";")[0] not in ("json", *OFFERED):  # a + that nobody escaped is a space
         raise ProblemError("not-acceptable", f"Answers here are {' or '.join(OFFERED)}.")
     return FHIR_MEDIA

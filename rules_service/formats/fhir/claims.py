@@ -213,7 +213,7 @@ class _Reading:
             if role is None or provider is None:
                 continue
             if named[member.sequence] in (0, len(found.item)) or role == "attending":
-                if role in roles and role != "referring":
+                if roles.get(role, provider) != provider and role != "referring":
                     message = "Another member of the care team has this role for the whole claim."
                     mend = "Send one, or name each by the items that are theirs (careTeamSequence)."
                     self._faults.add("repeated", f"{place}.careTeam[{number}].role", message, mend)

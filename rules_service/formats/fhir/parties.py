@@ -95,7 +95,9 @@ class Parties:
         if found is not None and own is not None:
             return found != own
         told = f"Patient/{found.id}" if found is not None and found.id else type_and_id(named.reference) if named is not None else ""
-        mine = type_and_id(patient.reference)
+        mine = f"Patient/{own.id}" if own is not None and own.id else type_and_id(patient.reference)
+        if "#" in (patient.reference or ""):  # contained: it has no name by which it could be another
+            return False
         return bool(told) and told != mine and (own is not None or mine.startswith("Patient/"))
 
     def insured(self, where: str, coverage: r.Coverage | None, patient: r.Reference) -> tuple[Person, str]:

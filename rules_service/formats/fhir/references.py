@@ -45,6 +45,11 @@ def _current(reference: str | None) -> str:
     return (reference or "").partition("/_history/")[0]
 
 
+def _is_same(one: bytes, other: bytes) -> bool:
+    """Whether two texts say the same."""
+    return one == other or msgspec.json.decode(one) == msgspec.json.decode(other)
+
+
 def type_and_id(reference: str | None) -> str:
     """`Patient/p1` of a reference, whatever server it names."""
     return "/".join(_current(reference).split("/")[-2:])
@@ -61,8 +66,6 @@ class Pool:
         """By name: the resource's place in the body, and its text."""
         self._unlocated: dict[str, tuple[str, bytes]] = {}
         """By type and id: those that came without an address, to which an absolute reference may lead."""
-        self._addresses: dict[str, str] = {}
-        """By type and id: the address it was sent under."""
         self._decoded: dict[str, r.Resource | None] = {}
 
     def add(self, place: str, raw: bytes, full_url: str | None = None) -> tuple[str, bytes]:
@@ -76,9 +79,6 @@ class Pool:
                     self._raw[f"{place}#{inner.id}"] = (at, bytes(one))
         kind: _Kind = decoded(place, raw, _kind)
         name = f"{kind.resource_type}/{kind.id}" if kind.id else None
-        if name and full_url and "://" in full_url and self._addresses.setdefault(name, full_url) != full_url:
-            message = "Another resource of this type and id has another address: a reference by them could mean either."
-            raise InvalidClaim("The Bundle is ambiguous", [Issue("fhir.reference", f"{place}.id", message, "Send one of the two.")])
         for known in (full_url, name):
             if known:
                 self._raw.setdefault(known, (place, raw))
@@ -87,15 +87,23 @@ class Pool:
         return kind.resource_type, raw
 
     def add_bundle(self, place: str, bundle: r.Bundle) -> list[tuple[str, str, bytes]]:
-        """Take every entry in; (type, place, text) of each. InvalidClaim for more than MAX_ENTRIES."""
+        """Take every entry in; (type, place, text) of each. InvalidClaim for more than MAX_ENTRIES, and where a reference could mean either of two."""
         if len(bundle.entry) > MAX_ENTRIES:
             issue = Issue("fhir.too_many_entries", f"{place}.entry", f"A Bundle has at most {MAX_ENTRIES} entries here.", "Send fewer.")
             raise InvalidClaim("The Bundle is too large", [issue])
-        found = []
+        found: list[tuple[str, str, bytes]] = []
+        named: dict[str, bytes] = {}
         for number, entry in enumerate(bundle.entry):
             at = f"{place}.entry[{number}].resource"
             if bytes(entry.resource):
                 kind, raw = self.add(at, bytes(entry.resource), entry.full_url)
+                own: _Kind = decoded(at, raw, _kind)
+                for name in (entry.full_url, f"{kind}/{own.id}" if own.id else None):
+                    if name and not _is_same(named.setdefault(name, bytes(entry.resource)), bytes(entry.resource)):
+                        message = "Another resource of the Bundle has this type and id, or this address: a reference could mean either."
+                        raise InvalidClaim(
+                            "The Bundle is ambiguous", [Issue("fhir.reference", f"{at}.id", message, "Send one of the two.")]
+                        )
                 found.append((kind, at, raw))
         return found
 

@@ -34,6 +34,8 @@ _INSIDE = ("\x1d", "\x1f", "\x1c", "\x1e")
 """Element, component, repetition and segment, until the text is whole: no value has them."""
 _ELEMENT, _COMPONENT, _REPETITION, _TERMINATOR = _INSIDE
 _USABLE = frozenset("*:^~|>!<&%+;=?@`{}\\")
+_LINE_ENDS = frozenset("\r\n")
+"""Some files end a segment with its line."""
 _UNSAFE = re.compile(r"[^ -~]")
 """What is no printable ASCII."""
 _PADDED = re.compile(f" +(?=[{_ELEMENT}{_COMPONENT}{_TERMINATOR}])")
@@ -76,7 +78,8 @@ def _composite(status: str) -> str:
 
 def _delimited(text: str, told: tuple[str, str, str, str]) -> bytes:
     """The text with the delimiters of the file it answers, which no value of that file has; the usual ones where those cannot be written."""
-    chosen = told if len(set(told)) == len(told) and _USABLE.issuperset(told) else Transmission().delimiters
+    can_be_written = _USABLE.issuperset(told[:3]) and told[3] in _USABLE | _LINE_ENDS
+    chosen = told if len(set(told)) == len(told) and can_be_written else Transmission().delimiters
     bare = text.translate({ord(one): " " for one in chosen})
     head, _, rest = bare.partition(_TERMINATOR)  # the elements of ISA keep their lengths
     bare = head + _TERMINATOR + _PADDED.sub("", rest)
@@ -88,14 +91,14 @@ def acknowledgment(answers: Sequence[Answered], now: datetime) -> bytes:
     are those of the evaluations it tells of, so that the same evaluations give the same bytes again; `now` is for one of which no claim was
     evaluated."""
     groups = itertools.groupby(answers, key=lambda one: (one.read.transmission.sender, one.read.transmission.delimiters))
-    return b"".join(_interchange(list(group), now) for _, group in groups)
+    return b"".join(_interchange(list(group), now, number) for number, (_, group) in enumerate(groups))
 
 
-def _interchange(answers: Sequence[Answered], now: datetime) -> bytes:
+def _interchange(answers: Sequence[Answered], now: datetime, position: int) -> bytes:
     first = answers[0].read.transmission
     evaluations = [one.evaluation for one in answers if one.evaluation is not None]
     moment = max((datetime.fromisoformat(one["evaluated_at"]) for one in evaluations), default=now)
-    named = "".join(one["evaluation_id"] for one in evaluations) or now.isoformat()
+    named = "".join(one["evaluation_id"] for one in evaluations) or f"{now.isoformat()}/{position}"
     number = int.from_bytes(hashlib.sha256(named.encode()).digest()[:8])
     day, clock, control = moment.strftime("%Y%m%d"), moment.strftime("%H%M"), f"{number % (10**9 - 1) + 1:09d}"
     sets = ""

@@ -64,6 +64,8 @@ class ClaimLoops(PartyLoops):
     claim_type: ClassVar[Literal["professional", "institutional", "dental"]]
     ninth: Segment | None = None
     """HI whose diagnoses are said to be ICD-9-CM."""
+    has_product: bool = False
+    """The open line names a product (LIN), a drug or another."""
 
     def open_claim(self, segment: Segment) -> None:
         self.finish()
@@ -330,6 +332,7 @@ class ClaimLoops(PartyLoops):
         number = self.value(segment, 1, number_of, "number")
         self.line = {"line_number": number if number is not None else len(lines) + 1}
         lines.append(self.line)
+        self.has_product = False
         self.loop, self.entity, self.other, self.adjudication = "line", None, None, None
 
     def charged(self, segment: Segment, procedure: int, charge: int, basis: int, units: int) -> Draft:
@@ -370,12 +373,15 @@ class ClaimLoops(PartyLoops):
         """LIN, CTP, SVD."""
         if self.line is None:
             return
+        if segment.name == "LIN":
+            self.has_product = True
         if segment.name == "LIN" and segment.get(2) == "N4":
             self.once(segment, "drug" in self.line)
             self.line["drug"] = {"ndc": segment.get(3)}
-        elif segment.name == "CTP" and "drug" not in self.line:
+        elif segment.name == "CTP" and not self.has_product:
             self.fail(segment, "x12.required", "The quantity of a drug stands before its number (LIN).", "Send LIN before CTP.")
-        elif segment.name == "CTP":
+        elif segment.name == "CTP" and "drug" in self.line:
+            self.once(segment, "quantity" in self.line["drug"])
             self.line["drug"] |= {"quantity": self.value(segment, 4, Quantity.parse, "quantity"), "unit": part_of(segment.parts(5), 0)}
         elif segment.name == "SVD":
             procedure = segment.parts(3)

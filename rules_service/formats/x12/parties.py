@@ -21,7 +21,14 @@ MAX_ISSUES = 20
 """Of one claim; the rest would say the same."""
 PARENTS = {"22": "20", "23": "22"}
 """HL03 of a level and of the one it belongs to: patient, subscriber, billing provider."""
-LEVELS = {"85": "billing_issues", "87": "billing_issues", "IL": "party_issues", "PR": "party_issues", "QC": "patient_issues"}
+LEVELS = {
+    "85": "billing_issues",
+    "87": "billing_issues",
+    "PE": "billing_issues",
+    "IL": "party_issues",
+    "PR": "party_issues",
+    "QC": "patient_issues",
+}
 """NM101 of the parties of a level, and where faults of that level are kept."""
 RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 
@@ -159,6 +166,15 @@ class PartyLoops(ABC):
         elif level == "23":
             self.patient = {}
             self.patient_issues, self.loop = [], "patient"
+        else:
+            mend = "Send 20 (billing provider), 22 (subscriber) or 23 (patient) in HL03."
+            self.fail(
+                segment,
+                "x12.hierarchy",
+                "HL03 is none of the levels of an 837: whose claims follow is not known.",
+                mend,
+                self.billing_issues,
+            )
         self.entity = None
         above, parent = self.levels.get(PARENTS.get(level or "", ""), [""]), segment.get(2) or ""
         # A patient belongs to whom HL02 says. A subscriber of no billing provider of the file is the open one's, by its place.
@@ -293,6 +309,9 @@ class PartyLoops(ABC):
 
     def patient_information(self, segment: Segment) -> None:
         """PAT."""
+        if self.claim is not None:
+            self._out_of_level(segment, self.patient_issues)
+            return
         if self.loop == "patient" and self.patient is not None:
             self.patient["relationship_code"] = segment.get(1)
         if segment.get(5) == "D8":
