@@ -59,7 +59,7 @@ def accepted_media(request: Request, offered: tuple[str, ...]) -> str:
         if wanted[0] > 0 and wanted > best:
             best, chosen = wanted, media
     if chosen is None:
-        raise ProblemError("not-acceptable", f"Answers here are {' or '.join(offered)}.")
+        raise not_acceptable(offered)
     return chosen
 
 
@@ -101,6 +101,11 @@ def precondition(request: Request, what: str) -> str:
     if tag is None:
         raise ProblemError("precondition-required", f"Send If-Match with the ETag of the {what} you read.")
     return tag
+
+
+def not_acceptable(offered: tuple[str, ...]) -> ProblemError:
+    """406 with what is offered."""
+    return ProblemError("not-acceptable", f"Answers here are {' or '.join(offered)}.")
 
 
 def too_large(limit: int) -> ProblemError:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.codec import decode_value, encode_json
-from rules_service.formats.x12.places import Position, finding_places
+from rules_service.formats.x12.places import Position, finding_places, pointers_in
 from rules_service.primitives.errors import EngineFault, InputError, Issue, StorageUnavailable
 from rules_service.rendering.text import error_document
 from rules_service.services.acting import Actor
@@ -126,7 +126,7 @@ class BulkValidation:
                     try:
                         row = self._validator.judged(entry.claim, principal, snapshot)
                         rows.append(row)
-                        stands = {} if entry.segment is None else {"places": finding_places(entry.places, row.body)}
+                        stands = {} if entry.segment is None else {"places": finding_places(entry.places, pointers_in(row.body))}
                         lines.append(told | {"evaluation_id": row.evaluation_id, "outcome": row.outcome} | stands)
                         continue
                     except EngineFault as error:

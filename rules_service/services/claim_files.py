@@ -37,8 +37,8 @@ class FileClaim:
         """What an answer says of an 837 besides the evaluation: the claim's segment, and that of each finding."""
         if self.read is None:
             return {}
-        places = finding_places(self.read.places, msgspec.json.encode(evaluation)) if evaluation is not None else {}
-        return {"segment": self.read.segment, "places": places}
+        pointers = ((one["finding_id"], one["location"]["json_pointer"]) for one in (evaluation or {"findings": ()})["findings"])
+        return {"segment": self.read.segment, "places": finding_places(self.read.places, pointers)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from rules_service.api.bodies import REPLAYED, accepted_media, header, idempotency_key, only_query, read_body
+from rules_service.api.bodies import REPLAYED, accepted_media, header, idempotency_key, not_acceptable, only_query, read_body
 from rules_service.api.describe import FORM, fhir_answers, fhir_body, query
 from rules_service.api.problems import FHIR_MEDIA, ProblemError
 from rules_service.api.state import allowed, state_of
@@ -19,8 +19,6 @@ from rules_service.formats.fhir.claims import FhirClaim, read_fhir
 
 router = APIRouter(tags=["fhir"])
 OFFERED = (FHIR_MEDIA, "application/json")
-FORMS = ("_format", "_pretty")
-"""Parameters of any FHIR request; how it is set out is left to the reader."""
 CLAIM_RESPONSE = "http://hl7.org/fhir/StructureDefinition/ClaimResponse"
 
 
@@ -72,10 +70,10 @@ def _answer(read: FhirClaim, evaluation: dict[str, Any], accept: str) -> dict[st
 def _media(request: Request, *known: str) -> str:
     """The media type of the answer; `_format` overrules Accept, and 406 for one that is not JSON. `known` are other parameters of the query
     that are read (FHIR R4, 3.1.0.1.5 to 3.1.0.1.11)."""
-    only_query(request, *FORMS, *known)
+    only_query(request, *(one["name"] for one in FORM), *known)
     wanted = request.query_params.get("_format")
     if wanted is None:
         return accepted_media(request, OFFERED)
     if wanted.lower().replace(" ", "+").partition(";")[0] not in ("json", *OFFERED):  # a + that nobody escaped is a space
-        raise ProblemError("not-acceptable", f"Answers here are {' or '.join(OFFERED)}.")
+        raise not_acceptable(OFFERED)
     return FHIR_MEDIA

@@ -12,14 +12,14 @@ from fastapi.responses import Response
 
 from rules_service.api.bodies import accepted_media, idempotency_key, only_query, read_body
 from rules_service.api.describe import BY_CLAIM, accepts, idempotency, json_answer, problems, raw_body
-from rules_service.api.problems import RETRY_AFTER_SECONDS, ProblemError
+from rules_service.api.problems import TITLES, problem_of
 from rules_service.api.routes.claims import CHUNK, judge_read, replayed, results_of
 from rules_service.api.state import allowed, state_of
 from rules_service.formats.x12.acknowledgment import Answered as Acknowledged
 from rules_service.formats.x12.acknowledgment import acknowledgment
 from rules_service.formats.x12.claims_837 import read_837
 from rules_service.formats.x12.parties import ReadClaim
-from rules_service.formats.x12.places import finding_places
+from rules_service.formats.x12.places import finding_places, pointers_in
 from rules_service.primitives.errors import RulesServiceError, StorageUnavailable
 from rules_service.services.validate_claim import Answered
 
@@ -57,30 +57,27 @@ async def validate_837(request: Request) -> Response:
         chunk = read[start : start + CHUNK]
         answers.extend(await judge_read([item.outcome for item in chunk], principal, state.validator, start, key))
     headers = replayed(answers)
-    parts = results_of(answers)
     request.scope["catalog_epoch"] = state.validator.snapshot(principal.tenant_id).epoch
     if media == MEDIA:
-        told = [Acknowledged(item, _evaluation(part)) for item, part in zip(read, parts, strict=True)]
+        told = [Acknowledged(item, _evaluation(answer)) for item, answer in zip(read, answers, strict=True)]
         return Response(acknowledgment(told, datetime.now(UTC)), 200, headers, MEDIA)
-    placed = [_placed(*one) for one in zip(read, answers, parts, strict=True)]
+    placed = [_placed(*one) for one in zip(read, answers, results_of(answers), strict=True)]
     return Response(b'{"evaluations":[' + b",".join(placed) + b"]}", 200, headers, "application/json")
 
 
-def _evaluation(result: bytes) -> dict[str, Any] | None:
-    """The evaluation of a result; None when the claim is at fault. A fault of ours or of the request refuses the file: no claim is returned for it."""
-    document: dict[str, Any] = msgspec.json.decode(result)
-    if document["status"] != 200:
-        kind = document["problem"]["type"].removeprefix("/problems/")
-        if kind == "idempotency-in-progress":
-            raise ProblemError(kind, headers={"Retry-After": RETRY_AFTER_SECONDS})
-        if kind == "idempotency-key-reused":
-            raise ProblemError(kind)
-        if document["status"] >= 500:
-            raise StorageUnavailable("not every claim of the file could be judged now")
-    return document.get("evaluation")
+def _evaluation(answer: Answered | RulesServiceError) -> dict[str, Any] | None:
+    """The evaluation of an answer; None when the claim is at fault. A fault of ours or of the request refuses the file: no claim is returned for it."""
+    if isinstance(answer, Answered):
+        return dict(msgspec.json.decode(answer.body))
+    problem = problem_of(answer)
+    if problem.slug in ("idempotency-in-progress", "idempotency-key-reused"):
+        raise problem
+    if TITLES[problem.slug][0] >= 500:
+        raise StorageUnavailable("not every claim of the file could be judged now")
+    return None
 
 
 def _placed(item: ReadClaim, answer: Answered | RulesServiceError, result: bytes) -> bytes:
     """The result with the segment its claim starts at and, of each finding, the segment it points to."""
-    places = finding_places(item.places, answer.body) if isinstance(answer, Answered) else {}
+    places = finding_places(item.places, pointers_in(answer.body)) if isinstance(answer, Answered) else {}
     return result[:-1] + b',"segment":%d,"places":' % item.segment + msgspec.json.encode(places) + b"}"

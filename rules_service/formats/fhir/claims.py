@@ -195,10 +195,12 @@ class _Reading:
         """Faults where two entries have one sequence: what names it would mean either."""
         team, information = ([one.sequence for one in entries] for entries in (self._found.care_team, self._found.supporting_info))
         for name, sequences in (("careTeam", team), ("supportingInfo", information)):
+            seen: set[int] = set()
             for number, sequence in enumerate(sequences):
-                if sequence in sequences[:number]:
+                if sequence in seen:
                     message = "Another entry has this sequence."
                     self._faults.add("repeated", f"{self._place}.{name}[{number}].sequence", message, "Number the entries from 1.")
+                seen.add(sequence)
 
     def _providers(self) -> tuple[ClaimProviders, dict[int, tuple[str, Provider]]]:
         """The providers of the claim, and, by sequence, those of lines: members of the care team that some items name and others do not."""

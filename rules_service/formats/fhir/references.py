@@ -20,6 +20,11 @@ class _Kind(msgspec.Struct, frozen=True, rename="camel"):
     resource_type: str = ""
     id: str | None = None
 
+    @property
+    def name(self) -> str | None:
+        """`Patient/p1`; None without an id."""
+        return f"{self.resource_type}/{self.id}" if self.id else None
+
 
 class _Holder(msgspec.Struct, frozen=True):
     contained: tuple[msgspec.Raw, ...] = ()
@@ -68,8 +73,12 @@ class Pool:
         """By type and id: those that came without an address, to which an absolute reference may lead."""
         self._decoded: dict[str, r.Resource | None] = {}
 
-    def add(self, place: str, raw: bytes, full_url: str | None = None) -> tuple[str, bytes]:
+    def add(self, place: str, raw: bytes) -> tuple[str, bytes]:
         """Take a resource in; its type, and its text with whole references."""
+        kind, text = self._take(place, raw, None)
+        return kind.resource_type, text
+
+    def _take(self, place: str, raw: bytes, full_url: str | None) -> tuple[_Kind, bytes]:
         if b'"contained"' in raw:
             raw = _LOCAL.sub(rb"\1" + place.encode() + b"#", raw)
             for number, one in enumerate(decoded(place, raw, _holder).contained):
@@ -78,13 +87,13 @@ class Pool:
                 if inner.id:
                     self._raw[f"{place}#{inner.id}"] = (at, bytes(one))
         kind: _Kind = decoded(place, raw, _kind)
-        name = f"{kind.resource_type}/{kind.id}" if kind.id else None
+        name = kind.name
         for known in (full_url, name):
             if known:
                 self._raw.setdefault(known, (place, raw))
         if name and not full_url:
             self._unlocated.setdefault(name, (place, raw))
-        return kind.resource_type, raw
+        return kind, raw
 
     def add_bundle(self, place: str, bundle: r.Bundle) -> list[tuple[str, str, bytes]]:
         """Take every entry in; (type, place, text) of each. InvalidClaim for more than MAX_ENTRIES, and where a reference could mean either of two."""
@@ -94,17 +103,16 @@ class Pool:
         found: list[tuple[str, str, bytes]] = []
         named: dict[str, bytes] = {}
         for number, entry in enumerate(bundle.entry):
-            at = f"{place}.entry[{number}].resource"
-            if bytes(entry.resource):
-                kind, raw = self.add(at, bytes(entry.resource), entry.full_url)
-                own: _Kind = decoded(at, raw, _kind)
-                for name in (entry.full_url, f"{kind}/{own.id}" if own.id else None):
-                    if name and not _is_same(named.setdefault(name, bytes(entry.resource)), bytes(entry.resource)):
+            at, sent = f"{place}.entry[{number}].resource", bytes(entry.resource)
+            if sent:
+                kind, raw = self._take(at, sent, entry.full_url)
+                for name in (entry.full_url, kind.name):
+                    if name and not _is_same(named.setdefault(name, sent), sent):
                         message = "Another resource of the Bundle has this type and id, or this address: a reference could mean either."
                         raise InvalidClaim(
                             "The Bundle is ambiguous", [Issue("fhir.reference", f"{at}.id", message, "Send one of the two.")]
                         )
-                found.append((kind, at, raw))
+                found.append((kind.resource_type, at, raw))
         return found
 
     def find(self, reference: r.Reference | None, kind: type[T]) -> T | None:

@@ -21,15 +21,8 @@ MAX_ISSUES = 20
 """Of one claim; the rest would say the same."""
 PARENTS = {"22": "20", "23": "22"}
 """HL03 of a level and of the one it belongs to: patient, subscriber, billing provider."""
-LEVELS = {
-    "85": "billing_issues",
-    "87": "billing_issues",
-    "PE": "billing_issues",
-    "IL": "party_issues",
-    "PR": "party_issues",
-    "QC": "patient_issues",
-}
-"""NM101 of the parties of a level, and where faults of that level are kept."""
+LEVELS = {"85": "billing", "87": "billing", "PE": "billing", "IL": "subscriber", "PR": "subscriber", "QC": "patient"}
+"""NM101 of the parties of a level, and the level."""
 RESPONSIBILITY = {"P": "primary", "S": "secondary", "T": "tertiary"}
 
 
@@ -107,10 +100,10 @@ class PartyLoops(ABC):
             role = self.CLAIM_ROLES.get(code) if self.loop == "claim" else None
             self.places.of_claim(segment, added, len(self.claim.get("other_payers", ())), role)
 
-    def fail(self, segment: Segment, code: str, message: str, mend: str, held: list[Issue] | None = None) -> None:
-        """Note a fault of the claim being read; with `held`, of every claim until the level it is of ends."""
-        above = {"patient": self.patient_issues, "billing": self.billing_issues}.get(self.loop, self.party_issues)
-        issues = held if held is not None else above if self.claim is None else self.issues
+    def fail(self, segment: Segment, code: str, message: str, mend: str, level: str | None = None) -> None:
+        """Note a fault of the claim being read; with `level`, of every claim until that level ends."""
+        of_level = {"patient": self.patient_issues, "billing": self.billing_issues}.get(level or self.loop, self.party_issues)
+        issues = of_level if level is not None or self.claim is None else self.issues
         if len(issues) < MAX_ISSUES:
             issues.append(Issue(code, segment.where(), message, mend))
 
@@ -147,12 +140,12 @@ class PartyLoops(ABC):
     def unknown(self, segment: Segment) -> None:
         """A segment that no 837 has: what it was meant to say (another claim, or the level of those that follow) would be lost."""
         mend = "Check its identifier against the implementation guide."
-        self.fail(segment, "x12.segment", "The guide has no segment of this name.", mend, self.billing_issues)
+        self.fail(segment, "x12.segment", "The guide has no segment of this name.", mend, "billing")
 
-    def _out_of_level(self, segment: Segment, held: list[Issue]) -> None:
+    def _out_of_level(self, segment: Segment, level: str) -> None:
         """A party of a level that never began: it is not the one of the claims before, and they are not its."""
         mend = "Send HL before the billing provider, subscriber or patient of the claims that follow."
-        self.fail(segment, "x12.hierarchy", "A party of a level stands inside of a claim.", mend, held)
+        self.fail(segment, "x12.hierarchy", "A party of a level stands inside of a claim.", mend, level)
 
     def hierarchy(self, segment: Segment) -> None:
         self.finish()
@@ -173,7 +166,7 @@ class PartyLoops(ABC):
                 "x12.hierarchy",
                 "HL03 is none of the levels of an 837: whose claims follow is not known.",
                 mend,
-                self.billing_issues,
+                "billing",
             )
         self.entity = None
         above, parent = self.levels.get(PARENTS.get(level or "", ""), [""]), segment.get(2) or ""
@@ -197,7 +190,7 @@ class PartyLoops(ABC):
         responsibility = RESPONSIBILITY.get(segment.get(1) or "", "other")
         if self.claim is not None:
             if "service_lines" in self.claim:  # other payers stand before the lines
-                self._out_of_level(segment, self.party_issues)
+                self._out_of_level(segment, "subscriber")
             self.other = {
                 "responsibility": responsibility,
                 "claim_filing_indicator_code": segment.get(9),
@@ -228,7 +221,7 @@ class PartyLoops(ABC):
                 providers.setdefault(role, entity)
                 self._provider(entity, segment)
             elif code in LEVELS:
-                self._out_of_level(segment, getattr(self, LEVELS[code]))
+                self._out_of_level(segment, LEVELS[code])
             elif code in ("PW", "45"):
                 holder = self.line if self.line is not None else self.claim
                 holder.setdefault("ambulance", {})["pickup" if code == "PW" else "dropoff"] = entity
@@ -310,7 +303,7 @@ class PartyLoops(ABC):
     def patient_information(self, segment: Segment) -> None:
         """PAT."""
         if self.claim is not None:
-            self._out_of_level(segment, self.patient_issues)
+            self._out_of_level(segment, "patient")
             return
         if self.loop == "patient" and self.patient is not None:
             self.patient["relationship_code"] = segment.get(1)

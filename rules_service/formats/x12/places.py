@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -142,7 +142,12 @@ class _Evaluation(msgspec.Struct):
 _evaluations = msgspec.json.Decoder(_Evaluation)
 
 
-def finding_places(places: Mapping[str, Position], evaluation: bytes) -> dict[str, dict[str, int]]:
-    """Of each finding of an evaluation (its JSON), by its id, the segment and byte its JSON pointer leads to; those without one are left out."""
-    found = ((one.finding_id, position_of(places, one.location.json_pointer)) for one in _evaluations.decode(evaluation).findings)
+def pointers_in(evaluation: bytes) -> Iterator[tuple[str, str]]:
+    """Id and JSON pointer of each finding of an evaluation as it is stored."""
+    return ((one.finding_id, one.location.json_pointer) for one in _evaluations.decode(evaluation).findings)
+
+
+def finding_places(places: Mapping[str, Position], pointers: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Of each finding, by its id, the segment and byte its JSON pointer leads to; those without one are left out."""
+    found = ((finding_id, position_of(places, pointer)) for finding_id, pointer in pointers)
     return {finding_id: {"segment": at[0], "byte": at[1]} for finding_id, at in found if at is not None}

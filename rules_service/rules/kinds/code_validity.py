@@ -302,6 +302,7 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
         if state == "valid":
             good = True
             continue
+        shown = shown_code(code.rpartition(":")[2])
         yield Candidate(
             lines=view.lines,
             amount=view.total_at_risk,
@@ -310,9 +311,9 @@ def _of_claim(parameters: CodeValidityParameters, judged: Judged) -> Iterator[Ca
             facts=_facts(parameters.subject, state),
             tell=partial(
                 Telling,
-                params={"code": shown_code(code.rpartition(":")[2]), "date": day.isoformat() if day else ""},
+                params={"code": shown, "date": day.isoformat() if day else ""},
                 shown={"service_date": day.isoformat() if day else None},
-                actual={"code": shown_code(code.rpartition(":")[2])},
+                actual={"code": shown},
             ),
         )
     if good:

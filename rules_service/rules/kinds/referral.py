@@ -2,7 +2,8 @@
 
 `products` are the plans that need a referral to a specialist (an empty list: all); primary care specialties, places and codes may be exempt.
 `referring_codes` is a table of the codes that need a referring or ordering provider on the claim, whatever the plan, and `referring_ranges`
-are first and last codes of further ones (laboratory, imaging); lines with one of `referring_exempt_modifiers` (the interpretation) need none.
+are first and last codes of further ones (laboratory, imaging); lines with one of `referring_modifiers` (therapy under a plan of care) need one
+whatever the code, lines with one of `referring_exempt_modifiers` (the interpretation) none.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class ReferralParameters(Parameters, frozen=True):
     exempt_codes: str | None = None
     referring_codes: str | None = None
     referring_ranges: tuple[tuple[str, str], ...] = ()
+    referring_modifiers: tuple[str, ...] = ()
     referring_exempt_modifiers: tuple[str, ...] = ("26",)
 
 
@@ -113,7 +115,8 @@ class ReferralKind(RuleKind[ReferralParameters]):
             asks = self._asks(parameters, judged, line) if parameters.needs_number else False
             if asks:
                 yield _candidate(line, "referral", asks if isinstance(asks, Unknown) else None)
-            ordered = self._is_ordered(parameters, judged, line.code, line.date_from)
+            is_marked = bool(set(parameters.referring_modifiers).intersection(line.modifiers))
+            ordered = is_marked or self._is_ordered(parameters, judged, line.code, line.date_from)
             if ordered and not set(parameters.referring_exempt_modifiers).intersection(line.modifiers):
                 yield _candidate(line, "provider", ordered if isinstance(ordered, Unknown) else None)
 
