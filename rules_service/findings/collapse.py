@@ -75,6 +75,7 @@ ROOTS: tuple[Root, ...] = (
     ),
     Root(("mod.invalid_dos",), ("mod.invalid", "mod.forbidden"), "line"),
     Root(("ncci.ptp.never_together",), ("global.",), "line"),
+    Root(("ncci.ptp", "ncci.ptp.never_together", "mue.mai1", "mue.mai2", "mue.mai3"), ("freq.period",), "line"),
     Root(("ncci.ptp",), ("global.visit_same_day", "global.visit_before"), "line"),
     Root(("global.visit_same_day", "global.visit_before"), ("ncci.ptp.bypassed",), "line"),
     Root(("aoc.modifier",), ("mod.forbidden", "bilateral."), "line"),

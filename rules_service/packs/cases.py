@@ -132,9 +132,9 @@ def judge_alone(publication: Publication, claim: Claim, catalog: EditionCatalog,
 
 
 def payer_view(publication: Publication, claim: Claim) -> ClaimView:
-    """The claim as one of the pack's first payer."""
-    payers = publication.manifest.scope.payer_ids
-    return ClaimView(claim, payers[0] if payers else claim.payer.payer_id)
+    """The claim as one of the payer it names, or of the pack's first when it names another."""
+    payers, named = publication.manifest.scope.payer_ids, claim.payer.payer_id
+    return ClaimView(claim, payers[0] if payers and named not in payers else named)
 
 
 def untested(pack: Pack, editions: Sequence[Edition]) -> tuple[tuple[str, ...], tuple[str, ...]]:

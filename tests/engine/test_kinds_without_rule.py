@@ -47,7 +47,7 @@ def test_of_a_payer_with_rules_of_every_kind_less_is_named_than_of_one_with_few(
 def test_an_institutional_claim_is_not_told_of_kinds_that_concern_practitioners_only() -> None:
     told = kinds_without_rule(example_claim("medicare_part_a", "inpatient-stay"))
     assert told.isdisjoint({"anesthesia", "global_period", "new_patient_visit", "fee_schedule_indicator", "telehealth"})
-    assert "code_pair" in told
+    assert "benefit_exclusion" in told
 
 
 def test_of_an_unknown_payer_only_what_the_baseline_asks_is_looked_for() -> None:

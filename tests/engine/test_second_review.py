@@ -239,3 +239,13 @@ def test_a_visit_that_wants_25_is_not_told_to_keep_the_note_of_the_procedure_s_m
     assert (lead.suppresses, follows.suppressed_by) == (("f2",), "f1")
     alone = collapse([(separated, frozenset())])
     assert alone[0].suppressed_by is None
+
+
+@pytest.mark.parametrize("cause", ["ncci.ptp", "mue.mai3"])
+def test_a_visit_too_many_follows_from_the_edit_of_its_line(cause: str) -> None:
+    edit, visit = (
+        msgspec.structs.replace(found(told("medicare_part_b", [{"procedure_code": "99213", "unit_count": "3"}]), "freq.period"), **named)
+        for named in ({"finding_id": "f1", "code": cause}, {"finding_id": "f2"})
+    )
+    lead, follows = collapse([(edit, frozenset()), (visit, frozenset())])
+    assert (lead.suppresses, follows.suppressed_by) == (("f2",), "f1")

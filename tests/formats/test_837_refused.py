@@ -67,6 +67,9 @@ def test_a_bad_claim_fails_alone_with_its_segment(change: tuple[str, str], code:
         (CLAIM + "CTP****2*UN~LIN**N4*00000000001~", "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO*45~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
         (CLAIM.replace("LX*", "SBR*S*18~CAS*CO**50~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
+        (CLAIM.replace("LX*", "SBR*S*18~CAS*CO~NM1*PR*2******PI*ONE~LX*"), "x12.required"),
+        (CLAIM.replace("LX*", "CAS*CO*45*50~LX*"), "x12.required"),
+        (CLAIM + "CAS*CO*45*50~SVD*ONE*50*HC:99213**1~", "x12.required"),
     ],
 )
 def test_what_cannot_be_read_in_one_way_is_not_read(claim: str, code: str) -> None:

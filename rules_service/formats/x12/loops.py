@@ -261,8 +261,13 @@ class ClaimLoops(PartyLoops):
     def adjustment(self, segment: Segment) -> None:
         """CAS of 2320 or 2430: up to six triplets."""
         holder = self.adjudication if self.adjudication is not None else self.other
-        if holder is None:
+        if self.claim is None:
             return
+        if holder is None:
+            self.fail(segment, "x12.required", "CAS belongs to no payer.", "Send the payer before it: SBR (2320), or SVD of a line (2430).")
+            return
+        if not any(segment.elements[2:]):
+            self.fail(segment, "x12.required", "CAS has no reason and amount.", "Send both (CAS02, CAS03), or leave the segment out.")
         for index in range(2, min(len(segment.elements), 20), 3):
             amount = self.value(segment, index + 1, Money.parse, "amount")
             if (segment.get(index) is None) != (segment.get(index + 1) is None):

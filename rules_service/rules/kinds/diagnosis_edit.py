@@ -209,8 +209,10 @@ def _first(view: ClaimView) -> tuple[int, Diagnosis] | None:
 
 
 def _first_listed(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
+    """External causes; on an inpatient hospital bill, the only one that has a principal diagnosis (UHDDS), those of the list too."""
     first = _first(view)
-    if first is not None and (first[1].code[:1] in "VWXY" or lists.holds(first[1].code, "unacceptable_principal")):
+    unacceptable = first is not None and view.bill.startswith("11") and lists.holds(first[1].code, "unacceptable_principal")
+    if first is not None and (unacceptable or first[1].code[:1] in "VWXY"):
         yield first[0], None, None, ""
 
 

@@ -4,7 +4,7 @@ Per day, calendar year, benefit year, rolling days or months, or once in a lifet
 months" means eligible from the first day of the twelfth month after that of the last service. Codes of one `bucket` count together.
 Units of this claim and of earlier ones are counted, or, with `measure: charges`, dollars (the expected amount where it is given, else the charge):
 Medicare's therapy threshold, above which KX attests medical necessity (Pub 100-04 ch. 5 s. 10.3). Where history was not supplied, what the payer reported as remaining
-(`context.eligibility.benefits_remaining`) is used; without either the limit is not judged.
+(`context.eligibility.benefits_remaining`) is used; without either only a claim that is beyond the limit by itself is judged.
 
 `table` lists codes with `bucket`, `limit`, `period` (day, calendar_year, benefit_year, rolling, lifetime, full_months), `length` (days of a
 rolling period, or full months) and `per` (patient or provider).
@@ -59,7 +59,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     """One candidate a line and limit."""
 
     name = "frequency_limit"
-    semantics = 2  # intervals see the same day; what the payer counted beside the history
+    semantics = 3  # intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself
     title = "How often a service is covered"
     levels = ("line",)
     judges_void = False
@@ -69,7 +69,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         (
             "frequency.over",
             "quantity",
-            "Units, or dollars, beyond the limit with this line; unknown without history or a reported remainder.",
+            "Units, or dollars, beyond the limit with this line; unknown without history or a reported remainder, unless the claim is beyond by itself.",
         ),
         ("frequency.interval_met", "flag", "The least interval since the last service has passed; absent for other periods."),
     )
@@ -239,7 +239,9 @@ def _counted(
     remaining = _remaining(line, limit) if parameters.measure == "units" else None
     used = None if remaining is None else 1000 * limit.limit - remaining
     if isinstance(history, Unknown):
-        return history if used is None else [*same, (first, used)]
+        if used is not None:
+            return [*same, (first, used)]
+        return same if _alone_beyond(parameters, line, limit, same) else history
     known = len(same)
     for entry in history:
         earlier = entry.line
@@ -265,6 +267,13 @@ def _counted(
         same.append((on, charge if parameters.measure == "charges" else units))
     elsewhere = 0 if used is None else used - sum(units for _, units in same[known:])
     return [*same, (first, elsewhere)] if elsewhere > 0 else same  # the payer counts what this history does not hold
+
+
+def _alone_beyond(parameters: FrequencyParameters, line: LineView, limit: _Limit, same: list[tuple[date, int]]) -> bool:
+    """Whether the claim by itself is beyond the limit, whatever was billed before."""
+    if limit.period == "full_months":
+        return any(add_months(on.replace(day=1), limit.length + 1) > (line.date_from or date.min) for on, _ in same)
+    return sum(units for _, units in same) + _amount(parameters, line) > 1000 * limit.limit
 
 
 def _counts(parameters: FrequencyParameters, modifiers: tuple[str, ...]) -> bool:
