@@ -15,6 +15,8 @@ _NURSERY = ("017", "17")
 STILL_A_PATIENT = "30"
 """Patient status of a bill that does not end the stay (NUBC, FL 17)."""
 _READMISSION_DAYS = 30
+OUTSIDE_WINDOW = ("054", "082", "083", "084", "085")
+"""Beginnings of the revenue codes of ambulance and dialysis, which are in no payment window (42 CFR 412.2(c)(5)(iii))."""
 PAYMENT_WINDOW_DAYS = 3
 """A procedure of the days before admission may stand on the bill of the stay (42 CFR 412.2(c)(5))."""
 
@@ -31,17 +33,22 @@ def _statement_length(view: ClaimView) -> FactValue:
     return None if statement is None else (statement[1] - statement[0]).days
 
 
-def _bedded(view: ClaimView) -> list[tuple[date, date]] | Unknown:
+Stay = tuple[date, date, str | None]
+"""First and last day of room and board, and the taxonomy of who gave it."""
+
+
+def _bedded(view: ClaimView) -> list[Stay] | Unknown:
     """First and last days of room and board that were billed before; the same for every line."""
-    found: list[tuple[date, date]] | Unknown = view.once("days of room and board", lambda: _room_and_board(view))
+    found: list[Stay] | Unknown = view.once("days of room and board", lambda: _room_and_board(view))
     return found
 
 
-def _room_and_board(view: ClaimView) -> list[tuple[date, date]] | Unknown:
+def _room_and_board(view: ClaimView) -> list[Stay] | Unknown:
     billed = _billed_before(view)
     if isinstance(billed, Unknown):
         return billed
-    return [(day, line.service_through or day) for day, line in billed if _is_accommodation(line.revenue_code)]
+    own = view.claim.providers.billing.taxonomy_code
+    return [(day, line.service_through or day, line.taxonomy_code or own) for day, line in billed if _is_accommodation(line.revenue_code)]
 
 
 def _billed_before(view: ClaimView) -> list[tuple[date, HistoryLine]] | Unknown:
@@ -80,7 +87,7 @@ def _interim_gap(view: ClaimView) -> FactValue:
         return None
     if isinstance(bedded, Unknown):
         return bedded
-    ends = [through for first, through in bedded if through >= admitted and first < statement[0]]
+    ends = [through for first, through, _ in bedded if through >= admitted and first < statement[0]]
     return None if not ends else (statement[0] - max(ends)).days - 1
 
 
@@ -94,13 +101,24 @@ def _outside_statement(line: LineView) -> FactValue:
 
 def _days_before_stay(line: LineView) -> FactValue:
     """The day of discharge is no day of the stay, but where it is the day of admission too."""
+    stay = _next_stay(line)
+    return stay[0] if isinstance(stay, tuple) else stay
+
+
+def _stay_taxonomy(line: LineView) -> FactValue:
+    stay = _next_stay(line)
+    return stay[1] if isinstance(stay, tuple) else stay
+
+
+def _next_stay(line: LineView) -> tuple[int, str | None] | Unknown | None:
+    """Days from the line to the stay it lies in or before, and the taxonomy of that stay."""
     bedded, day = _bedded(line.view), line.date_from
     if isinstance(bedded, Unknown):
         return bedded
     if day is None:
         return None
-    found = [max(0, (first - day).days) for first, through in bedded if day < through or day == first]
-    return min(found, default=None)
+    found = [(max(0, (first - day).days), taxonomy) for first, through, taxonomy in bedded if day < through or day == first]
+    return min(found, key=lambda stay: stay[0], default=None)
 
 
 def _admitted_after(view: ClaimView) -> FactValue:
@@ -127,7 +145,7 @@ def _days_since_stay(view: ClaimView) -> FactValue:
         return bedded
     if admitted is None:
         return None
-    days = [(admitted - through).days for first, through in bedded if first < admitted]
+    days = [(admitted - through).days for first, through, _ in bedded if first < admitted]
     return min((day for day in days if 0 <= day <= _READMISSION_DAYS), default=None)
 
 
@@ -137,7 +155,11 @@ def _outpatient_days_before(view: ClaimView) -> FactValue:
         return billed
     if admitted is None:
         return None
-    days = [(admitted - day).days for day, line in billed if line.revenue_code is not None and not _is_accommodation(line.revenue_code)]
+    days = [
+        (admitted - day).days
+        for day, line in billed
+        if line.revenue_code is not None and not _is_accommodation(line.revenue_code) and not line.revenue_code.startswith(OUTSIDE_WINDOW)
+    ]
     return min((day for day in days if 0 < day <= PAYMENT_WINDOW_DAYS), default=None)
 
 
@@ -181,7 +203,7 @@ STAYS: tuple[Derivation, ...] = (
     (
         "claim.days_since_outpatient_services",
         "count",
-        "Days from an outpatient service of the same billing provider (other revenue codes in history) to this admission, where it is one to three; unknown without history.",
+        "Days from an outpatient service of the same billing provider (other revenue codes in history) to this admission, where it is one to three (ambulance and dialysis are in no payment window); unknown without history.",
         _outpatient_days_before,
     ),
     (
@@ -244,5 +266,11 @@ STAYS: tuple[Derivation, ...] = (
         "count",
         "Days from the service to an inpatient stay at the same billing provider (accommodation revenue codes in history), 0 inside the stay, whose last day is none of it; absent when there is none, unknown without history.",
         _days_before_stay,
+    ),
+    (
+        "line.inpatient_stay_taxonomy",
+        "text",
+        "Taxonomy of the inpatient stay the service lies in or before: that of its room and board in history, else that of the billing provider; unknown without history.",
+        _stay_taxonomy,
     ),
 )

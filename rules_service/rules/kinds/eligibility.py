@@ -21,7 +21,7 @@ from rules_service.claim.context import INACTIVE, CoverageSpan, Eligibility
 from rules_service.claim.locations import Place
 from rules_service.facts.stays import admission_day
 from rules_service.facts.values import FactValue
-from rules_service.facts.view import LineView
+from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
@@ -37,6 +37,9 @@ HOSPICE_CONDITION = "07"
 """Condition code of an institutional claim: treatment of a condition that is not the terminal one."""
 INFORMATION_ONLY = "04"
 """Condition code of a bill that a hospital sends for a member of a Medicare Advantage plan, for information only."""
+CLINICAL_TRIAL = ("30", "Z006", "Q1")
+"""Condition code, diagnosis and modifier of services in a covered clinical trial, which Medicare itself pays for members of a Medicare Advantage
+plan (Pub 100-04 ch. 32 s. 69.9)."""
 HOSPICE_BILLS = ("81", "82")
 CONSOLIDATED: tuple[Check, ...] = ("skilled_nursing", "home_health")
 
@@ -55,7 +58,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
     """One candidate a line and check; one a claim for the age of the answer."""
 
     name = "eligibility"
-    semantics = 5  # benefits that are used up; stays by their admission; spans that are not in force; consolidated billing by table; hospice before Medicare Advantage; condition code 07
+    semantics = 6  # clinical trials of members of Medicare Advantage; benefits that are used up; stays by their admission; spans that are not in force; consolidated billing by table; hospice before Medicare Advantage; condition code 07
     title = "Coverage on the date of service"
     levels = ("line",)
     judges_void = False
@@ -217,7 +220,8 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
             in_hospice = answer.hospice is not None and _inside(
                 answer.hospice, [day for line in view.lines for day in _days(line)], "hospice"
             )
-            inside = answer.medicare_advantage_plan is not None and not in_hospice and INFORMATION_ONLY not in view.claim.condition_codes
+            passing = INFORMATION_ONLY in view.claim.condition_codes or _in_clinical_trial(view)
+            inside = answer.medicare_advantage_plan is not None and not in_hospice and not passing
         facts: dict[str, FactValue] = {
             "eligibility.check": check,
             "eligibility.state": None,
@@ -243,6 +247,15 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         classes = table.texts_on(line.code, "class", line.date_from.toordinal())
         has_technical_part = check == "skilled_nursing" and "technical" in classes and "26" not in line.modifiers
         return check in classes or has_technical_part
+
+
+def _in_clinical_trial(view: ClaimView) -> bool:
+    condition, diagnosis, modifier = CLINICAL_TRIAL
+    if condition in view.claim.condition_codes:
+        return True
+    return any(one.code.replace(".", "") == diagnosis for one in view.claim.diagnoses) and any(
+        modifier in line.modifiers for line in view.lines
+    )
 
 
 def _days(line: LineView) -> list[date]:

@@ -59,7 +59,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     """One candidate a line and limit."""
 
     name = "frequency_limit"
-    semantics = 3  # intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself
+    semantics = 3  # intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself; shares of spans; components
     title = "How often a service is covered"
     levels = ("line",)
     judges_void = False
@@ -166,7 +166,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
             facts["frequency.interval_met"] = day >= following
         else:
             total = sum(units for _, units in counted)
-            mine = _amount(parameters, line)
+            mine = _share(limit, _amount(parameters, line), line.days_in_span)
             over = total + mine - 1000 * limit.limit
             facts["frequency.over"] = over
             total += mine
@@ -225,12 +225,13 @@ def _counted(
     exempt = frozenset(parameters.exempt_modifiers)
     last = day if limit.period in ("rolling", "full_months") else date.max if following is None else following - timedelta(days=1)
     same = [
-        (other.date_from, _amount(parameters, other))
+        (other.date_from, _share(limit, _amount(parameters, other), other.days_in_span))
         for other in judged.view.lines
         if other.date_from is not None
         and (other.date_from, other.number) < (day, line.number)
         and other.date_from >= first
         and not exempt & set(other.modifiers)
+        and not _is_other_component(line, other.date_from, other.modifiers)
         and _counts(parameters, other.modifiers)
         and (limit.per != "provider" or same_provider("billing_npi_and_specialty", line, other))
         and _in_bucket(table, other.code, other.date_from, limit)
@@ -250,6 +251,7 @@ def _counted(
             on is None
             or not first <= on <= last
             or exempt & set(earlier.modifiers)
+            or _is_other_component(line, on, earlier.modifiers)
             or not _counts(parameters, earlier.modifiers)
             or not _in_bucket(table, earlier.procedure_code, on, limit)
         ):
@@ -264,7 +266,8 @@ def _counted(
             return Unknown("context_not_supplied", "context.history.line.charge_amount")
         charge = 10 * earlier.charge_amount.cents if earlier.charge_amount is not None else 0
         units = earlier.unit_count.thousandths if earlier.unit_count is not None else 1000
-        same.append((on, charge if parameters.measure == "charges" else units))
+        through = earlier.service_through or on
+        same.append((on, charge if parameters.measure == "charges" else _share(limit, units, (through - on).days + 1)))
     elsewhere = 0 if used is None else used - sum(units for _, units in same[known:])
     return [*same, (first, elsewhere)] if elsewhere > 0 else same  # the payer counts what this history does not hold
 
@@ -273,7 +276,17 @@ def _alone_beyond(parameters: FrequencyParameters, line: LineView, limit: _Limit
     """Whether the claim by itself is beyond the limit, whatever was billed before."""
     if limit.period == "full_months":
         return any(add_months(on.replace(day=1), limit.length + 1) > (line.date_from or date.min) for on, _ in same)
-    return sum(units for _, units in same) + _amount(parameters, line) > 1000 * limit.limit
+    return sum(units for _, units in same) + _share(limit, _amount(parameters, line), line.days_in_span) > 1000 * limit.limit
+
+
+def _share(limit: _Limit, units: int, days: int) -> int:
+    """What of a line over several days falls on one of them, where the limit is one of a day."""
+    return -(-units // days) if limit.period == "day" and days > 1 else units
+
+
+def _is_other_component(line: LineView, on: date, modifiers: tuple[str, ...]) -> bool:
+    """Whether a service of the same day is the other half of this one: the hospital gives the technical component, a physician reads it (26)."""
+    return on == line.date_from and ("26" in line.modifiers) != ("26" in modifiers)
 
 
 def _counts(parameters: FrequencyParameters, modifiers: tuple[str, ...]) -> bool:
