@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 
-from rules_service.claim.context import HistoryLine
+from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.facts.values import Derivation, FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.unknown import Unknown
@@ -15,6 +16,9 @@ _NURSERY = ("017", "17")
 STILL_A_PATIENT = "30"
 """Patient status of a bill that does not end the stay (NUBC, FL 17)."""
 _READMISSION_DAYS = 30
+SKILLED_NURSING_BILLS = ("18", "21")
+SKILLED_NURSING_RATE = ("0022", "022")
+"""The line of the rate code of a stay in a nursing facility or swing bed, which is no stay of the hospital."""
 OUTSIDE_WINDOW = ("054", "082", "083", "084", "085")
 """Beginnings of the revenue codes of ambulance and dialysis, which are in no payment window (42 CFR 412.2(c)(5)(iii))."""
 PAYMENT_WINDOW_DAYS = 3
@@ -48,16 +52,28 @@ def _room_and_board(view: ClaimView) -> list[Stay] | Unknown:
     if isinstance(billed, Unknown):
         return billed
     own = view.claim.providers.billing.taxonomy_code
-    return [(day, line.service_through or day, line.taxonomy_code or own) for day, line in billed if _is_accommodation(line.revenue_code)]
+    skilled = _numbers(billed, lambda line: line.revenue_code in SKILLED_NURSING_RATE)
+    nursing = view.bill[:2] in SKILLED_NURSING_BILLS
+    return [
+        (day, entry.line.service_through or day, entry.line.taxonomy_code or own)
+        for day, entry in billed
+        if _is_accommodation(entry.line.revenue_code)
+        and (entry.payer_claim_control_number is None or (entry.payer_claim_control_number in skilled) == nursing)
+    ]
 
 
-def _billed_before(view: ClaimView) -> list[tuple[date, HistoryLine]] | Unknown:
+def _numbers(billed: list[tuple[date, HistoryEntry]], test: Callable[[HistoryLine], bool]) -> set[str]:
+    """Control numbers of the earlier claims that have such a line."""
+    return {entry.payer_claim_control_number for _, entry in billed if entry.payer_claim_control_number is not None and test(entry.line)}
+
+
+def _billed_before(view: ClaimView) -> list[tuple[date, HistoryEntry]] | Unknown:
     """Earlier lines with their first day that the billing provider billed to this payer, or to Medicare's other part, and that stand."""
     history = view.claim.context.history if view.claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
     return [
-        (entry.line.service_from, entry.line)
+        (entry.line.service_from, entry)
         for entry in history
         if entry.status not in ("rejected", "denied")
         and view.is_of_family(entry.payer_id)
@@ -155,10 +171,14 @@ def _outpatient_days_before(view: ClaimView) -> FactValue:
         return billed
     if admitted is None:
         return None
+    stays = _numbers(billed, lambda line: _is_accommodation(line.revenue_code))
     days = [
         (admitted - day).days
-        for day, line in billed
-        if line.revenue_code is not None and not _is_accommodation(line.revenue_code) and not line.revenue_code.startswith(OUTSIDE_WINDOW)
+        for day, entry in billed
+        if (code := entry.line.revenue_code) is not None
+        and entry.payer_claim_control_number not in stays
+        and not _is_accommodation(code)
+        and not code.startswith(OUTSIDE_WINDOW)
     ]
     return min((day for day in days if 0 < day <= PAYMENT_WINDOW_DAYS), default=None)
 

@@ -51,7 +51,7 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
 
     name = "diagnosis_edit"
     title = "Diagnoses against each other and against the lines"
-    semantics = 2  # codes that are listed first only; sequelae
+    semantics = 3  # codes that are listed first only; sequelae; the unacceptable principal diagnosis of inpatient hospital bills only
     levels = ("claim",)
     judges_void = False
     parameters = DiagnosisEditParameters
