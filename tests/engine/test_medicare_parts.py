@@ -50,3 +50,17 @@ def test_a_stay_is_paid_by_part_a_and_is_late_and_secondary_as_other_bills_are()
     assert "wrong.payer" not in {code for _, code in told("MEDA", "0111", [{}])}
     assert {("MCR-TF-002", "tf.expired")} <= told("MEDA", "0111", [{}], received_at=LATE)
     assert "cob.no_primary_info" in {code for _, code in told("MEDA", "0111", [{}], **LATER_PAYER)}
+
+
+def earlier(payer_id: str, **line: str) -> dict[str, Any]:
+    whose = {"billing_npi": "1234567893", "rendering_npi": "1234567893", "service_from": "2026-11-20", "service_through": "2026-11-20"}
+    return {"context": {"history": [{"status": "paid", "payer_id": payer_id, "line": {**whose, "unit_count": "1", **line}}]}}
+
+
+@pytest.mark.parametrize(("payer_id", "is_one"), [("MEDB", True), ("MEDA", True), ("EXAMPLE01", False)])
+def test_what_the_other_part_was_billed_counts_and_what_another_payer_was_does_not(payer_id: str, is_one: bool) -> None:
+    lines = [{"procedure_code": "P1001"}, {"procedure_code": "P9213"}]
+    same = earlier(payer_id, procedure_code="P1001", revenue_code="0450", charge_amount="100.00")
+    assert ("MCR-DUP-001" in {rule for rule, _ in told("MEDA", "0131", lines, **same)}) is is_one
+    screening = earlier(payer_id, procedure_code="P6001")
+    assert ("MCR-FRQ-001" in {rule for rule, _ in told("MEDA", "0131", [{"procedure_code": "P6001"}], **screening)}) is is_one

@@ -43,7 +43,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     """One candidate a line; one more where it repeats a line of the claim."""
 
     name = "duplicate"
-    semantics = 4  # overlapping spans; what the history does not say
+    semantics = 5  # overlapping spans; what the history does not say; claims to the other part of Medicare
     title = "Billed twice"
     levels = ("line",)
     judges_void = False
@@ -181,7 +181,7 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
     found: set[str] = set()
     for entry in history:
         earlier = entry.line
-        if entry.status == "rejected" or not judged.view.is_of_payer(entry.payer_id):
+        if entry.status == "rejected" or not judged.view.is_of_family(entry.payer_id):
             continue
         if earlier.procedure_code != line.code or not billed_on(earlier, line):
             continue

@@ -25,7 +25,7 @@ def same_provider(scope: ProviderScope, one: LineView, other: LineView) -> bool:
 
 
 def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
-    """Earlier lines that count beside this claim's: of this payer, billed and not refused, and not of the claim this one
+    """Earlier lines that count beside this claim's: of this payer, or of Medicare's other part, billed and not refused, and not of the claim this one
     replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
     claim = view.claim
     history = claim.context.history if claim.context is not None else None
@@ -36,7 +36,7 @@ def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
         entry
         for entry in history
         if entry.status not in ("rejected", "denied")
-        and view.is_of_payer(entry.payer_id)
+        and view.is_of_family(entry.payer_id)
         and (replaced is None or entry.payer_claim_control_number != replaced)
     )
 
