@@ -25,8 +25,8 @@ def same_provider(scope: ProviderScope, one: LineView, other: LineView) -> bool:
 
 
 def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
-    """Earlier lines that count beside this claim's: of this payer, or of Medicare's other part, billed and not refused, and not of the claim this one
-    replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
+    """Earlier lines that count beside this claim's: of this payer, or of Medicare's other part, billed and not refused, and not of the claim
+    this one replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
     claim = view.claim
     history = claim.context.history if claim.context is not None else None
     if history is None:

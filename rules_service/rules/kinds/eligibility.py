@@ -37,9 +37,8 @@ HOSPICE_CONDITION = "07"
 """Condition code of an institutional claim: treatment of a condition that is not the terminal one."""
 INFORMATION_ONLY = "04"
 """Condition code of a bill that a hospital sends for a member of a Medicare Advantage plan, for information only."""
-CLINICAL_TRIAL = ("30", "Z006", "Q1")
-"""Condition code, diagnosis and modifier of services in a covered clinical trial, which Medicare itself pays for members of a Medicare Advantage
-plan (Pub 100-04 ch. 32 s. 69.9)."""
+TRIAL_CONDITION, TRIAL_DIAGNOSIS, TRIAL_MODIFIER = "30", "Z006", "Q1"
+"""Services in a covered clinical trial, which Medicare itself pays for members of a Medicare Advantage plan (Pub 100-04 ch. 32 s. 69.9)."""
 HOSPICE_BILLS = ("81", "82")
 CONSOLIDATED: tuple[Check, ...] = ("skilled_nursing", "home_health")
 
@@ -250,12 +249,9 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
 
 
 def _in_clinical_trial(view: ClaimView) -> bool:
-    condition, diagnosis, modifier = CLINICAL_TRIAL
-    if condition in view.claim.condition_codes:
-        return True
-    return any(one.code.replace(".", "") == diagnosis for one in view.claim.diagnoses) and any(
-        modifier in line.modifiers for line in view.lines
-    )
+    """By condition code; on a professional claim by diagnosis and modifier."""
+    diagnosed = any(one.code.replace(".", "") == TRIAL_DIAGNOSIS for one in view.claim.diagnoses)
+    return TRIAL_CONDITION in view.claim.condition_codes or (diagnosed and any(TRIAL_MODIFIER in line.modifiers for line in view.lines))
 
 
 def _days(line: LineView) -> list[date]:

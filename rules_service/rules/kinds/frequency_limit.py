@@ -161,12 +161,12 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         if isinstance(counted, Unknown):
             facts["frequency.interval_met" if limit.period == "full_months" else "frequency.over"] = counted
         elif limit.period == "full_months":
-            last = day if _amount(parameters, line) > 1000 * limit.limit else max((on for on, _ in counted), default=None)
+            last = day if _amount(parameters, limit, line) > 1000 * limit.limit else max((on for on, _ in counted), default=None)
             following = add_months(last.replace(day=1), limit.length + 1) if last is not None else day
             facts["frequency.interval_met"] = day >= following
         else:
             total = sum(units for _, units in counted)
-            mine = _share(limit, _amount(parameters, line), line.days_in_span)
+            mine = _amount(parameters, limit, line)
             over = total + mine - 1000 * limit.limit
             facts["frequency.over"] = over
             total += mine
@@ -225,7 +225,7 @@ def _counted(
     exempt = frozenset(parameters.exempt_modifiers)
     last = day if limit.period in ("rolling", "full_months") else date.max if following is None else following - timedelta(days=1)
     same = [
-        (other.date_from, _share(limit, _amount(parameters, other), other.days_in_span))
+        (other.date_from, _amount(parameters, limit, other))
         for other in judged.view.lines
         if other.date_from is not None
         and (other.date_from, other.number) < (day, line.number)
@@ -276,7 +276,7 @@ def _alone_beyond(parameters: FrequencyParameters, line: LineView, limit: _Limit
     """Whether the claim by itself is beyond the limit, whatever was billed before."""
     if limit.period == "full_months":
         return any(add_months(on.replace(day=1), limit.length + 1) > (line.date_from or date.min) for on, _ in same)
-    return sum(units for _, units in same) + _share(limit, _amount(parameters, line), line.days_in_span) > 1000 * limit.limit
+    return sum(units for _, units in same) + _amount(parameters, limit, line) > 1000 * limit.limit
 
 
 def _share(limit: _Limit, units: int, days: int) -> int:
@@ -311,11 +311,10 @@ def _remaining(line: LineView, limit: _Limit) -> int | None:
     return min(found, default=None)
 
 
-def _amount(parameters: FrequencyParameters, line: LineView) -> int:
-    """Thousandths of units, or of dollars."""
-    if parameters.measure == "charges":
-        return 10 * line.charge_at_risk
-    return line.line.unit_count.thousandths if line.line.unit_count is not None else 1000
+def _amount(parameters: FrequencyParameters, limit: _Limit, line: LineView) -> int:
+    """Thousandths of units, or of dollars, that count against the limit."""
+    units = line.line.unit_count.thousandths if line.line.unit_count is not None else 1000
+    return _share(limit, 10 * line.charge_at_risk if parameters.measure == "charges" else units, line.days_in_span)
 
 
 def _free_again(counted: list[tuple[date, int]], limit: _Limit, mine: int) -> date | None:
