@@ -93,24 +93,59 @@ def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, 
     lead_of: dict[int, int] = {}
     for root in ROOTS:
         leads = [at for at, (one, _) in enumerate(found) if at not in lead_of and _leads(root, one)]
+        if not leads:
+            continue
+        near = _Near(root.share, leads, found)
+        are_leads = set(leads)
         for at, (one, causes) in enumerate(found):
-            if at in lead_of or at in leads or not one.code.startswith(root.follows):
+            if at in lead_of or at in are_leads or not one.code.startswith(root.follows):
                 continue
-            lead = next((lead for lead in leads if _shares(root.share, found[lead], one, causes)), None)
+            lead = next((lead for lead in near.to(one) if _shares(root.share, found[lead], one, causes)), None)
             if lead is not None:
                 lead_of[at] = lead
     if not lead_of:
         return tuple(one for one, _ in found)
     ids = [one.finding_id for one, _ in found]
+    suppresses: dict[int, list[str]] = {}
+    for at, lead in sorted(lead_of.items()):
+        suppresses.setdefault(lead, []).append(ids[at])
     return tuple(
         msgspec.structs.replace(
             one,
             suppressed_by=ids[lead_of[at]] if at in lead_of else None,
             blocking=one.blocking and (at not in lead_of or found[lead_of[at]][0].blocking),
-            suppresses=tuple(ids[other] for other, lead in sorted(lead_of.items()) if lead == at),
+            suppresses=tuple(suppresses.get(at, ())),
         )
         for at, (one, _) in enumerate(found)
     )
+
+
+class _Near:
+    """The leads that can share what a root asks for with a finding: found by line, for a claim of a thousand lines has thousands of findings."""
+
+    __slots__ = ("_by_line", "_leads", "_of_no_line", "_share")
+
+    def __init__(self, share: str, leads: list[int], found: Sequence[tuple[Finding, frozenset[str]]]) -> None:
+        self._share = share
+        self._leads = leads
+        self._of_no_line: list[int] = []
+        self._by_line: dict[int, list[int]] = {}
+        for lead in leads:
+            lines = found[lead][0].line_numbers
+            if not lines:
+                self._of_no_line.append(lead)
+            for line in lines:
+                self._by_line.setdefault(line, []).append(lead)
+
+    def to(self, one: Finding) -> list[int]:
+        """Those leads, in their order."""
+        if self._share == "line":
+            shared = one.line_numbers[:1]
+        elif self._share == "related line":
+            shared = one.related_line_numbers
+        else:
+            return self._leads
+        return sorted({*self._of_no_line, *(lead for line in shared for lead in self._by_line.get(line, ()))})
 
 
 def _leads(root: Root, one: Finding) -> bool:
