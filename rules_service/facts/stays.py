@@ -21,6 +21,8 @@ SKILLED_NURSING_RATE = ("0022", "022")
 """The line of the rate code of a stay in a nursing facility or swing bed, which is no stay of the hospital."""
 OUTSIDE_WINDOW = ("054", "082", "083", "084", "085")
 """Beginnings of the revenue codes of ambulance and dialysis, which are in no payment window (42 CFR 412.2(c)(5)(iii))."""
+PART_B_BILLS = frozenset(("12", "13", "14", "22", "23", "34", "74", "75", "76", "85"))
+"""Facility and class of the institutional bills whose services the NCCI edits judge one by one (NCCI Policy Manual, chapter I)."""
 PAYMENT_WINDOW_DAYS = 3
 """A procedure of the days before admission may stand on the bill of the stay (42 CFR 412.2(c)(5))."""
 
@@ -244,6 +246,12 @@ STAYS: tuple[Derivation, ...] = (
         "text",
         "Facility and class of the type of bill: 11 inpatient, 13 outpatient hospital and so on.",
         lambda v: v.bill[:2] or None,
+    ),
+    (
+        "claim.bills_part_b_services",
+        "flag",
+        "The claim bills services of Medicare Part B one by one: it has no type of bill, or one of an outpatient department, of outpatients of a nursing facility, home health agency or therapy facility, or of a stay under Part B (12x to 14x, 22x, 23x, 34x, 74x to 76x, 85x).",
+        lambda v: not v.bill or v.bill[:2] in PART_B_BILLS,
     ),
     (
         "claim.bill_frequency",
