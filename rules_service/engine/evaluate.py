@@ -32,7 +32,7 @@ from rules_service.rules.matching import truth
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
 
-SEMANTICS = 5
+SEMANTICS = 6
 """Raised when a judgement says something it did not say before of the same claim and rules."""
 MAX_TURNS = 4
 """Days to come on which rules of receipt change, for which a clean claim is judged too."""
@@ -107,7 +107,9 @@ def _judged(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[s
             draft.not_evaluated[loser.rule_id, "rule_switched_off", ""] = told
     concern = policy.concern(tuple(gathered.indexes))
     count = len(concern.identities | gathered.pinned) if gathered.pinned else len(concern.identities)
-    coverage = Coverage(count, count - len(draft.incomplete_rules), concern.kinds_without_rule, lookups.excerpts(), view.payer_named_by)
+    coverage = Coverage(
+        count, count - len(draft.incomplete_rules), concern.kinds_without_rule, lookups.excerpts(), view.payer_named_by, policy.undecided
+    )
     return Answer(
         _judgement(concern.covers_payer, view, coverage, draft), tuple(one for one, _ in _numbered(draft.preview, "p")), gathered.lost()
     ), deadlines

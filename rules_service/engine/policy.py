@@ -21,6 +21,7 @@ from rules_service.engine.compile import Program, ProgramShard, build_shards
 from rules_service.engine.durable_host import MAX_PATTERNS
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactSpec
+from rules_service.findings.evaluation import UndecidedRuleSet
 from rules_service.findings.finding import Fix, at_most
 from rules_service.primitives.canonical import content_hash
 from rules_service.rules.condition import All, Condition, Leaf, read_condition
@@ -296,7 +297,10 @@ class SliceCache:
 class Policy:
     """The publications that concern one kind of claim, cut into date slices."""
 
-    def __init__(self, publications: Sequence[Publication], claim_type: ClaimType, cache: SliceCache) -> None:
+    def __init__(
+        self, publications: Sequence[Publication], claim_type: ClaimType, cache: SliceCache, undecided: Sequence[UndecidedRuleSet] = ()
+    ) -> None:
+        self.undecided = tuple(sorted(undecided, key=lambda one: one.rule_set_id))
         self.publications = tuple(sorted(publications, key=lambda publication: publication.rule_set_id))
         self._kinds = frozenset(name for name, kind in KINDS.items() if name != "condition" and claim_type in kind.claim_types)
         self._cache = cache

@@ -38,13 +38,21 @@ class Pins(FindingStruct, frozen=True):
     input_sha256: str
 
 
+class UndecidedRuleSet(FindingStruct, frozen=True):
+    """A rule set that may speak of the claim: `supply` names the fields the claim leaves out and its scope asks for."""
+
+    rule_set_id: str
+    supply: tuple[str, ...]
+
+
 class Coverage(FindingStruct, frozen=True):
     """How many rule versions concerned the claim, how many could be judged whole, and what no rule asks.
 
     `kinds_without_rule` names the rule kinds of which no rule is in force for this payer and type of claim on the claim's dates: nothing
     was looked for there, so `clean` does not speak of it. `GET /v1/rule-kinds` says what each is about. `excerpts` names the tables that were
     asked and hold a part of their published list only: of a code they do not hold they say nothing. `payer_named_by` is `name` where the payer id
-    of the claim is none of the payer's and only its name was recognised: a claim sent so may reach nobody.
+    of the claim is none of the payer's and only its name was recognised: a claim sent so may reach nobody. `undecided_rule_sets` are those of a
+    state, plan, product or line of business the claim does not state: they were not asked.
     """
 
     rules_applicable: int
@@ -52,6 +60,7 @@ class Coverage(FindingStruct, frozen=True):
     kinds_without_rule: tuple[str, ...] = ()
     excerpts: tuple[str, ...] = ()
     payer_named_by: Literal["payer_id", "name"] | None = None
+    undecided_rule_sets: tuple[UndecidedRuleSet, ...] = ()
 
 
 class Judgement(FindingStruct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rules_service.findings.coverage_told import told_of_coverage
 from rules_service.primitives.errors import InputError, RulesServiceError
 
 
@@ -36,12 +37,7 @@ def evaluation_text(evaluation: dict[str, Any]) -> str:
             f"  not judged: {skipped['rule_id'] or skipped['code']}{where}: {skipped['reason']}"
             + (f" (supply {skipped['supply']})" if skipped["supply"] else "")
         )
-    if names := evaluation["coverage"].get("kinds_without_rule"):
-        lines.append(f"  no rule of this payer: {', '.join(names)}")
-    if names := evaluation["coverage"].get("excerpts"):
-        lines.append(f"  asked of excerpts of published lists only: {', '.join(names)}")
-    if evaluation["coverage"].get("payer_named_by") == "name":
-        lines.append("  the payer was recognised by its name: the payer id sent is none of its ids")
+    lines.extend(f"  {sentence}" for sentence in told_of_coverage(evaluation["coverage"]))
     return "\n".join(lines)
 
 

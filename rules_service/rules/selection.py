@@ -55,15 +55,25 @@ class ScopeKey:
 
 def scope_matches(scope: RuleSetScope, key: ScopeKey) -> bool:
     """True when claims of this key lie in the scope."""
-    tests: tuple[tuple[Sequence[str], str | None], ...] = (
-        (scope.payer_ids, key.payer_id),
-        (scope.lines_of_business, key.line_of_business),
-        (scope.states, key.state),
-        (scope.plan_ids, key.plan_id),
-        (scope.products, key.product),
-        (scope.claim_types, key.claim_type),
+    return all(not wanted or held in wanted for wanted, held, _ in _tests(scope, key))
+
+
+def undecided_for_want_of(scope: RuleSetScope, key: ScopeKey) -> tuple[str, ...]:
+    """The fields of the claim it leaves out that would decide whether it lies in the scope; () when that is decided."""
+    open_tests = [(held, field) for wanted, held, field in _tests(scope, key) if wanted and held not in wanted]
+    return tuple(field for _, field in open_tests) if all(held is None for held, _ in open_tests) else ()
+
+
+def _tests(scope: RuleSetScope, key: ScopeKey) -> tuple[tuple[Sequence[str], str | None, str], ...]:
+    """(what the scope asks, what the claim has, its field) of everything a scope may ask."""
+    return (
+        (scope.payer_ids, key.payer_id, "payer.payer_id"),
+        (scope.lines_of_business, key.line_of_business, "payer.line_of_business"),
+        (scope.states, key.state, "payer.state"),
+        (scope.plan_ids, key.plan_id, "payer.plan_id"),
+        (scope.products, key.product, "payer.product"),
+        (scope.claim_types, key.claim_type, "claim_type"),
     )
-    return all(not wanted or held in wanted for wanted, held in tests)
 
 
 def scope_rank(scope: RuleSetScope) -> tuple[int, ...]:

@@ -10,12 +10,13 @@ from functools import partial
 from rules_service.claim.claim import Claim
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.facts.view import ClaimView
+from rules_service.findings.evaluation import UndecidedRuleSet
 from rules_service.findings.waivers import WaiverBook
 from rules_service.primitives.codes import spelled
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.reference.lookups import Edition, EditionCatalog
 from rules_service.reference.readers import Reader
-from rules_service.rules.selection import ScopeKey, scope_matches
+from rules_service.rules.selection import ScopeKey, scope_matches, undecided_for_want_of
 from rules_service.storage import blobs, catalog, waivers
 from rules_service.storage.catalog import EditionRecord, PayerRecord
 from rules_service.storage.database import Database
@@ -100,9 +101,14 @@ class Snapshot:
         policy = self._policies.get(key)
         if policy is None:
             chosen = [publication for publication in self.publications if scope_matches(publication.manifest.scope, key)]
+            undecided = [
+                UndecidedRuleSet(publication.rule_set_id, fields)
+                for publication in self.publications
+                if (fields := undecided_for_want_of(publication.manifest.scope, key))
+            ]
             if len(self._policies) >= MAX_POLICIES:
                 self._policies.clear()  # the compiled slices stay in the shared cache; only their index is rebuilt
-            policy = self._policies[key] = Policy(chosen, claim.claim_type, self._cache)
+            policy = self._policies[key] = Policy(chosen, claim.claim_type, self._cache, undecided)
         return policy, ClaimView(claim, key.payer_id, self.payers.names(key.payer_id), self.payers.family_names(key.payer_id))
 
     def with_publication(self, publication: Publication, tables: list[Edition]) -> Snapshot:

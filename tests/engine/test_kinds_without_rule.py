@@ -12,6 +12,7 @@ from rules_service.claim.codec import encode_json
 from rules_service.engine.decide import oracle_decider
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.findings.evaluation import Judgement, UndecidedRuleSet
 from rules_service.formats.fhir.answers import operation_outcome
 from rules_service.reference.lookups import Lookups
 from rules_service.rendering.text import evaluation_text
@@ -77,7 +78,7 @@ def test_a_rule_in_preview_looks_for_nothing_yet() -> None:
 def test_the_report_and_the_operation_outcome_say_so() -> None:
     judgement = judged(example_claim("example_commercial_ppo"))
     document = json.loads(encode_json(judgement)) | {"evaluation_id": None, "disposition": "release"}
-    assert "no rule of this payer: " in evaluation_text(document)
+    assert "as no rule of this payer is held: " in evaluation_text(document)
     (told,) = (one for one in operation_outcome(document)["issue"] if one["code"] == "not-supported")
     assert told["severity"] == "information"
     assert "global_period" in told["details"]["text"]
@@ -99,3 +100,40 @@ def test_a_payer_recognised_by_its_name_alone_is_told() -> None:
     document = json.loads(encode_json(told[1])) | {"evaluation_id": None, "disposition": "release"}
     assert "recognised by its name" in evaluation_text(document)
     assert any("recognised by its name" in one["details"]["text"] for one in operation_outcome(document)["issue"])
+
+
+def of_one_plan(claim: Claim, **scope: Any) -> Judgement:
+    """The claim against the shipped rule sets and one more, a copy of the payer's that speaks of one plan or state."""
+    shipped = next(one for one in snapshot().publications if one.rule_set_id == "example_commercial_ppo")
+    narrowed = msgspec.structs.replace(shipped.manifest, scope=msgspec.structs.replace(shipped.manifest.scope, layer="plan", **scope))
+    plan = Publication("example_plan", 1, shipped.sha256, narrowed, shipped.contents)
+    policy, view = snapshot().with_publication(plan, []).policy_for(claim)
+    return judge(policy, view, Lookups(snapshot().editions), HOLD, oracle_decider).judgement
+
+
+def of_payer(claim: Claim, **payer: Any) -> Claim:
+    return msgspec.structs.replace(claim, payer=msgspec.structs.replace(claim.payer, **payer))
+
+
+def test_a_rule_set_of_a_plan_or_state_the_claim_does_not_state_is_told_with_the_fields_to_supply() -> None:
+    claim = of_payer(example_claim("example_commercial_ppo"), plan_id=None, state=None)
+    told = of_one_plan(claim, plan_ids=("GOLD",), states=("TX",))
+    assert told.coverage.undecided_rule_sets == (UndecidedRuleSet("example_plan", ("payer.state", "payer.plan_id")),)
+    assert told.outcome == judged(claim).outcome, "what may apply does not leave every other claim open"
+    half = of_one_plan(of_payer(claim, state="TX"), plan_ids=("GOLD",), states=("TX",))
+    assert half.coverage.undecided_rule_sets == (UndecidedRuleSet("example_plan", ("payer.plan_id",)),)
+    document = json.loads(encode_json(told)) | {"evaluation_id": None, "disposition": "release"}
+    sentence = "Rules that may apply were not asked (example_plan): supply payer.state, payer.plan_id."
+    assert sentence in evaluation_text(document)
+    assert any(one["details"]["text"] == sentence for one in operation_outcome(document)["issue"])
+
+
+def test_a_rule_set_of_another_plan_state_or_payer_is_no_matter_of_the_claim() -> None:
+    claim = example_claim("example_commercial_ppo")
+    for other in (
+        of_payer(claim, plan_id="SILVER", state=None),
+        of_payer(claim, plan_id=None, state="OK"),
+        of_payer(claim, plan_id="GOLD", state="TX"),
+        of_payer(claim, payer_id="MEDB", line_of_business="medicare", plan_id=None, state=None),
+    ):
+        assert of_one_plan(other, plan_ids=("GOLD",), states=("TX",)).coverage.undecided_rule_sets == ()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rules_service.findings.coverage_told import told_of_coverage
 from rules_service.findings.finding import leaves_open
 from rules_service.formats.fhir import resources as r
 from rules_service.primitives.errors import Issue
@@ -96,7 +97,9 @@ def operation_outcome(evaluation: Document, diagnoses: Sequence[int] = (), claim
     ]
     if not issues:
         issues = [{"severity": "information", "code": "informational", "details": {"text": "No rule of the payer finds anything."}}]
-    issues += [{"severity": "information", "code": "not-supported", "details": {"text": text}} for text in _without_rule(evaluation)]
+    issues += [
+        {"severity": "information", "code": "not-supported", "details": {"text": text}} for text in told_of_coverage(evaluation["coverage"])
+    ]
     return {"resourceType": "OperationOutcome", **_identified(evaluation), "issue": issues}
 
 
@@ -125,15 +128,6 @@ def _unjudged(not_evaluated: Document) -> str:
     return f"{not_evaluated['rule_id'] or not_evaluated['code']} could not be judged{_lines(not_evaluated['line_numbers'])}."
 
 
-def _without_rule(evaluation: Document) -> list[str]:
-    names = evaluation["coverage"].get("kinds_without_rule")  # an answer stored before they were told has none
-    told = [f"Not looked for, as no rule of this payer is held: {', '.join(names)}."] if names else []
-    excerpts = evaluation["coverage"].get("excerpts")
-    told += [f"Asked of excerpts of published lists only: {', '.join(excerpts)}."] if excerpts else []
-    by_name = evaluation["coverage"].get("payer_named_by") == "name"
-    return told + (["The payer was recognised by its name: the payer id sent is none of its ids."] if by_name else [])
-
-
 def _lines(numbers: Sequence[int]) -> str:
     return f" for line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}" if numbers else ""
 
@@ -158,7 +152,7 @@ def claim_response(
     }  # fmt: skip
     texts = [one["message"] for one in findings]
     texts += [f"{_unjudged(one)} ({one['reason']})" for one in evaluation["not_evaluated"] if leaves_open(one)]
-    texts += _without_rule(evaluation)
+    texts += told_of_coverage(evaluation["coverage"])
     notes = [{"number": number, "type": "display", "text": text} for number, text in enumerate(texts, 1)]
     by_line: dict[int, list[tuple[int, Document]]] = {}
     for number, one in enumerate(findings, 1):
