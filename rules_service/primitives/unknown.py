@@ -16,6 +16,7 @@ REASONS: dict[str, str] = {
     "reference_table_missing": "The reference table the rule needs has not been loaded.",
     "rule_switched_off": "An emergency has switched the rule off.",
     "service_date_missing": "The line has no date of service, so no policy version can be chosen.",
+    "specialty_not_known": "Two practitioners of one group gave the services, and neither the claim nor the payer's roster says that both are of one specialty, or not.",
     "unit_limit_not_published": "The unit limit of this code is not published; CMS keeps some confidential.",
 }
 

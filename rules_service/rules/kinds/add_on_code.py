@@ -19,7 +19,8 @@ from rules_service.facts.view import LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.base import Branch, Candidate, Denials, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import ProviderScope, billed_on, days_meet, history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.earlier import billed_on, days_meet, relevant_history
+from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners, ProviderScope
 
 CONTRACTOR_DEFINED = "CCCCC"
 """What CMS writes in the place of the primary codes of a type 2 add-on."""
@@ -30,6 +31,7 @@ class AddOnParameters(Parameters, frozen=True):
 
     table: str
     provider_scope: ProviderScope | None = None
+    roster: str | None = None
     other_practitioner_codes: tuple[str, ...] = ()
     modifier_50: Literal["allow", "deny"] | None = None
 
@@ -38,7 +40,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
     """One candidate an add-on line, and one more where it carries a modifier in question."""
 
     name = "add_on_code"
-    semantics = 3  # an add-on falls with its primary
+    semantics = 4  # practitioners whose specialty nobody states; an add-on falls with its primary
     title = "Add-on codes with their primary code"
     levels = ("line",)
     judges_void = False
@@ -59,7 +61,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
     )
 
     def table_names(self, parameters: AddOnParameters) -> tuple[str, ...]:
-        return (parameters.table,)
+        return (parameters.table, *((parameters.roster,) if parameters.roster else ()))
 
     def branches(self, parameters: AddOnParameters) -> tuple[Branch, ...]:
         primary = {"fact": "addon.question", "is": "primary"}
@@ -166,14 +168,11 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         scope = parameters.provider_scope or "rendering_npi"
         if line.code in parameters.other_practitioner_codes or line.claim.claim_type == "institutional":
             scope = "billing_npi"  # a facility's lines are one provider's, whoever rendered them
+        whose = Practitioners(scope, judged.lookups, parameters.roster)
         beside = [
-            other
+            (other, whose.same(line, other))
             for other in judged.view.lines
-            if other.index != line.index
-            and other.code is not None
-            and other.code != line.code
-            and same_provider(scope, line, other)
-            and days_meet(line, other)
+            if other.index != line.index and other.code is not None and other.code != line.code and days_meet(line, other)
         ]
         day = line.date_from.toordinal() if line.date_from is not None else 0
 
@@ -181,15 +180,17 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
             """An add-on is none that another could be added to, unless the list says so."""
             return not table.rows_on(code, day)
 
-        others = [other for other in beside if is_procedure(other.code or "")]
-        primaries = [other for other in beside if other.code in listed] if kind != 2 else others
-        other_earlier = False if others and kind != 2 else _earlier(scope, judged, line, is_procedure)
-        earlier = other_earlier if kind == 2 else _earlier(scope, judged, line, listed.__contains__)
+        accepts = is_procedure if kind == 2 else listed.__contains__
+        others = [other for other, same in beside if same and is_procedure(other.code or "")]
+        primaries = [other for other, same in beside if same and accepts(other.code or "")]
+        unsure = any(same is None and accepts(other.code or "") for other, same in beside)
+        other_earlier = False if others and kind != 2 else _earlier(whose, judged, line, is_procedure)
+        earlier = other_earlier if kind == 2 else _earlier(whose, judged, line, accepts)
         facts: dict[str, FactValue] = {
             **_NOTHING,
             "addon.question": "primary",
             "addon.type": kind,
-            "addon.primary_on_claim": bool(primaries),
+            "addon.primary_on_claim": True if primaries else SPECIALTY_NOT_KNOWN if unsure else False,
             "addon.primary_in_history": earlier,
             "addon.history_known": not isinstance(earlier, Unknown),
             "addon.primary_denied": False,
@@ -209,7 +210,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         )
 
 
-def _earlier(scope: ProviderScope, judged: Judged, line: LineView, accepts: Callable[[str], bool]) -> bool | Unknown:
+def _earlier(whose: Practitioners, judged: Judged, line: LineView, accepts: Callable[[str], bool]) -> bool | Unknown:
     """Whether an earlier claim of the day has a code that may be the primary."""
     history = relevant_history(judged.view)
     if isinstance(history, Unknown):
@@ -219,11 +220,11 @@ def _earlier(scope: ProviderScope, judged: Judged, line: LineView, accepts: Call
         code = entry.line.procedure_code
         if code is None or code == line.code or not billed_on(entry.line, line) or not accepts(code):
             continue
-        same = history_provider(scope, line, entry.line)
+        same = whose.same_as_earlier(line, entry.line)
         if same:
             return True
         if same is None:
-            unsure = Unknown("context_not_supplied", "context.history.line.rendering_npi")
+            unsure = WHO_RENDERED_EARLIER
     return unsure if unsure is not None else False
 
 

@@ -35,14 +35,17 @@ from rules_service.rules.kinds.base import (
     fix,
     unadopted,
 )
-from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.earlier import relevant_history
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, ASSOCIATED, DISTINCT_SERVICE, associated, bypassing_modifiers, valid_on
+from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners, ProviderScope
 
 REMOVE = fix("Remove the column-two line if it was not a distinct service", "needs_documentation")
 APPEND = fix(
     "If the record shows a separate encounter, site, practitioner or service, append XE, XS, XP, XU or 59 and keep the note",
     "needs_documentation",
 )
+REOPEN = fix("If the services were distinct, reopen the earlier claim to add the modifier", "needs_payer_contact")
+EXPECT_LESS = fix("No modifier separates the pair: expect what the earlier claim was paid to be taken off", "not_fixable")
 APPEND_TO_VISIT = fix(
     "If the record shows a significant, separately identifiable visit, append 25 (57 where it decided for a major operation, 24 where it is "
     "unrelated to an earlier one)",
@@ -58,6 +61,7 @@ class CodePairParameters(Parameters, frozen=True):
     bypass_modifiers: tuple[str, ...] | None = None
     bypass_line: Literal["either", "column_two"] | None = None
     provider_scope: ProviderScope | None = None
+    roster: str | None = None
     same_side: Literal["warn", "deny"] | None = None
     column_one_denied: Literal["warn", "deny"] | None = None
     code_classes: str | None = None
@@ -68,7 +72,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
     """One candidate a (column-two line, column-one code); in-claim pairs, then pairs with paid lines of the history."""
 
     name = "code_pair"
-    semantics = 5  # column one that cannot be paid; what separates a visit, also without a table of classes
+    semantics = 6  # practitioners whose specialty nobody states; no modifier advised for indicator 0; column one that cannot be paid; what separates a visit, also without a table of classes
     title = "Codes that may not be billed together"
     levels = ("line_pair",)
     judges_void = False
@@ -97,7 +101,11 @@ class CodePairKind(RuleKind[CodePairParameters]):
             )
 
     def table_names(self, parameters: CodePairParameters) -> tuple[str, ...]:
-        return tuple(name for name in (parameters.table_professional, parameters.table_institutional, parameters.code_classes) if name)
+        return tuple(
+            name
+            for name in (parameters.table_professional, parameters.table_institutional, parameters.code_classes, parameters.roster)
+            if name
+        )
 
     def branches(self, parameters: CodePairParameters) -> tuple[Branch, ...]:
         pair = {"fact": "pair.question", "is": "pair"}
@@ -149,7 +157,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                     ]
                 },
                 message="Line {line_number} {code} includes {code_two}, which an earlier claim was paid for on that day; the payer may reduce this line.",
-                fixes=(fix("If the services were distinct, reopen the earlier claim to add the modifier", "needs_payer_contact"),),
+                fixes=(),
             ),
             Branch(
                 code="ncci.ptp.same_side",
@@ -241,7 +249,9 @@ class CodePairKind(RuleKind[CodePairParameters]):
             return
         days = {line.date_from for line in lines if line.index in mine and line.date_from}
         left_out = unadopted(parameters.adoptions, judged.view)
+        whose = _whose(parameters, judged)
         chosen: dict[tuple[int, str], Candidate] = {}
+        unsure: dict[int, LineView] = {}
         for day in sorted(days):
             edition = judged.lookups.pairs(table, day, left_out)
             two_lines = [line for line in lines if line.index in mine and line.date_from == day]
@@ -259,17 +269,19 @@ class CodePairKind(RuleKind[CodePairParameters]):
                     if two.index not in mine or two.date_from != day:
                         continue
                     for one in by_code.get(row.column_one, ()):
-                        if (
-                            one.index == two.index
-                            or not same_provider(parameters.provider_scope or "rendering_npi", one, two)
-                            or not _active_together(row, one, two)
-                        ):
+                        if one.index == two.index or not _active_together(row, one, two) or (same := whose.same(one, two)) is False:
                             continue
                         candidate = self._pair(parameters, judged.lookups, row, one, two, day)
+                        if same is None:
+                            if row.indicator == 0 or not candidate.facts["pair.bypass_modifier_present"]:
+                                unsure[two.index] = two
+                            continue
                         kept = chosen.get((two.index, row.column_one))
                         if kept is None or _severity(candidate) > _severity(kept):
                             chosen[two.index, row.column_one] = candidate
         yield from (chosen[key] for key in sorted(chosen))
+        if unsure:
+            yield _unjudged([unsure[index] for index in sorted(unsure)], SPECIALTY_NOT_KNOWN)
 
     def _misplaced(self, parameters: CodePairParameters, judged: Judged, line: LineView) -> Iterator[Candidate]:
         """PTP-associated modifiers on a kind of code they are not for, in a pair or not."""
@@ -365,13 +377,13 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 continue
             other = row.column_one if row.column_two == code else row.column_two
             met = [entry for entry in by_code.get(other, ()) if other != code and _active_with(row, line, entry.line)]
-            whose = [(history_provider(parameters.provider_scope or "rendering_npi", line, entry.line), entry) for entry in met]
-            found = [self._with_earlier(parameters, judged.lookups, row, line, entry) for same, entry in whose if same]
+            theirs = [(_whose(parameters, judged).same_as_earlier(line, entry.line), entry) for entry in met]
+            found = [self._with_earlier(parameters, judged.lookups, row, line, entry) for same, entry in theirs if same]
             if found:
                 seen.add((row.column_one, row.column_two))
                 yield max(found, key=_severity)
-            elif any(same is None for same, _ in whose):
-                yield _unsure([line], Unknown("context_not_supplied", "context.history.line.rendering_npi"))
+            elif any(same is None for same, _ in theirs):
+                yield _unsure([line], WHO_RENDERED_EARLIER)
 
     def _with_earlier(
         self, parameters: CodePairParameters, lookups: Lookups, row: PairRow, line: LineView, entry: HistoryEntry
@@ -402,7 +414,7 @@ class CodePairKind(RuleKind[CodePairParameters]):
                 shown={"modifier_indicator": row.indicator, "history_index": _place_in_history(line, entry)},
                 expected={"modifiers_any_of": list(separating)} if asks else {},
                 actual={"modifiers": list(map(shown_code, line.modifiers))},
-                fixes=(append,) if asks and not bypassing else (),
+                fixes=(append,) if asks and not bypassing else () if now_is_two else (REOPEN if row.indicator == 1 else EXPECT_LESS,),
             )
 
         return Candidate(
@@ -420,6 +432,10 @@ class CodePairKind(RuleKind[CodePairParameters]):
             },
             tell=tell,
         )
+
+
+def _whose(parameters: CodePairParameters, judged: Judged) -> Practitioners:
+    return Practitioners(parameters.provider_scope or "rendering_npi", judged.lookups, parameters.roster)
 
 
 def _same_side(bypassing: list[str], one: tuple[str, ...], two: tuple[str, ...]) -> bool:

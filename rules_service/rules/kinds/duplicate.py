@@ -20,8 +20,9 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import billed_on, days_meet, history_provider, takes_back
+from rules_service.rules.kinds.earlier import billed_on, days_meet, takes_back
 from rules_service.rules.kinds.pair_modifiers import ANATOMIC, DISTINCT_SERVICE
+from rules_service.rules.kinds.practitioners import Practitioners
 
 COMPONENTS = frozenset({"26", "TC"})
 """The professional and the technical part of one service, billed on lines of their own (Pub 100-04 chapter 13, section 20)."""
@@ -187,7 +188,7 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
             continue
         if line.code is None and (earlier.revenue_code, earlier.service_from) != (line.line.revenue_code, line.date_from):
             continue  # stays may share the day between them
-        is_same_practitioner = history_provider("rendering_npi", line, earlier)
+        is_same_practitioner = Practitioners("rendering_npi", judged.lookups).same_as_earlier(line, earlier)
         if is_same_practitioner is False:
             continue
         if set(line.modifiers) & told_apart != set(earlier.modifiers) & told_apart:

@@ -1,27 +1,10 @@
-"""Earlier claims of the patient beside this one: which lines count, whose they are, and whether days meet."""
+"""Earlier claims of the patient beside this one: which lines count, and whether days meet."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 from rules_service.claim.context import HistoryEntry, HistoryLine
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.unknown import Unknown
-
-ProviderScope = Literal["rendering_npi", "billing_npi", "billing_npi_and_specialty"]
-"""Who counts as the same practitioner (domain.md 2.0)."""
-
-
-def same_provider(scope: ProviderScope, one: LineView, other: LineView) -> bool:
-    """Whether two lines of one claim count as the same practitioner: by rendering NPI, by billing NPI, or by billing NPI and the
-    rendering provider's specialty."""
-    if scope == "billing_npi":
-        return True
-    if scope == "billing_npi_and_specialty":
-        return one.rendering.npi == other.rendering.npi or (
-            one.rendering.taxonomy_code is not None and one.rendering.taxonomy_code == other.rendering.taxonomy_code
-        )
-    return one.rendering.npi == other.rendering.npi
 
 
 def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
@@ -52,26 +35,6 @@ def replaced_lines(view: ClaimView) -> tuple[HistoryEntry, ...]:
     number, context = claim.payer_claim_control_number, claim.context
     history = context.history if context is not None and context.history is not None else ()
     return tuple(entry for entry in history if number and entry.payer_claim_control_number == number)
-
-
-def history_provider(scope: ProviderScope, line: LineView, earlier: HistoryLine) -> bool | None:
-    """Whether an earlier line counts as the same practitioner; None when the history does not say who rendered or billed it, or in which
-    specialty, and that decides."""
-    rendering, billing = line.rendering, line.claim.providers.billing.npi
-    same_group = None if earlier.billing_npi is None else earlier.billing_npi == billing
-    if earlier.rendering_npi is None:
-        if scope == "billing_npi" or not same_group:
-            return same_group
-        return True if rendering.npi == billing else None
-    if earlier.rendering_npi == rendering.npi:
-        return same_group is not False if scope == "billing_npi" else True
-    if scope == "rendering_npi" or same_group is False:
-        return False
-    if scope == "billing_npi":
-        return same_group
-    if earlier.taxonomy_code is None or rendering.taxonomy_code is None:
-        return None
-    return same_group if earlier.taxonomy_code == rendering.taxonomy_code else False
 
 
 def days_meet(line: LineView, other: LineView) -> bool:

@@ -25,7 +25,8 @@ from rules_service.primitives.money import Quantity
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.earlier import relevant_history
+from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners
 
 LIMIT_COLUMNS = ("bucket", "limit", "period", "length", "per")
 PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_months")
@@ -42,6 +43,7 @@ class FrequencyParameters(Parameters, frozen=True):
     counted_modifiers: tuple[str, ...] = ()
     measure: Literal["units", "charges"] = "units"
     liability: Literal["provider", "patient"] = "provider"
+    roster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     """One candidate a line and limit."""
 
     name = "frequency_limit"
-    semantics = 3  # intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself; shares of spans; components
+    semantics = 4  # practitioners whose specialty nobody states; intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself; shares of spans; components
     title = "How often a service is covered"
     levels = ("line",)
     judges_void = False
@@ -75,7 +77,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     )
 
     def table_names(self, parameters: FrequencyParameters) -> tuple[str, ...]:
-        return (parameters.table,)
+        return (parameters.table, *((parameters.roster,) if parameters.roster else ()))
 
     def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
         over = {"fact": "frequency.over", "more_than": "0"}
@@ -224,8 +226,9 @@ def _counted(
     day = line.date_from or date.min
     exempt = frozenset(parameters.exempt_modifiers)
     last = day if limit.period in ("rolling", "full_months") else date.max if following is None else following - timedelta(days=1)
-    same = [
-        (other.date_from, _amount(parameters, limit, other))
+    whose = Practitioners("billing_npi_and_specialty" if limit.per == "provider" else "billing_npi", judged.lookups, parameters.roster)
+    beside = [
+        (whose.same(line, other), other.date_from, _amount(parameters, limit, other))
         for other in judged.view.lines
         if other.date_from is not None
         and (other.date_from, other.number) < (day, line.number)
@@ -233,9 +236,11 @@ def _counted(
         and not exempt & set(other.modifiers)
         and not _is_other_component(line, other.date_from, other.modifiers)
         and _counts(parameters, other.modifiers)
-        and (limit.per != "provider" or same_provider("billing_npi_and_specialty", line, other))
         and _in_bucket(table, other.code, other.date_from, limit)
     ]
+    same = [(on, amount) for is_same, on, amount in beside if is_same]
+    if any(is_same is None for is_same, _, _ in beside) and not _alone_beyond(parameters, line, limit, same):
+        return SPECIALTY_NOT_KNOWN
     history = relevant_history(judged.view)
     remaining = _remaining(line, limit) if parameters.measure == "units" else None
     used = None if remaining is None else 1000 * limit.limit - remaining
@@ -257,9 +262,9 @@ def _counted(
         ):
             continue
         if limit.per == "provider":
-            is_same = history_provider("billing_npi_and_specialty", line, earlier)
+            is_same = whose.same_as_earlier(line, earlier)
             if is_same is None:
-                return Unknown("context_not_supplied", "context.history.line.rendering_npi")
+                return WHO_RENDERED_EARLIER
             if not is_same:
                 continue
         if parameters.measure == "charges" and earlier.charge_amount is None:

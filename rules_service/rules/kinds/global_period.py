@@ -20,7 +20,8 @@ from rules_service.findings.finding import Fix
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.earlier import relevant_history
+from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners, ProviderScope
 
 AFTER = {"000": 0, "010": 10, "090": 90}
 """Days after the operation that belong to it; 090 has the day before too."""
@@ -39,6 +40,7 @@ class GlobalPeriodParameters(Parameters, frozen=True):
     table: str
     code_classes: str
     provider_scope: ProviderScope = "billing_npi_and_specialty"
+    roster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     """One candidate a visit or procedure and operation whose period holds its day."""
 
     name = "global_period"
-    semantics = 3  # FT; earlier services of which it is not known whether they are operations, or whose
+    semantics = 4  # practitioners whose specialty nobody states; 24 against every operation; FT; earlier services of which it is not known whether they are operations, or whose
     title = "Services inside a global surgical period"
     levels = ("line",)
     claim_types = frozenset({"professional"})
@@ -74,7 +76,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     )
 
     def table_names(self, parameters: GlobalPeriodParameters) -> tuple[str, ...]:
-        return (parameters.table, parameters.code_classes)
+        return (parameters.table, parameters.code_classes, *((parameters.roster,) if parameters.roster else ()))
 
     def branches(self, parameters: GlobalPeriodParameters) -> tuple[Branch, ...]:
         def when(subject: str, *more: object) -> dict[str, object]:
@@ -199,8 +201,14 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
                 continue
             days = self._days(parameters, judged, other.code, other.date_from)
-            if isinstance(days, str) and days in AFTER and same_provider(parameters.provider_scope, line, other):
-                yield _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
+            if not isinstance(days, str) or days not in AFTER:
+                continue
+            operation = _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
+            same = _whose(parameters, judged).same(line, other)
+            if same:
+                yield operation
+            elif same is None and _phase(line, operation) is not None:
+                yield SPECIALTY_NOT_KNOWN
 
     def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
         """Earlier operations; why it is not known of a service near the line whether it is one, or whose."""
@@ -210,16 +218,20 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
                 continue
             days = self._days(parameters, judged, earlier.procedure_code, earlier.service_from)
-            same = history_provider(parameters.provider_scope, line, earlier)
+            same = _whose(parameters, judged).same_as_earlier(line, earlier)
             if same is False or (isinstance(days, str | None) and days not in AFTER) or not _may_meet(line, earlier.service_from):
                 continue
             if isinstance(days, Unknown):
                 yield days
             elif same is None:
-                yield Unknown("context_not_supplied", "context.history.line.rendering_npi")
+                yield WHO_RENDERED_EARLIER
             elif days is not None:
                 diagnoses = frozenset(earlier.diagnosis_codes) or None
                 yield _Operation(earlier.service_from, days, earlier.procedure_code, diagnoses, None)
+
+
+def _whose(parameters: GlobalPeriodParameters, judged: Judged) -> Practitioners:
+    return Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
 
 
 def _may_meet(line: LineView, day: date) -> bool:
@@ -240,20 +252,31 @@ def _phase(line: LineView, operation: _Operation) -> str | None:
 
 
 def _nearest(line: LineView, operations: list[_Operation]) -> list[_Operation]:
-    """Operations of the day and the day after, and of those whose period the line lies in the latest only: one cause, told once. Where
-    modifier 57 speaks of a major operation, a minor one of the same day asks for nothing more."""
+    """Operations of the day and the day after, and of those whose period the line lies in the latest only: one cause, told once. A visit
+    with 24 is held against the one whose diagnosis it shares. Where modifier 57 speaks of a major operation, a minor one of the same day asks for nothing more."""
     if "57" in line.modifiers and any(one.days == "090" and _phase(line, one) in ("same_day", "before") for one in operations):
         operations = [one for one in operations if one.days == "090" or _phase(line, one) != "same_day"]
     after = [one for one in operations if _phase(line, one) == "after"]
-    latest = max(after, key=lambda one: (one.day, AFTER[one.days]), default=None)
+    latest = max(after, key=lambda one: ("24" in line.modifiers and _kinship(line, one), one.day, AFTER[one.days]), default=None)
     return [one for one in operations if _phase(line, one) in ("same_day", "before") or one is latest]
+
+
+def _kinship(line: LineView, operation: _Operation) -> int:
+    """2 of a shared diagnosis, 1 where the operation's are not known, 0 of none."""
+    same = _same_diagnosis(line, operation)
+    return 1 if same is None else 2 * same
+
+
+def _same_diagnosis(line: LineView, operation: _Operation) -> bool | None:
+    if operation.diagnoses is None:
+        return None
+    return not {code.replace(".", "") for code in line.diagnosis_codes}.isdisjoint(code.replace(".", "") for code in operation.diagnoses)
 
 
 def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Candidate]:
     phase = _phase(line, operation)
     if phase is None or (subject == "procedure" and phase != "after"):
         return
-    same = None if operation.diagnoses is None else bool({code.replace(".", "") for code in line.diagnosis_codes} & {code.replace(".", "") for code in operation.diagnoses})  # fmt: skip
     last = operation.day + timedelta(days=AFTER[operation.days])
     unrelated = UNRELATED_VISIT in line.modifiers and line.date_from is not None and line.date_from >= UNRELATED_FROM
     yield Candidate(
@@ -267,7 +290,7 @@ def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Ca
             "global.has_25": "25" in line.modifiers or unrelated,
             "global.has_57": "57" in line.modifiers or (unrelated and operation.days == "090"),
             "global.has_58_78_79": bool(AFTERWARDS & set(line.modifiers)),
-            "global.same_diagnosis": same,
+            "global.same_diagnosis": _same_diagnosis(line, operation),
         },
         place=Place("line.modifiers", line.index, line.number),
         key=f"{operation.code}/{operation.day}",

@@ -18,7 +18,8 @@ from rules_service.primitives.dates import add_years
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
-from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.earlier import relevant_history
+from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners, ProviderScope
 
 FACE_TO_FACE = frozenset({"evaluation", "new_patient", "procedure"})
 """Classes of codes for services given face to face."""
@@ -30,13 +31,14 @@ class NewPatientParameters(Parameters, frozen=True):
     code_classes: str
     years: int = 3
     provider_scope: ProviderScope = "billing_npi_and_specialty"
+    roster: str | None = None
 
 
 class NewPatientVisitKind(RuleKind[NewPatientParameters]):
     """One candidate a visit of a new patient."""
 
     name = "new_patient_visit"
-    semantics = 2  # earlier lines of the claim; earlier services of which it is not known whose they are
+    semantics = 3  # practitioners whose specialty nobody states; earlier lines of the claim; earlier services of which it is not known whose they are
     title = "New patients"
     levels = ("line",)
     claim_types = frozenset({"professional"})
@@ -47,7 +49,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
     )
 
     def table_names(self, parameters: NewPatientParameters) -> tuple[str, ...]:
-        return (parameters.code_classes,)
+        return (parameters.code_classes, *((parameters.roster,) if parameters.roster else ()))
 
     def branches(self, parameters: NewPatientParameters) -> tuple[Branch, ...]:
         return (
@@ -76,9 +78,11 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
             if "new_patient" not in table.texts_on(line.code, "class", day):
                 continue
             history = relevant_history(judged.view)
-            seen, unsure = (None, history) if isinstance(history, Unknown) else self._seen(parameters, line, history, table)
-            seen = max((one for one in (seen, self._seen_on_claim(parameters, line, table)) if one is not None), default=None)
-            known: FactValue = True if seen is not None else unsure if unsure is not None else False
+            whose = Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
+            earlier = (None, history) if isinstance(history, Unknown) else self._seen(parameters, whose, line, history, table)
+            on_claim = self._seen_on_claim(whose, line, table)
+            seen = max((day for day, _ in (earlier, on_claim) if day is not None), default=None)
+            known: FactValue = True if seen is not None else on_claim[1] or earlier[1] or False
             yield Candidate(
                 lines=(line,),
                 facts={"patient.seen_before": known},
@@ -91,7 +95,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
             )
 
     def _seen(
-        self, parameters: NewPatientParameters, line: LineView, history: tuple[HistoryEntry, ...], table: CodeTable
+        self, parameters: NewPatientParameters, whose: Practitioners, line: LineView, history: tuple[HistoryEntry, ...], table: CodeTable
     ) -> tuple[date | None, Unknown | None]:
         """The last day within the years on which the group's specialty saw the patient face to face; what is not known of it.
 
@@ -104,32 +108,30 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
             on, code = entry.line.service_from, entry.line.procedure_code
             if on is None or code is None or not on < day <= add_years(on, parameters.years):
                 continue
-            same, classes = history_provider(parameters.provider_scope, line, entry.line), _classes(table, code)
+            same, classes = whose.same_as_earlier(line, entry.line), _classes(table, code)
             if same is False or (classes and not classes & FACE_TO_FACE):
                 continue
             if same is None:
-                unsure = Unknown("context_not_supplied", "context.history.line.rendering_npi")
+                unsure = WHO_RENDERED_EARLIER
             elif classes:
                 last = max(last or on, on)
             else:
                 unsure = Unknown("context_not_supplied", "context.history: whether an earlier service was face to face")
         return last, unsure
 
-    def _seen_on_claim(self, parameters: NewPatientParameters, line: LineView, table: CodeTable) -> date | None:
-        """The last earlier day on which the claim itself has such a service."""
+    def _seen_on_claim(self, whose: Practitioners, line: LineView, table: CodeTable) -> tuple[date | None, Unknown | None]:
+        """The last earlier day on which the claim itself has such a service; whether another may be."""
         day = line.date_from or date.min
-        return max(
-            (
-                other.date_from
-                for other in line.view.lines
-                if other.date_from is not None
-                and other.date_from < day
-                and other.code is not None
-                and _classes(table, other.code) & FACE_TO_FACE
-                and same_provider(parameters.provider_scope, line, other)
-            ),
-            default=None,
-        )
+        before = [
+            (whose.same(line, other), other.date_from)
+            for other in line.view.lines
+            if other.date_from is not None
+            and other.date_from < day
+            and other.code is not None
+            and _classes(table, other.code) & FACE_TO_FACE
+        ]
+        last = max((on for same, on in before if same), default=None)
+        return last, SPECIALTY_NOT_KNOWN if any(same is None for same, _ in before) else None
 
 
 def _classes(table: CodeTable, code: str) -> set[str]:

@@ -28,7 +28,8 @@ from rules_service.rules.kinds.base import (
     fix,
     unadopted,
 )
-from rules_service.rules.kinds.earlier import ProviderScope, history_provider, relevant_history, same_provider
+from rules_service.rules.kinds.earlier import relevant_history
+from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners, ProviderScope
 from rules_service.rules.kinds.surgical_center import SurgicalCenters
 
 HOME = "12"
@@ -48,6 +49,7 @@ class UnitLimitParameters(SurgicalCenters, frozen=True):
     supplier_taxonomies: tuple[str, ...] = ()
     adjudication: Literal["by_mai", "line"] | None = None
     provider_scope: ProviderScope | None = None
+    roster: str | None = None
     round_spans: Literal["half_up", "up"] | None = None
     judges_zero: bool = True
     adoptions: tuple[Adoption, ...] = ()
@@ -60,7 +62,7 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
     title = "Units above what the payer accepts"
     levels = ("line",)
     judges_void = False
-    semantics = 3  # surgical centers; one candidate a set of lines; denials asked for; what is supplied to a home
+    semantics = 4  # practitioners whose specialty nobody states; surgical centers; one candidate a set of lines; denials asked for; what is supplied to a home
     parameters = UnitLimitParameters
     specs = fact_specs(
         ("units.billed", "quantity", "Units a day, of the line or summed over the day."),
@@ -80,7 +82,11 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             )
 
     def table_names(self, parameters: UnitLimitParameters) -> tuple[str, ...]:
-        return tuple(name for name in (parameters.table_professional, parameters.table_institutional, parameters.table_supplier) if name)
+        return tuple(
+            name
+            for name in (parameters.table_professional, parameters.table_institutional, parameters.table_supplier, parameters.roster)
+            if name
+        )
 
     def branches(self, parameters: UnitLimitParameters) -> tuple[Branch, ...]:
 
@@ -197,11 +203,12 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
                 continue
             # A facility's units are summed whoever rendered them.
             scope = "billing_npi" if line.claim.claim_type == "institutional" else parameters.provider_scope or "rendering_npi"
-            group = [other for other in counted if other.code == line.code and same_provider(scope, line, other)]
+            whose = Practitioners(scope, judged.lookups, parameters.roster)
+            group = [other for other in counted if other.code == line.code and whose.same(line, other)]
             if (line.code, line.date_from, group[0].number) in done:
                 continue
             done.add((line.code, line.date_from, group[0].number))
-            worst = self._worst_day(scope, parameters, judged, line, group, limit, mai)
+            worst = self._worst_day(whose, parameters, judged, line, counted, group, limit, mai)
             together = (line.code, tuple(one.index for one in worst.lines))
             if together not in told:
                 told.add(together)
@@ -209,25 +216,28 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
 
     def _worst_day(
         self,
-        scope: ProviderScope,
+        whose: Practitioners,
         parameters: UnitLimitParameters,
         judged: Judged,
         line: LineView,
+        counted: list[LineView],
         group: list[LineView],
         limit: int,
         mai: int,
     ) -> Candidate:
         """The day of the line's span on which most units are billed, counting earlier claims."""
         found: list[tuple[int, int, Candidate]] = []
+        unsure = [other for other in counted if other.code == line.code and whose.same(line, other) is None]
         for day in line.days:
             same_day = [other for other in group if _on(other, day)]
             billed = sum(_per_day(parameters, other) for other in same_day)
-            earlier = self._earlier(scope, parameters, judged, line, day)
+            is_unsure = any(_on(other, day) for other in unsure)
+            earlier = SPECIALTY_NOT_KNOWN if is_unsure else self._earlier(whose, parameters, judged, line, day)
             total = billed + (earlier if isinstance(earlier, int) else 0)
             found.append((total, -len(found), self._candidate(line, same_day, billed, limit, parameters, mai, earlier)))
         return max(found, key=lambda item: item[:2])[2]
 
-    def _earlier(self, scope: ProviderScope, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
+    def _earlier(self, whose: Practitioners, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
         """Thousandths of units earlier claims billed of the code on a day."""
         history = relevant_history(judged.view)
         if isinstance(history, Unknown):
@@ -245,9 +255,9 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             through = earlier.service_through or earlier.service_from
             if not earlier.service_from <= day <= through:
                 continue
-            same = history_provider(scope, line, earlier)
+            same = whose.same_as_earlier(line, earlier)
             if same is None:
-                return Unknown("context_not_supplied", "context.history.line.rendering_npi")
+                return WHO_RENDERED_EARLIER
             if same:
                 total += _spread(parameters, earlier.unit_count.thousandths, (through - earlier.service_from).days + 1)
         return total
