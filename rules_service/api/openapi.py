@@ -102,7 +102,7 @@ def core_schemas() -> dict[str, Any]:
             "clean_change_search": {
                 "type": "string",
                 "enum": list(get_args(SearchOutcome)),
-                "description": f"found; none: there are none of at most {MAX_CHANGES} changes; gave_up: not found in {MAX_JUDGEMENTS} judgements.",
+                "description": f"found; none: no remedies we know, at most {MAX_CHANGES} together, make it clean; gave_up: not found in {MAX_JUDGEMENTS} judgements.",
             },
         },
     }

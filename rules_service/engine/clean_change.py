@@ -25,7 +25,7 @@ MAX_CHANGES = 5
 MAX_JUDGEMENTS = 300
 Judge = Callable[[Claim], Judgement]
 SearchOutcome = Literal["found", "none", "gave_up"]
-"""Found; there are none of at most MAX_CHANGES; or not found within MAX_JUDGEMENTS, which leaves open whether there are any."""
+"""Found; none of at most MAX_CHANGES remedies we know; or not found within MAX_JUDGEMENTS, which leaves open whether there are any."""
 
 
 class TriedFix(FindingStruct, frozen=True):
@@ -131,7 +131,7 @@ def _tried(finding: Finding, fix: Fix) -> TriedFix:
 
 
 def patched(claim: Claim, fix: Fix) -> Claim | None:
-    """The claim with a fix's patch (RFC 6902 add, remove and replace, and the named transformations); None when it gives no claim."""
+    """The claim with a fix's patch (RFC 6902, and the named transformations); None when it gives no claim."""
     document = msgspec.json.decode(encode_json(claim))
     try:
         for operation in fix.patch or ():
@@ -142,18 +142,27 @@ def patched(claim: Claim, fix: Fix) -> Claim | None:
 
 
 def _apply(document: Any, operation: PatchOperation) -> None:
-    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation.path.split("/")[1:]]
+    value = operation.value
+    if isinstance(operation.from_, str):
+        holder, source = _place(document, operation.from_)
+        value = holder.pop(source) if operation.op == "move" else holder[source]
+    held, place = _place(document, operation.path)
+    if operation.op == "remove":
+        del held[place]
+    elif operation.transformation is not None:
+        held[place] = _TRANSFORMATIONS[operation.transformation](held[place])
+    elif operation.op != "replace" and isinstance(held, list):
+        held.insert(place, value)
+    else:
+        held[place] = value
+
+
+def _place(document: Any, pointer: str) -> tuple[Any, Any]:
+    """(the object or list, the key or index in it) a JSON Pointer names."""
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
     for part in parents:
         document = document[int(part)] if isinstance(document, list) else document[part]
-    place: Any = int(last) if isinstance(document, list) else last
-    if operation.op == "remove":
-        del document[place]
-    elif operation.transformation is not None:
-        document[place] = _TRANSFORMATIONS[operation.transformation](document[place])
-    elif operation.op == "add" and isinstance(document, list):
-        document.insert(place, operation.value)
-    else:
-        document[place] = operation.value
+    return document, int(last) if isinstance(document, list) else last
 
 
 def _in_eleven_digits(text: str) -> str:

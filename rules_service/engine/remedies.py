@@ -16,6 +16,7 @@ from rules_service.primitives.money import Money
 
 Remedy = Callable[[Claim, Finding], Iterator[Fix]]
 SIDES = ("LT", "RT")
+MAX_AUTHORIZATIONS = 5
 
 
 def remedies(claim: Claim, finding: Finding) -> list[Fix]:
@@ -126,6 +127,11 @@ def _at_home(claim: Claim, finding: Finding) -> Iterator[Fix]:
         )
 
 
+def _copy(source: str, path: str) -> PatchOperation:
+    """RFC 6902 `copy`: an identifier goes from one place of the claim to another and stands in no patch."""
+    return PatchOperation(op="copy", from_=source, path=path)
+
+
 def _sum_of_lines(claim: Claim, finding: Finding) -> Iterator[Fix]:
     total = Money(sum(line.charge_amount.cents for line in claim.service_lines if line.revenue_code != TOTAL_LINE))
     yield _fix("Make the total the sum of the lines", "data_entry", _set("/total_charge_amount", str(total)))
@@ -140,8 +146,40 @@ def _existing_pointers(claim: Claim, finding: Finding) -> Iterator[Fix]:
 
 
 def _as_original(claim: Claim, finding: Finding) -> Iterator[Fix]:
-    removed = PatchOperation(op="remove", path="/payer_claim_control_number")
-    yield _fix("Send it as an original (frequency 1) without REF*F8", "data_entry", _set("/claim_frequency_code", "1"), removed)
+    removed = [PatchOperation(op="remove", path="/payer_claim_control_number")] if claim.payer_claim_control_number else []
+    yield _fix("Send it as an original (frequency 1) without REF*F8", "data_entry", _set("/claim_frequency_code", "1"), *removed)
+
+
+def _number_of_earlier_submission(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    prior = claim.submission.prior if claim.submission is not None and claim.submission.prior is not None else ()
+    for at, one in enumerate(prior):
+        if one.payer_claim_control_number:
+            number = _copy(f"/submission/prior/{at}/payer_claim_control_number", "/payer_claim_control_number")
+            yield _fix("Send the payer's control number of the earlier submission (REF*F8)", "data_entry", number)
+
+
+def _authorization_on_file(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    """The number of a recorded authorization; judged again, only one that covers the line takes the finding away."""
+    held = claim.context.authorizations if claim.context is not None and claim.context.authorizations is not None else ()
+    for _, path in _lines(claim, finding):
+        for at, one in enumerate(held[:MAX_AUTHORIZATIONS]):
+            if one.number:
+                number = _copy(f"/context/authorizations/{at}/number", f"{path}/prior_authorization_number")
+                yield _fix("Send the number of the authorization on file (REF*G1)", "data_entry", number)
+
+
+def _referral_as_authorization(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    for at, path in _lines(claim, finding):
+        source = f"{path}/referral_number" if claim.service_lines[at].referral_number else "/referral_number"
+        if claim.referral_number or claim.service_lines[at].referral_number:
+            number = _copy(source, f"{path}/prior_authorization_number")
+            yield _fix("Send the number of REF*9F as REF*G1, if it is the authorization", "data_entry", number)
+
+
+def _without_repeated_modifier(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    for at, path in _lines(claim, finding):
+        kept = list(dict.fromkeys(claim.service_lines[at].modifiers))
+        yield _fix("Remove the modifier that stands twice", "data_entry", _set(f"{path}/modifiers", kept))
 
 
 def _candidate_codes(claim: Claim, finding: Finding) -> Iterator[Fix]:
@@ -184,5 +222,9 @@ _REMEDIES: tuple[tuple[frozenset[str], Remedy], ...] = tuple(
         ("dx.invalid_dos dx.unspecified_length", _candidate_codes),
         ("corr.only_rejected", _as_original),
         ("corr.icn_on_original", _without_control_number),
+        ("corr.no_icn", _number_of_earlier_submission),
+        ("auth.missing auth.referral_number_used auth.not_on_file auth.voluntary_review", _authorization_on_file),
+        ("auth.referral_number_used", _referral_as_authorization),
+        ("mod.repeated", _without_repeated_modifier),
     )
 )

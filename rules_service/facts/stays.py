@@ -177,12 +177,16 @@ def _outpatient_days_before(view: ClaimView) -> FactValue:
     days = [
         (admitted - day).days
         for day, entry in billed
-        if (code := entry.line.revenue_code) is not None
+        # A service of the stay without a control number may be of an interim bill.
+        if (day < admitted or entry.payer_claim_control_number is not None)
+        and (code := entry.line.revenue_code) is not None
         and entry.payer_claim_control_number not in stays
         and not _is_accommodation(code)
         and not code.startswith(OUTSIDE_WINDOW)
     ]
-    return min((day for day in days if 0 < day <= PAYMENT_WINDOW_DAYS), default=None)
+    # The day of discharge is no day of the stay, but where it is the day of admission too.
+    length = max(1, (statement[1] - admitted).days) if (statement := _statement(view)) is not None else 1
+    return min((day for day in days if -length < day <= PAYMENT_WINDOW_DAYS), default=None)
 
 
 def _operation_billed(view: ClaimView) -> bool:
@@ -225,7 +229,7 @@ STAYS: tuple[Derivation, ...] = (
     (
         "claim.days_since_outpatient_services",
         "count",
-        "Days from an outpatient service of the same billing provider (other revenue codes in history) to this admission, where it is one to three (ambulance and dialysis are in no payment window); unknown without history.",
+        "Days from an outpatient service of the same billing provider (other revenue codes in history) to this admission, where it is at most three; 0 on the day of admission, negative on a later day of the stay (ambulance and dialysis are in no payment window); unknown without history.",
         _outpatient_days_before,
     ),
     (

@@ -53,10 +53,12 @@ class PredictedDenial(FindingStruct, frozen=True):
 
 
 class PatchOperation(FindingStruct, frozen=True):
-    """An RFC 6902 operation. A fix to an identifier names the transformation in the place of `value`, which it leaves out."""
+    """An RFC 6902 operation. A fix to an identifier leaves `value` out: it names the transformation in its place, or the place the identifier
+    is moved or copied `from`."""
 
-    op: Literal["add", "remove", "replace", "move"]
+    op: Literal["add", "remove", "replace", "move", "copy"]
     path: str
+    from_: str | msgspec.UnsetType = msgspec.field(name="from", default=msgspec.UNSET)
     value: Any = msgspec.UNSET
     transformation: str | None = None
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import httpx
 import jsonschema
 import pytest
 
 from rules_service.claim.claim import Claim
+from rules_service.claim.codec import encode_json
 from rules_service.engine.clean_change import MAX_CHANGES, MAX_JUDGEMENTS, patched, smallest_clean_change, tried_fixes
 from rules_service.engine.remedies import remedies
 from rules_service.findings.evaluation import Judgement
@@ -137,3 +139,40 @@ def test_a_line_may_be_removed_though_another_finding_is_of_all_lines() -> None:
     assert [finding.code for finding in judgement.findings] == ["tf.at_risk", "ncci.ptp"]
     (fix,) = tried_fixes(built(lines=lines), judgement, judged)
     assert [operation.path for operation in fix.patch] == ["/service_lines/1", "/total_charge_amount"]
+
+
+AUTHORIZED = {"number": "AUTH0001", "status": "approved", "codes": ["P7001"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "patch"),
+    [
+        ({"referral_number": "AUTH0001", "context": {"authorizations": [AUTHORIZED], "history": []}}, "auth.referral_number_used", ("/context/authorizations/0/number", "/service_lines/0/prior_authorization_number")),
+        ({"context": {"authorizations": [{**AUTHORIZED, "codes": ["P9999"], "number": "AUTH0002"}, AUTHORIZED], "history": []}}, "auth.missing", ("/context/authorizations/1/number", "/service_lines/0/prior_authorization_number")),
+        ({"prior_authorization_numbers": ["AUTH0001"], "context": {"authorizations": [AUTHORIZED], "history": []}, "claim_frequency_code": "7", "submission": {"prior": [{"status": "paid", "payer_claim_control_number": "ICN-1"}]}}, "corr.no_icn", ("/submission/prior/0/payer_claim_control_number", "/payer_claim_control_number")),
+    ],
+)  # fmt: skip
+def test_an_identifier_that_is_elsewhere_in_the_request_is_copied_and_not_shown(
+    change: dict[str, Any], code: str, patch: tuple[str, str]
+) -> None:
+    claim = row_claim(
+        {"id": "x", "pack": "example_commercial_ppo", "base": "office-visit", "date": "2026-10-20", "lines": [{"procedure_code": "P7001"}], "claim": change}
+    )  # fmt: skip
+    judgement = judged(claim)
+    assert code in {one.code for one in judgement.findings}
+    found, search = smallest_clean_change(claim, judgement, judged)
+    assert (search, found is not None) == ("found", True)
+    (only,) = found.changes if found is not None else ()
+    assert [(one.op, one.from_, one.path) for one in only.patch] == [("copy", *patch)]
+    assert b"AUTH0001" not in encode_json(only)
+    assert b"ICN-1" not in encode_json(only)
+    assert only in tried_fixes(claim, judgement, judged)
+
+
+def test_a_claim_that_was_only_rejected_is_sent_anew_though_it_has_no_control_number() -> None:
+    row = next(row for row in ROWS if row["id"] == "COR-04" and "note" in row)
+    claim = row_claim(row)
+    found, search = smallest_clean_change(claim, judged(claim), judged)
+    assert search == "found"
+    assert found is not None
+    assert [one.path for one in found.changes[0].patch] == ["/claim_frequency_code"]

@@ -170,7 +170,7 @@ def holder(document: Any, path: str) -> tuple[Any, Any]:
 
 
 def test_every_remedy_changes_only_what_is_there_or_adds_it_as_rfc_6902_says() -> None:
-    """RFC 6902 section 4: the target of replace and remove exists, that of add has a container."""
+    """RFC 6902 section 4: the target of replace and remove exists, that of add has a container, and so has the source of copy a value."""
     tried = 0
     for row in ROWS:
         claim = row_claim(row)
@@ -179,7 +179,10 @@ def test_every_remedy_changes_only_what_is_there_or_adds_it_as_rfc_6902_says() -
                 document = json.loads(encode_json(claim))
                 for operation in fix.patch or ():
                     container, key = holder(document, operation.path)
-                    if operation.op == "remove":
+                    if operation.op == "copy":
+                        source, name = holder(document, str(operation.from_))
+                        container[key] = source[name]
+                    elif operation.op == "remove":
                         del container[key]
                     elif operation.op == "replace":
                         assert container[key] is not None, fix

@@ -52,7 +52,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
     title = "Prior authorization required"
     levels = ("line",)
     judges_void = False
-    semantics = 2  # the record that holds best; voluntary numbers that do not hold
+    semantics = 3  # every link of a voluntary number; the record that holds best; voluntary numbers that do not hold
     parameters = AuthorizationParameters
     specs = fact_specs(
         ("authorization.requirement", "text", "required, not_required, notification, voluntary or suspended."),
@@ -77,6 +77,11 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
             "Units beyond those approved, counting earlier use and the lines before this one; absent when units are not stated.",
         ),
         ("authorization.level_matches", "flag", "Inpatient or outpatient as authorized, or not stated."),
+        (
+            "authorization.holds",
+            "flag",
+            "The number has the payer's form and is of an approved authorization that covers member, provider, code, days, units and level.",
+        ),
     )
 
     def table_names(self, parameters: AuthorizationParameters) -> tuple[str, ...]:
@@ -85,11 +90,11 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
     def branches(self, parameters: AuthorizationParameters) -> tuple[Branch, ...]:
 
         def link(fact: str, value: str = "false") -> dict[str, object]:
-            return {
-                "all": [*needed, {"fact": "authorization.number_present", "is": "true"}, {"fact": f"authorization.{fact}", "is": value}]
-            }
+            return {"all": [*needed, number_given, {"fact": f"authorization.{fact}", "is": value}]}
 
         requirement = {"fact": "authorization.requirement", "is": "required"}
+        checked = {"fact": "authorization.requirement", "in": ["required", "voluntary"]}
+        number_given = {"fact": "authorization.number_present", "is": "true"}
         needed: list[object] = [requirement, {"fact": "authorization.exemption", "present": "false"}]
         absent = {"fact": "authorization.number_present", "is": "false"}
         obtain = fix(
@@ -133,13 +138,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 when={
                     "all": [
                         {"fact": "authorization.requirement", "is": "voluntary"},
-                        {
-                            "any": [
-                                absent,
-                                {"fact": "authorization.on_file", "is": "false"},
-                                {"fact": "authorization.status", "in": ["denied", "cancelled", "voided", "expired"]},
-                            ]
-                        },
+                        {"any": [absent, {"fact": "authorization.holds", "is": "false"}]},
                     ]
                 },
                 message=line
@@ -297,7 +296,14 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="warn",
                 confidence="possible",
-                when=link("verifiable"),
+                when={
+                    "all": [
+                        checked,
+                        {"fact": "authorization.exemption", "present": "false"},
+                        number_given,
+                        {"fact": "authorization.verifiable", "is": "false"},
+                    ]
+                },
                 message=line + "an authorization number was sent; no authorization record was supplied to check it against.",
                 fixes=(fix("Supply the authorization in context.authorizations, or check it with the payer"),),
                 **common,
@@ -342,8 +348,9 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         over = "0"
         if number:
             facts["authorization.format_valid"] = _format_valid(parameters.number_format, number)
-            counts = requirement == "required" and exemption is None
+            counts = requirement in ("required", "voluntary") and exemption is None
             facts |= record_facts(view, line, table, number, used, counts)
+            facts["authorization.holds"] = _holds(facts)
             excess = facts["authorization.units_over"]
             if isinstance(excess, int):
                 over = str(Quantity(excess))
@@ -389,7 +396,20 @@ def _facts(requirement: str | None) -> dict[str, FactValue]:
         "authorization.days_in_span": None,
         "authorization.units_over": None,
         "authorization.level_matches": None,
+        "authorization.holds": None,
     }
+
+
+_LINKS = ("format_valid", "on_file", "member_matches", "provider_matches", "code_matches", "days_in_span", "level_matches")
+
+
+def _holds(facts: dict[str, FactValue]) -> FactValue:
+    """False when a link of the chain fails, else why one is not known."""
+    values = [facts[f"authorization.{link}"] for link in _LINKS]
+    status, over = facts["authorization.status"], facts["authorization.units_over"]
+    if False in values or (isinstance(status, str) and status not in APPROVED) or (isinstance(over, int) and over > 0):
+        return False
+    return next((one for one in (*values, status, over) if isinstance(one, Unknown)), True)
 
 
 def _exemption(parameters: AuthorizationParameters, view: ClaimView, line: LineView) -> str | None:

@@ -30,6 +30,7 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
     """One candidate a claim."""
 
     name = "claim_frequency"
+    semantics = 2  # a claim that was only rejected has no control number
     title = "Originals, replacements and voids"
     levels = ("claim",)
     parameters = ClaimFrequencyParameters
@@ -69,16 +70,6 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
                 **common,
             ),
             Branch(
-                code="corr.no_icn",
-                title="Replacement or void without the payer's control number",
-                at="claim.payer_claim_control_number",
-                severity="reject",
-                when={"all": [replaces, {"fact": "frequency_code.control_number_present", "is": "false"}]},
-                message="Claim frequency {frequency} needs the payer claim control number of the claim it replaces (REF*F8).",
-                fixes=(fix("Add the payer claim control number from the remittance (REF*F8)"),),
-                **common,
-            ),
-            Branch(
                 code="corr.only_rejected",
                 title="Replacement of a claim that was only rejected",
                 at=at,
@@ -86,6 +77,16 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
                 when={"all": [replaces, {"fact": "frequency_code.prior_state", "is": "rejected"}]},
                 message="The earlier submission was rejected and never adjudicated: there is nothing to replace.",
                 fixes=(fix("Send it as an original (frequency 1) without REF*F8"),),
+                **common,
+            ),
+            Branch(
+                code="corr.no_icn",
+                title="Replacement or void without the payer's control number",
+                at="claim.payer_claim_control_number",
+                severity="reject",
+                when={"all": [replaces, {"fact": "frequency_code.control_number_present", "is": "false"}]},
+                message="Claim frequency {frequency} needs the payer claim control number of the claim it replaces (REF*F8).",
+                fixes=(fix("Add the payer claim control number from the remittance (REF*F8)"),),
                 **common,
             ),
             Branch(
@@ -162,12 +163,14 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
         )
 
 
-def _prior_state(view: ClaimView) -> str | Unknown:
+def _prior_state(view: ClaimView) -> str | Unknown | None:
     """What became of the claim this one replaces: from its submissions, else from the history of its control number."""
     submission = view.claim.submission
     states = [one.status for one in submission.prior if one.status] if submission is not None and submission.prior is not None else []
     if not states:
         states = [one.status for one in replaced_lines(view) if one.status]
+    if not states and not view.claim.payer_claim_control_number:
+        return None  # the control number is asked for first
     if not states:
         return Unknown("context_not_supplied", "submission.prior")
     if any(state in ("paid", "denied") for state in states):

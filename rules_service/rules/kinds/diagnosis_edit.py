@@ -51,7 +51,7 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
 
     name = "diagnosis_edit"
     title = "Diagnoses against each other and against the lines"
-    semantics = 3  # codes that are listed first only; sequelae; the unacceptable principal diagnosis of inpatient hospital bills only
+    semantics = 4  # what a line points to first; codes that are listed first only; sequelae; the unacceptable principal diagnosis of inpatient hospital bills only
     levels = ("claim",)
     judges_void = False
     parameters = DiagnosisEditParameters
@@ -74,7 +74,7 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
         every: dict[Check, Branch] = {
             "first_listed": Branch(
                 code="dx.first_listed", title="Code that may not be listed first", severity="deny_soft",
-                message="Diagnosis {sequence} {code} is listed first; an external cause or a code of this kind never is.", fixes=(sequence,), **common,
+                message="Diagnosis {sequence} {code} is listed first, or first for a line; an external cause or a code of this kind never is.", fixes=(sequence,), **common,
             ),
             "first_only": Branch(
                 code="dx.first_only", title="Code that is listed first or not at all", severity="warn", confidence="likely",
@@ -214,6 +214,19 @@ def _first_listed(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     unacceptable = first is not None and view.bill.startswith("11") and lists.holds(first[1].code, "unacceptable_principal")
     if first is not None and (unacceptable or first[1].code[:1] in "VWXY"):
         yield first[0], None, None, ""
+    for line, position, diagnosis in _pointed_first(view):
+        if diagnosis.code[:1] in "VWXY":
+            yield position, None, line, ""
+
+
+def _pointed_first(view: ClaimView) -> Iterator[tuple[LineView, int, Diagnosis]]:
+    """The diagnosis a line points to first, which is the line's principal one, where it is not the claim's first."""
+    first = _first(view)
+    places = {one.sequence: (position, one) for position, one in enumerate(view.claim.diagnoses)}
+    for line in view.lines:
+        pointed = places.get(line.line.diagnosis_pointers[0]) if line.line.diagnosis_pointers else None
+        if pointed is not None and (first is None or pointed[0] != first[0]):
+            yield line, *pointed
 
 
 def _first_only(view: ClaimView, parameters: DiagnosisEditParameters) -> Iterator[Fault]:
@@ -240,10 +253,13 @@ def _sequela_first(view: ClaimView) -> Iterator[Fault]:
 
 
 def _manifestations(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
-    """A manifestation listed first; one later on follows whatever is before it, which the record must bear out."""
+    """A manifestation listed first, or pointed to first; one later on follows whatever is before it, which the record must bear out."""
     first = _first(view)
     if first is not None and lists.holds(first[1].code, "manifestation"):
         yield first[0], None, None, ""
+    for line, position, diagnosis in _pointed_first(view):
+        if lists.holds(diagnosis.code, "manifestation"):
+            yield position, None, line, ""
 
 
 def _duplicates(view: ClaimView) -> Iterator[Fault]:

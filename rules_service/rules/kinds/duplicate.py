@@ -44,7 +44,9 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     """One candidate a line; one more where it repeats a line of the claim."""
 
     name = "duplicate"
-    semantics = 5  # overlapping spans; what the history does not say; claims to the other part of Medicare
+    semantics = (
+        6  # lines repeated within a replacement; overlapping spans; what the history does not say; claims to the other part of Medicare
+    )
     title = "Billed twice"
     levels = ("line",)
     judges_void = False
@@ -129,8 +131,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
         return tuple(found)
 
     def derive(self, parameters: DuplicateParameters, judged: Judged) -> Iterator[Candidate]:
-        if takes_back(judged.view) or judged.view.submission_type == "appeal":
-            return
+        is_anew = not takes_back(judged.view) and judged.view.submission_type != "appeal"
         told_apart = frozenset(parameters.distinguishing_modifiers)
         context = judged.view.claim.context
         history = context.history if context is not None else None
@@ -142,9 +143,13 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
             like = [(other, kind) for other in before if (kind := _likeness(line, other, told_apart)) is not None]
             exact = next((other for other, kind in like if kind == "exact"), None)
             other = exact or (like[0][0] if like else None)
-            in_history: FactValue = (
-                Unknown("history_not_supplied", "context.history") if history is None else _in_history(judged, line, history, told_apart)
-            )
+            in_history: FactValue = None
+            if is_anew:
+                in_history = (
+                    Unknown("history_not_supplied", "context.history")
+                    if history is None
+                    else _in_history(judged, line, history, told_apart)
+                )
             yield Candidate(
                 lines=(line,),
                 related=(other,) if other is not None else (),
