@@ -120,6 +120,13 @@ def _later_birthday_first(view: ClaimView) -> FactValue:
     return None
 
 
+def _primary_filing_indicator(view: ClaimView) -> FactValue:
+    claim = view.claim
+    if claim.payer_responsibility in (None, "primary"):
+        return claim.payer.claim_filing_indicator_code
+    return next((other.claim_filing_indicator_code for other in claim.other_payers if other.responsibility in ("P", "primary")), None)
+
+
 def _days_after_receipt(view: ClaimView, day: date | None) -> int | None:
     return None if day is None else (day - view.received_date).days
 
@@ -166,6 +173,12 @@ DERIVED: tuple[Derivation, ...] = (
         "count",
         "Days from the earliest service to the patient's birth; positive when born after it.",
         lambda v: None if _birth(v) is None or v.date_from is None else (_birth(v) - v.date_from).days,
+    ),
+    (
+        "claim.primary_filing_indicator",
+        "text",
+        "Filing indicator (SBR09) of the payer that is named as the one that pays first.",
+        _primary_filing_indicator,
     ),
     (
         "claim.later_birthday_first",

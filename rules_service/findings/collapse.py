@@ -21,7 +21,7 @@ class Root:
 
     leads: tuple[str, ...]
     follows: tuple[str, ...]
-    share: Literal["line", "all but a line", "related line", "diagnosis", "claim"]
+    share: Literal["line", "all but a line", "related line", "diagnosis", "place", "claim"]
 
 
 CODING = (
@@ -62,6 +62,7 @@ ROOTS: tuple[Root, ...] = (
     ),
     Root(("fmt.dob_future",), ("fmt.dob_after_service", "age."), "claim"),
     Root(("dx.missing",), ("dx.pointer",), "claim"),
+    Root(("fmt.npi_checksum", "fmt.npi_missing"), ("prov.orderer_not_enrolled", "prov.orderer_name", "prov.not_enrolled"), "place"),
     Root(("fmt.same_person_twice",), ("elig.medicare_dependent",), "claim"),
     Root(("pos.invalid",), ("pos.mismatch", "telehealth.place"), "line"),
     Root(("dx.first_listed",), ("dx.manifestation",), "diagnosis"),
@@ -161,6 +162,8 @@ def _leads(root: Root, one: Finding) -> bool:
 def _shares(share: str, lead: tuple[Finding, frozenset[str]], one: Finding, causes: frozenset[str]) -> bool:
     if share == "claim":
         return True
+    if share == "place":
+        return lead[0].location.json_pointer == one.location.json_pointer
     if share == "diagnosis":
         return bool(lead[1] & causes)
     if share == "related line":

@@ -199,7 +199,8 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
         shown = ", ".join(sorted(listed)[:10])
         return Candidate(
             lines=(line,),
-            related=primaries,
+            # The list of a type 3 add-on is not exclusive: another procedure may carry it.
+            related=[*primaries, *(one for one in others if one not in primaries)] if kind == 3 and primaries else primaries,
             facts=facts,
             place=Place("line.procedure_code", line.index, line.number),
             tell=lambda: Telling(

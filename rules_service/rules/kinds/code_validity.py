@@ -24,8 +24,13 @@ ICD10_FIRST_DAY = date(2015, 10, 1)
 MAX_CANDIDATES = 6
 
 LINE_CODES = {
-    "procedure": ("line.procedure_code", "proc.invalid_dos", "Procedure code", "Line {line_number} {code} is not a valid code on {date}."),
-    "modifier": ("line.modifiers", "mod.invalid_dos", "Modifier", "Line {line_number}: modifier {code} is not valid on {date}."),
+    "procedure": (
+        "line.procedure_code",
+        "proc.invalid_dos",
+        "Procedure code",
+        "Line {line_number} {code} is not a valid code on {date}.{dates}",
+    ),
+    "modifier": ("line.modifiers", "mod.invalid_dos", "Modifier", "Line {line_number}: modifier {code} is not valid on {date}.{dates}"),
     "revenue": ("line.revenue_code", "rev.invalid", "Revenue code", "Line {line_number}: revenue code {code} is not valid on {date}."),
     "place_of_service": (
         "line.place_of_service_code",
@@ -46,7 +51,8 @@ CLAIM_FIELDS = {
 
 
 class CodeValidityParameters(Parameters, frozen=True):
-    """What is checked, against which table. `starts_with` limits procedure checks to the codes the table is complete for."""
+    """What is checked, against which table. `starts_with` limits procedure checks to the codes the table is complete for. `dated_table` has dates
+    for some of the codes that `table` lists without."""
 
     subject: Literal[
         "diagnosis",
@@ -62,6 +68,7 @@ class CodeValidityParameters(Parameters, frozen=True):
         "adjustment",
     ]
     table: str | None = None
+    dated_table: str | None = None
     starts_with: tuple[str, ...] = ()
 
 
@@ -69,7 +76,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
     """One candidate a diagnosis and earliest use, a pointer, or a coded value of a line."""
 
     name = "code_validity"
-    semantics = 2  # origin and destination of an ambulance trip are modifiers
+    semantics = 3  # modifiers by date; origin and destination of an ambulance trip are modifiers
     title = "Codes valid on the date of service"
     levels = ("claim", "line")
     judges_void = False
@@ -89,7 +96,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
     )
 
     def table_names(self, parameters: CodeValidityParameters) -> tuple[str, ...]:
-        return (parameters.table,) if parameters.table else ()
+        return tuple(name for name in (parameters.table, parameters.dated_table) if name)
 
     def branches(self, parameters: CodeValidityParameters) -> tuple[Branch, ...]:
         every = {
@@ -252,7 +259,12 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
             place=place,
             facts=_facts(parameters.subject, state),
             tell=lambda: Telling(
-                params={"line_number": str(line.number), "code": code, "date": line.date_from.isoformat() if line.date_from else ""},
+                params={
+                    "line_number": str(line.number),
+                    "code": code,
+                    "date": line.date_from.isoformat() if line.date_from else "",
+                    "dates": _dates_of(parameters, judged, code, line.date_from),
+                },
                 shown={"service_date": line.date_from.isoformat() if line.date_from else None},
                 actual={"code": shown_code(code)},
             ),
@@ -271,8 +283,25 @@ def _state_of(parameters: CodeValidityParameters, judged: Judged, code: str, day
     """What the rule's table says of a code on a day; `supply` names what gives the day, where there is none."""
     if day is None:
         return Unknown("service_date_missing", supply)
+    dated = judged.lookups.codes(parameters.dated_table, day) if parameters.dated_table is not None else None
+    if isinstance(dated, CodeTable) and dated.rows_of(code):
+        return _state(dated, code, day)
     table = judged.lookups.codes(parameters.table or "", day, of=code)
     return table if isinstance(table, Unknown) else _state(table, code, day)
+
+
+def _dates_of(parameters: CodeValidityParameters, judged: Judged, code: str, day: date | None) -> str:
+    """When a code that is not in effect on a day was, or will be; nothing of one that never was."""
+    for name in (parameters.dated_table, parameters.table):
+        table = judged.lookups.codes(name, day) if name is not None and day is not None else None
+        rows = table.rows_of(code) if isinstance(table, CodeTable) else []
+        if rows and day is not None:
+            ended = max((row.last_day for row in rows if row.last_day < day.toordinal()), default=None)
+            begins = min((row.first_day for row in rows if row.first_day > day.toordinal()), default=None)
+            if ended is not None:
+                return f" It ended on {date.fromordinal(ended).isoformat()}."
+            return f" It begins on {date.fromordinal(begins).isoformat()}." if begins is not None else ""
+    return ""
 
 
 def _not_valid(subject: str) -> Branch:

@@ -70,7 +70,7 @@ class Clock(ClaimStruct, frozen=True):
 class FilingLimitParameters(Parameters, frozen=True):
     """The first clock that fits the submission and network applies. Where none fits the filing limit is not evaluated, unless the claim is a void.
 
-    The network is that of the claim, else that of the billing provider on the `roster`, else participating.
+    `delay_reasons` are the delay reason codes (CLM20) that name an exception without its notice: it is not proven. The network is that of the claim, else that of the billing provider on the `roster`, else participating.
     """
 
     clocks: tuple[Clock, ...]
@@ -80,6 +80,7 @@ class FilingLimitParameters(Parameters, frozen=True):
     roll_forward: Literal["none", "next_business_day", "next_federal_workday"] | None = None
     holidays: tuple[date, ...] = ()
     exceptions: tuple[Extension, ...] = ()
+    delay_reasons: tuple[str, ...] = ()
     warn_within_days: tuple[int, ...] = ()
     expired_severity: Literal["deny_hard", "warn"] | None = None
     roster: str | None = None
@@ -95,7 +96,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
     one for those that are late and can be split. Level `line` lets each line's own date pick the policy."""
 
     name = "filing_limit"
-    semantics = 4  # each line has its own deadline; submissions without a clock are not evaluated
+    semantics = 5  # delay reasons; each line has its own deadline; submissions without a clock are not evaluated
     title = "Timely filing"
     levels = ("claim", "line")
     parameters = FilingLimitParameters
@@ -155,7 +156,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 severity="pend",
                 when={"all": [late, {"fact": "filing.exception", "is": "unproven"}]},
                 next_action="attach_documentation",
-                message="The filing deadline {deadline} has passed; the exception named extends it through {extended} and needs its evidence.",
+                message="The filing deadline {deadline} has passed; the exception named{through} needs its evidence.",
                 fixes=(fix("Attach the notice that proves the exception", "needs_documentation"),),
                 **common,
             ),
@@ -297,7 +298,7 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
                 params={
                     "deadline": deadline.isoformat(),
                     "near": min(saved.values()).isoformat(),
-                    "extended": extended.isoformat() if extended else "",
+                    "through": f" extends it through {extended.isoformat()} and" if extended else "",
                     "days": str((min(saved.values()) - received).days),
                     "late_by": str(-remaining),
                     "lines": numbers,
@@ -467,7 +468,7 @@ def _exception(parameters: FilingLimitParameters, view: ClaimView, received: dat
     submission = view.claim.submission
     claimed = submission.exception if submission is not None else None
     if claimed is None or claimed.notice_date is None:
-        return "none", None
+        return ("unproven" if view.claim.delay_reason_code in parameters.delay_reasons else "none"), None
     for extension in parameters.exceptions:
         if extension.code == claimed.code:
             month = add_months(claimed.notice_date.replace(day=1), extension.months_after_notice + 1)

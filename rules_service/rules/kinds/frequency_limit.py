@@ -34,13 +34,15 @@ PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_
 
 class FrequencyParameters(Parameters, frozen=True):
     """`benefit_year_month`: the month in which the benefit year begins. `exempt_modifiers` say that the service does not count;
-    `attesting_modifiers` that it is covered beyond the limit, and it counts; of `counted_modifiers` a line has one, or it is not looked at."""
+    `attesting_modifiers` that it is covered beyond the limit, and it counts; of `counted_modifiers` a line has one, or it is not looked at.
+    `notice_modifiers` say that the patient was told and pays."""
 
     table: str
     benefit_year_month: int = 1
     exempt_modifiers: tuple[str, ...] = ()
     attesting_modifiers: tuple[str, ...] = ()
     counted_modifiers: tuple[str, ...] = ()
+    notice_modifiers: tuple[str, ...] = ()
     measure: Literal["units", "charges"] = "units"
     liability: Literal["provider", "patient"] = "provider"
     roster: str | None = None
@@ -73,6 +75,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
             "quantity",
             "Units, or dollars, beyond the limit with this line; unknown without history or a reported remainder, unless the claim is beyond by itself.",
         ),
+        ("frequency.notice_given", "flag", "A modifier says that the patient was told that the service is not covered, and pays."),
         ("frequency.interval_met", "flag", "The least interval since the last service has passed; absent for other periods."),
     )
 
@@ -100,7 +103,23 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                     override_reasons=("documentation_supports_necessity",),
                 ),
             )
+        told = Branch(
+            code="freq.patient_liable",
+            title="Beyond the limit, and the patient was told",
+            at="line.modifiers",
+            severity="warn",
+            category="clinical",
+            when={
+                "all": [
+                    {"fact": "frequency.notice_given", "is": "true"},
+                    {"any": [over, {"fact": "frequency.interval_met", "is": "false"}]},
+                ]
+            },
+            message=line + "more often than covered; the modifier moves the liability to the patient.",
+            fixes=(fix("Keep the signed notice", "needs_documentation"),),
+        )
         return (
+            *((told,) if parameters.notice_modifiers else ()),
             Branch(
                 code="freq.lifetime",
                 title="Service covered once in a lifetime",
@@ -132,7 +151,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                 severity="deny_soft",
                 category="clinical",
                 when={"all": [{"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
-                message=line + "{counted} counted in the period, covered are {limit}; the next is covered from {next} on.",
+                message=line + "{counted} counted in the period, covered are {limit}{again}.",
                 fixes=(ask,),
                 owner_role="front_office",
                 next_action="contact_payer",
@@ -157,7 +176,12 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         day = line.date_from or date.min
         first, following = _span(parameters, limit, day)
         counted = _counted(parameters, judged, line, table, limit, first, following)
-        facts: dict[str, FactValue] = {"frequency.period": limit.period, "frequency.over": None, "frequency.interval_met": None}
+        facts: dict[str, FactValue] = {
+            "frequency.period": limit.period,
+            "frequency.over": None,
+            "frequency.interval_met": None,
+            "frequency.notice_given": not set(parameters.notice_modifiers).isdisjoint(line.modifiers),
+        }
         last: date | None = None
         total = 0
         if isinstance(counted, Unknown):
@@ -188,7 +212,8 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                     "limit": str(limit.limit),
                     "counted": str(Quantity(total)),
                     "last": last.isoformat() if last else "",
-                    "next": following.isoformat() if following else "never",
+                    "next": following.isoformat() if following else "",
+                    "again": f"; the next is covered from {following.isoformat()} on" if following else "",
                 },
                 shown={"period": limit.period, "limit": limit.limit, "next_eligible_date": following.isoformat() if following else None},
                 expected={"units_at_most": limit.limit},

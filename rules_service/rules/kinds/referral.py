@@ -13,6 +13,8 @@ from datetime import date
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
@@ -44,7 +46,7 @@ class ReferralKind(RuleKind[ReferralParameters]):
     name = "referral"
     title = "Referrals and referring providers"
     levels = ("line",)
-    semantics = 2  # ranges of codes that are ordered; interpretations need no order
+    semantics = 3  # who referred, beside the number; ranges of codes that are ordered; interpretations need no order
     judges_void = False
     parameters = ReferralParameters
     specs = fact_specs(
@@ -89,7 +91,7 @@ class ReferralKind(RuleKind[ReferralParameters]):
                 title="Referring or ordering provider is missing",
                 at="claim.providers.referring.npi",
                 severity="reject",
-                when={"all": [provider, absent]},
+                when={"any": [{"all": [provider, absent]}, {"all": [plan, {"fact": "referral.number_present", "is": "true"}, absent]}]},
                 message=line + "the service needs the provider who referred or ordered it.",
                 fixes=(fix("Add the referring (DN) or ordering (DK) provider with name and NPI"),),
                 next_action="correct_claim",
@@ -112,12 +114,16 @@ class ReferralKind(RuleKind[ReferralParameters]):
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
-            asks = self._asks(parameters, judged, line) if parameters.needs_number else False
-            if asks:
-                yield _candidate(line, "referral", asks if isinstance(asks, Unknown) else None)
             is_marked = bool(set(parameters.referring_modifiers).intersection(line.modifiers))
             ordered = is_marked or self._is_ordered(parameters, judged, line.code, line.date_from)
-            if ordered and not set(parameters.referring_exempt_modifiers).intersection(line.modifiers):
+            if set(parameters.referring_exempt_modifiers).intersection(line.modifiers):
+                ordered = False
+            asks = self._asks(parameters, judged, line) if parameters.needs_number else False
+            if asks:
+                plan = _candidate(line, "referral", asks if isinstance(asks, Unknown) else None)
+                # Who ordered is asked for once.
+                yield msgspec.structs.replace(plan, facts={**plan.facts, "referral.provider_present": True}) if ordered else plan
+            if ordered:
                 yield _candidate(line, "provider", ordered if isinstance(ordered, Unknown) else None)
 
     def _is_ordered(self, parameters: ReferralParameters, judged: Judged, code: str, day: date) -> bool | Unknown:
