@@ -188,6 +188,7 @@ class Claim(ClaimStruct, frozen=True):
     prior_authorization_numbers: tuple[str, ...] = ()
     referral_number: str | None = None
     clia_number: str | None = None
+    property_casualty_claim_number: str | None = None
     patient: Person | None = None
     dates: ClaimDates | None = None
     accident: Accident | None = None

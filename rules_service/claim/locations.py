@@ -39,6 +39,7 @@ _PLACES: dict[str, tuple[str, str | None, str | None, str | None, str | None, st
     "claim.attachments": ("/attachments", "2300/PWK", None, "Claim.supportingInfo", "10d", "FL80"),
     "claim.claim_frequency_code": ("/claim_frequency_code", "2300/CLM05-3", None, "Claim.supportingInfo", "22", "FL4"),
     "claim.clia_number": ("/clia_number", "2300/REF*X4", None, "Claim.supportingInfo", "23", None),
+    "claim.property_casualty_claim_number": ("/property_casualty_claim_number", "2010BA/REF*Y4", None, "Claim.supportingInfo", "11b", None),
     "claim.condition_codes": ("/condition_codes", "2300/HI*BG", None, "Claim.supportingInfo", None, "FL18"),
     "claim.diagnoses": ("/diagnoses", "2300/HI", None, "Claim.diagnosis", "21", "FL67"),
     "claim.institutional.admission_at": ("/institutional/admission_at", None, "2300/DTP*435", "Claim.supportingInfo", None, "FL12"),

@@ -55,6 +55,7 @@ _PHI_PARTS = {
     "prior_authorization_number",
     "prior_authorization_numbers",
     "referral_number",
+    "property_casualty_claim_number",
     "predetermination_id",
     "control_number",
     "claim_id",

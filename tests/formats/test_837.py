@@ -112,6 +112,24 @@ def test_another_payer_s_number_is_not_taken_for_ours() -> None:
     assert (found.service_lines[0].prior_authorization_number, found.service_lines[0].referral_number) == ("MINE", None)
 
 
+def property_claims(*parts: str) -> list[str | None]:
+    found = [one.outcome for one in read_837(file(*parts))]
+    return [one.property_casualty_claim_number if isinstance(one, Claim) else "(refused)" for one in found]
+
+
+def test_a_property_and_casualty_claim_number_is_that_of_its_subscriber_or_patient() -> None:
+    injured = SUBSCRIBER.replace("NM1*PR", "REF*Y4*PC-1~NM1*PR")
+    assert property_claims(BILLING, injured, CLAIM, CLAIM, SUBSCRIBER.replace("HL*2", "HL*3"), CLAIM) == ["PC-1", "PC-1", None]
+    policy = injured.replace("*22*0~", "*22*1~").replace("*18*", "**")
+    patients = "".join(f"HL*{n}*2*23*0~PAT*19~NM1*QC*1*SAMPLE*JO~DMG*D8*20150517*F~{own}{CLAIM}" for n, own in ((3, "REF*Y4*PC-2~"), (4, "")))
+    assert property_claims(BILLING, policy, patients) == ["PC-2", "PC-1"]
+
+
+def test_a_second_property_and_casualty_claim_number_is_a_fault() -> None:
+    injured = SUBSCRIBER.replace("NM1*PR", "REF*Y4*PC-1~REF*Y4*PC-2~NM1*PR")
+    assert property_claims(BILLING, injured, CLAIM) == ["(refused)"]
+
+
 def test_conditions_of_an_ambulance_that_do_not_apply_are_not_taken() -> None:
     found = only(BILLING, SUBSCRIBER, CLAIM.replace("HI*", "CR1*LB*140**A*DH*12~CRC*07*Y*01*04~CRC*07*N*05~CRC*07*Y*06~HI*"))
     assert found.ambulance is not None

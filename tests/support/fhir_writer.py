@@ -11,7 +11,7 @@ RELATIONSHIPS = {"18": "self", "01": "spouse", "19": "child", "53": "common", "G
 DIAGNOSIS_TYPES = {"principal": "principal", "secondary": "other", "admitting": "admitting", "reason_for_visit": "patientreasonforvisit", "external_cause": "externalcauseofinjury"}  # fmt: skip
 ROLES = {"rendering": "rendering", "referring": "referring", "supervising": "supervisor", "ordering": "ordering", "attending": "attending", "operating": "operating",
          "other_operating": "otheroperating", "assistant_surgeon": "assist", "purchased_service": "purchasedservice"}  # fmt: skip
-HEADER_FIELDS = ("assignment_code", "benefits_assigned", "release_code", "special_program_code", "ide_number", "mammography_certification", "delay_reason_code", "clia_number",
+HEADER_FIELDS = ("assignment_code", "benefits_assigned", "release_code", "special_program_code", "ide_number", "mammography_certification", "delay_reason_code", "clia_number", "property_casualty_claim_number",
                  "claim_frequency_code", "patient_paid_amount", "encounter_id")  # fmt: skip
 LINE_FIELDS = ("clia_number", "referring_clia_number", "emergency", "epsdt", "family_planning", "line_control_number", "prior_authorization_number", "referral_number",
                "noncovered_amount", "expected_amount")  # fmt: skip

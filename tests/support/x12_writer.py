@@ -231,7 +231,10 @@ def write_837(claim: dict[str, Any]) -> bytes:
     )  # fmt: skip
     if subscriber.get("death_date"):
         text += segment("PAT", None, None, None, None, "D8", day(subscriber["death_date"]))
-    text += person("IL", subscriber) + segment("NM1", "PR", "2", payer.get("name"), None, None, None, None, "PI", payer["payer_id"])
+    text += person("IL", subscriber)
+    if claim.get("property_casualty_claim_number"):
+        text += segment("REF", "Y4", claim["property_casualty_claim_number"])
+    text += segment("NM1", "PR", "2", payer.get("name"), None, None, None, None, "PI", payer["payer_id"])
     if patient is not None:
         text += segment("HL", 3, 2, "23", 0) + segment("PAT", patient.get("relationship_code")) + person("QC", patient)
     text += claim_loop(claim)

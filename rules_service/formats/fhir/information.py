@@ -20,7 +20,7 @@ TRANSMISSIONS = ("urn:payer-rules:attachment-transmission",)
 """System of a second coding of an attachment: how it travels (PWK02)."""
 TEXT_FIELDS = frozenset({
     "assignment_code", "benefits_assigned", "release_code", "special_program_code", "ide_number", "mammography_certification", "delay_reason_code",
-    "clia_number", "claim_frequency_code", "referral_number", "encounter_id", "place_of_service_code",
+    "clia_number", "property_casualty_claim_number", "claim_frequency_code", "referral_number", "encounter_id", "place_of_service_code",
 })  # fmt: skip
 LINE_TEXT_FIELDS = frozenset({
     "clia_number", "referring_clia_number", "emergency", "epsdt", "family_planning", "line_control_number", "prior_authorization_number", "referral_number",

@@ -122,6 +122,7 @@ class ClaimLoops(PartyLoops):
 
     def _build(self) -> Claim:
         draft = self.claim or {}
+        draft["property_casualty_claim_number"] = self.property_claims.get("patient", self.property_claims.get("subscriber"))
         at = ""  # the claim itself
         if draft.get("total_charge_amount") is None and not any(issue.code == "x12.amount" for issue in self.issues):
             self.issues.append(Issue("x12.required", at, "The claim has no total charge (CLM02).", "Send the total of the line charges."))
@@ -178,6 +179,9 @@ class ClaimLoops(PartyLoops):
             return
         if self.loop == "billing" and qualifier in ("EI", "SY") and self.entity is self.billing:
             self.billing["tax_id"] = text
+        elif self.loop in ("subscriber", "patient") and qualifier == "Y4":
+            self.once(segment, self.loop in self.property_claims)
+            self.property_claims[self.loop] = text
         elif self.loop == "line" and self.line is not None:
             if qualifier in LINE_NUMBERS and self.adjudication is None:
                 if qualifier != "G1":  # of several authorizations of a line the first counts

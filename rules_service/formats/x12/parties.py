@@ -66,6 +66,8 @@ class PartyLoops(ABC):
     subscriber: Draft = field(default_factory=dict)
     payer: Draft = field(default_factory=dict)
     patient: Draft | None = None
+    property_claims: dict[str, str] = field(default_factory=dict)
+    """REF*Y4 of the open subscriber and patient: the number of the property and casualty payer's claim."""
     claim: Draft | None = None
     line: Draft | None = None
     other: Draft | None = None
@@ -151,13 +153,14 @@ class PartyLoops(ABC):
         self.finish()
         level = segment.get(3)
         if level == "20":
-            self.billing, self.subscriber, self.payer, self.patient = {}, {}, {}, None
+            self.billing, self.subscriber, self.payer, self.patient, self.property_claims = {}, {}, {}, None, {}
             self.billing_issues, self.party_issues, self.patient_issues, self.loop = [], [], [], "billing"
         elif level == "22":
-            self.subscriber, self.payer, self.patient = {}, {}, None
+            self.subscriber, self.payer, self.patient, self.property_claims = {}, {}, None, {}
             self.party_issues, self.patient_issues, self.loop = [], [], "subscriber"
         elif level == "23":
             self.patient = {}
+            self.property_claims.pop("patient", None)
             self.patient_issues, self.loop = [], "patient"
         else:
             mend = "Send 20 (billing provider), 22 (subscriber) or 23 (patient) in HL03."

@@ -71,6 +71,8 @@ class Places:
             self.party["/payer_responsibility"] = at
         elif name == "PAT":
             self.party[f"{self._person}/death_date"] = self.party[f"{self._person}/relationship_code"] = at
+        elif name == "REF" and code == "Y4":
+            self.party["/property_casualty_claim_number"] = at
         elif self._open is not None:
             fields = ("tax_id",) if name == "REF" and code in ("EI", "SY") else PARTY_SEGMENTS.get(name, ())
             for field in fields:
