@@ -47,6 +47,8 @@ DIAGNOSIS: tuple[Test, str] = (
 POLICY: tuple[Test, str] = _is_policy_key, "letters and digits, with / and a group where there is one"
 NPI: tuple[Test, str] = npi_is_valid, "an NPI with its check digit"
 AGES = ("age_from", "age_through")
+NETWORKS: tuple[Test, str] = (lambda text: set(text.split()) <= {"par", "nonpar"}), "par, nonpar, or both separated by a space"
+CONDITIONS = {"companion_codes": CODES, "specialties": CODES, "units_from": WHOLE_OR_NONE, "networks": NETWORKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _shape(
         tuple((name, "text") for name in columns),
         {
             **{name: WHOLE_OR_NONE for name in AGES if name in columns},
-            **({"companion_codes": CODES} if "companion_codes" in columns else {}),
+            **{name: test for name, test in CONDITIONS.items() if name in columns},
             **tests,
         },
         needed,

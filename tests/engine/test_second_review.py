@@ -141,6 +141,16 @@ def test_a_visit_beside_a_procedure_is_told_to_take_25_and_told_once() -> None:
     assert not any("59" in fix.label for fix in pair.fixes)
 
 
+@pytest.mark.parametrize(
+    ("paid", "way"), [("P1002", "reopen the earlier claim to add the modifier"), ("P1003", "No modifier separates the pair")]
+)
+def test_a_modifier_is_advised_for_column_two_paid_earlier_only_where_one_separates_the_pair(paid: str, way: str) -> None:
+    earlier = history({"procedure_code": paid, "rendering_npi": NPI, "billing_npi": NPI})
+    prior = found(told("medicare_part_b", [{"procedure_code": "P1001"}], context=earlier), "ncci.ptp.prior_column_two")
+    assert len(prior.fixes) == 1
+    assert way in prior.fixes[0].label
+
+
 def test_the_same_side_is_seen_against_an_earlier_claim_too() -> None:
     earlier = history({"procedure_code": "P1001", "modifiers": ["RT"], "billing_npi": NPI})
     line = {"procedure_code": "P1002", "modifiers": ["RT"]}

@@ -29,13 +29,15 @@ MEDICARE = read_pack(PACKS / "medicare_part_b").publication()
 OTHER_NPI = "1467560003"
 
 
-def said(rule_id: str, parameters: dict[str, Any], editions: list[Edition], **changes: Any) -> Judgement:
+def said(
+    rule_id: str, parameters: dict[str, Any], editions: list[Edition], payer_fields: dict[str, Any] | None = None, **changes: Any
+) -> Judgement:
     """What Medicare's rules say of a claim when one of them has other parameters; engine and oracle alike."""
     contents = {
         sha256: msgspec.structs.replace(one, parameters={**one.parameters, **parameters}) if one.rule_id == rule_id else one
         for sha256, one in MEDICARE.contents.items()
     }
-    view = ClaimView(claim(payer={"payer_id": "MEDB"}, **changes), "MEDB")
+    view = ClaimView(claim(payer={"payer_id": "MEDB", **(payer_fields or {})}, **changes), "MEDB")
     told = [
         judge(
             Policy([dataclasses.replace(MEDICARE, contents=contents)], "professional", SliceCache()),
@@ -155,6 +157,42 @@ def test_without_the_table_of_consolidated_billing_a_line_in_a_stay_is_not_judge
     assert [one.reason for one in inside.not_evaluated if one.rule_id == "MCR-ELIG-001"] == ["reference_table_missing"]
     outside = stay([], "P6003", "2026-10-01", "2026-10-31")
     assert "MCR-ELIG-001" not in [one.rule_id for one in outside.not_evaluated]
+
+
+def by_telehealth(place: str, home: str | None, facility: str | None) -> set[str]:
+    """What is found, or would have to be supplied, where the payer covers telehealth in the area of 78701 only."""
+    codes = write_code_table([Row("P6003", FIRST, None, ("telehealth",))], (("class", "text"),))
+    origins = write_code_table([Row("78701", FIRST, None, ("origin",))], (("class", "text"),))
+    editions = [
+        memory_edition(name, "test", blob, EffectivePeriod(FIRST))
+        for name, blob in (("medicare_part_b/telehealth_codes", codes), ("origins", origins))
+    ]
+    person = {"member_id": "1EG4TE5MK73", "relationship_code": "18", "birth_date": "1950-05-17"}
+    providers: dict[str, Any] = {"billing": {"npi": "1234567893"}}
+    if facility is not None:
+        providers["service_facility"] = {"npi": OTHER_NPI, "address": {"line1": "2 WAY", "zip": facility}}
+    told = said(
+        "MCR-TEL-001", {"origins": "origins"}, editions, lines=[LINE], place_of_service_code=place, providers=providers,
+        subscriber={**person, **({"address": {"line1": "1 WAY", "zip": home}} if home is not None else {})},
+    )  # fmt: skip
+    found = {one.code for one in told.findings if one.rule_id == "MCR-TEL-001"}
+    return found | {one.supply or "" for one in told.not_evaluated if one.rule_id == "MCR-TEL-001"}
+
+
+@pytest.mark.parametrize(
+    ("place", "home", "facility", "wanted"),
+    [
+        ("10", "787010001", None, set()),
+        ("10", "90210", "78701", {"telehealth.origin"}),
+        ("10", None, "78701", {"subscriber.address.zip"}),
+        ("02", "90210", "78701", set()),
+        ("02", "78701", "90210", {"telehealth.origin"}),
+        ("02", "78701", None, {"providers.service_facility"}),
+        ("11", "90210", "90210", set()),
+    ],
+)
+def test_telehealth_is_covered_in_the_areas_the_payer_lists(place: str, home: str | None, facility: str | None, wanted: set[str]) -> None:
+    assert by_telehealth(place, home, facility) == wanted
 
 
 @pytest.mark.parametrize(

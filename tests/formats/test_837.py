@@ -121,7 +121,9 @@ def test_a_property_and_casualty_claim_number_is_that_of_its_subscriber_or_patie
     injured = SUBSCRIBER.replace("NM1*PR", "REF*Y4*PC-1~NM1*PR")
     assert property_claims(BILLING, injured, CLAIM, CLAIM, SUBSCRIBER.replace("HL*2", "HL*3"), CLAIM) == ["PC-1", "PC-1", None]
     policy = injured.replace("*22*0~", "*22*1~").replace("*18*", "**")
-    patients = "".join(f"HL*{n}*2*23*0~PAT*19~NM1*QC*1*SAMPLE*JO~DMG*D8*20150517*F~{own}{CLAIM}" for n, own in ((3, "REF*Y4*PC-2~"), (4, "")))
+    patients = "".join(
+        f"HL*{n}*2*23*0~PAT*19~NM1*QC*1*SAMPLE*JO~DMG*D8*20150517*F~{own}{CLAIM}" for n, own in ((3, "REF*Y4*PC-2~"), (4, ""))
+    )
     assert property_claims(BILLING, policy, patients) == ["PC-2", "PC-1"]
 
 

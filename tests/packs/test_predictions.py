@@ -22,6 +22,7 @@ from rules_service.reference.publishers import parse_table
 from rules_service.reference.source_files import SourceFile
 from rules_service.rules.kinds.age_sex import AgeSexKind, AgeSexParameters
 from rules_service.rules.kinds.diagnosis_coverage import DiagnosisCoverageKind, DiagnosisCoverageParameters
+from rules_service.rules.kinds.telehealth import TelehealthKind, TelehealthParameters
 from rules_service.rules.rule import Prediction
 from tests.support.public_data import public
 from tests.support.server import PACKS
@@ -55,6 +56,7 @@ def test_no_row_of_the_crosswalk_is_for_a_finding_nobody_gives() -> None:
         for branch in complete_branches(content)
     }
     for kind, parameters in (
+        (TelehealthKind(), TelehealthParameters(codes="t", origins="o")),
         (AgeSexKind(), AgeSexParameters(table="t", subject="procedure", checks=("age", "sex"))),
         *(
             (DiagnosisCoverageKind(), DiagnosisCoverageParameters(policies="p", diagnoses="d", basis=basis))

@@ -1,7 +1,8 @@
 """Rows of a pack's table that hold for some claims only: which of a code's rows a line meets.
 
 Columns of conditions, each empty for "any"; lists inside a cell are separated by spaces. `companion_codes`: one of these codes is on
-another line of the claim that shares a day with this one.
+another line of the claim that shares a day with this one. `specialties`: beginnings of the taxonomy code of who rendered it. `units_from`: the
+line bills as many units, or more.
 """
 
 from __future__ import annotations
@@ -19,17 +20,21 @@ CONDITION_COLUMNS = (
     "lines_of_business",
     "states",
     "plan_ids",
+    "networks",
+    "specialties",
     "places_of_service",
     "modifiers",
     "diagnosis_prefixes",
     "age_from",
     "age_through",
+    "units_from",
     "companion_codes",
 )
 _SUPPLY = {
     "lines_of_business": "payer.line_of_business",
     "states": "providers.billing.address.state",
     "plan_ids": "payer.plan_id",
+    "networks": "payer.network_status",
     "places_of_service": "place_of_service_code",
     "modifiers": "service_lines.modifiers",
 }
@@ -68,6 +73,7 @@ def met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
         "lines_of_business": (claim.payer.line_of_business,),
         "states": (state_of_service(line),),
         "plan_ids": (claim.payer.plan_id,),
+        "networks": (claim.payer.network_status,),
         "places_of_service": (line.place_of_service,),
         "modifiers": line.modifiers or ("",),
     }
@@ -82,6 +88,16 @@ def met(table: CodeTable, entry: Entry, line: LineView) -> bool | Unknown:
     if companions and not any(
         other.code in companions and other.index != line.index and days_meet(line, other) for other in line.view.lines
     ):
+        return False
+    specialties, taxonomy = cell(entry, table, "specialties"), line.rendering.taxonomy_code
+    if specialties and taxonomy is None:
+        unsure = Unknown("context_not_supplied", "service_lines.providers.rendering.taxonomy_code")
+    elif specialties and taxonomy is not None and not taxonomy.startswith(specialties):
+        return False
+    least, units = cell(entry, table, "units_from"), line.line.unit_count
+    if least and units is None:
+        unsure = Unknown("context_not_supplied", "service_lines.unit_count")
+    elif least and units is not None and units.thousandths < 1000 * int(least[0]):
         return False
     prefixes = cell(entry, table, "diagnosis_prefixes")
     if prefixes and not any(

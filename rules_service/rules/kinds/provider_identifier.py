@@ -75,7 +75,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 Branch(
                     code="prov.taxonomy", title="Taxonomy code missing or not in the published list", at="claim.providers.billing.taxonomy_code",
                     when=state("missing", "malformed"), message="The {role} provider's taxonomy code is missing or is not in the NUCC list.",
-                    fixes=(fix("Send the taxonomy code under which the provider is enrolled"),), **common,
+                    fixes=(fix("Send the taxonomy code under which the provider is enrolled"),), **{**common, "severity": "deny_soft"},
                 ),
             ),
             "tax_id": (

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from rules_service.claim.locations import Place
+from rules_service.claim.parties import Provider
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.codes import shown_code, spelled
@@ -25,7 +26,8 @@ PLACES = frozenset({"02", "10"})
 class TelehealthParameters(Parameters, frozen=True):
     """`codes` is a table of classes: `telehealth`, `audio_only` for what may be given by telephone, and `excluded` for codes an extract names
     as not covered; a code missing from a whole table is not covered either. `covered: false` while the law has lapsed. `modifiers_any_of` are asked for where the place alone does not say it. `telehealth_modifiers` make a line telehealth whatever its
-    place, `audio_modifiers` say that it was given by audio alone."""
+    place, `audio_modifiers` say that it was given by audio alone. `origins` is a table of the ZIP codes (five digits, class `origin`) where the
+    patient must be, while the payer asks for that."""
 
     codes: str
     covered: bool = True
@@ -35,13 +37,14 @@ class TelehealthParameters(Parameters, frozen=True):
     refused_modifiers: tuple[str, ...] = ()
     telehealth_modifiers: tuple[str, ...] = ("93", "95", "GT", "GQ", "FQ")
     audio_modifiers: tuple[str, ...] = ("93", "FQ")
+    origins: str | None = None
 
 
 class TelehealthKind(RuleKind[TelehealthParameters]):
     """One candidate a telehealth line."""
 
     name = "telehealth"
-    semantics = 3  # class excluded; an extract says nothing of other codes; modifiers are the rule's
+    semantics = 4  # areas of origin; class excluded; an extract says nothing of other codes; modifiers are the rule's
     title = "Telehealth by date"
     levels = ("line",)
     claim_types = frozenset({"professional"})
@@ -54,11 +57,16 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
         ("telehealth.modifier_present", "flag", "A modifier the payer asks for is there; absent when it asks for none."),
         ("telehealth.place_accepted", "flag", "The place of service is one the payer takes for telehealth."),
         ("telehealth.refused_modifier", "text", "A modifier the payer does not take (any more)."),
+        (
+            "telehealth.origin_listed",
+            "flag",
+            "The patient was in one of the areas the payer lists; absent when it lists none, unknown without a ZIP code.",
+        ),
         ("telehealth.at_home_as_02", "flag", "The patient was at home, and the place is 02."),
     )
 
     def table_names(self, parameters: TelehealthParameters) -> tuple[str, ...]:
-        return (parameters.codes,)
+        return (parameters.codes, *((parameters.origins,) if parameters.origins else ()))
 
     def branches(self, parameters: TelehealthParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
@@ -85,6 +93,17 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
             ),
             override_reasons=("payer_confirmed",),
         )
+        origin = Branch(
+            code="telehealth.origin",
+            title="Patient outside the areas the payer covers telehealth in",
+            at="line.place_of_service_code",
+            severity="deny_soft",
+            category="payer_specific",
+            when={"fact": "telehealth.origin_listed", "is": "false"},
+            message=line + "the payer covers telehealth only where the patient is in an area it lists.",
+            fixes=(fix("Correct the address if the patient was elsewhere; otherwise the payer does not cover the visit", "not_fixable"),),
+            override_reasons=("payer_confirmed",),
+        )
         return (
             listed,
             Branch(
@@ -108,6 +127,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
                 fixes=(fix("Use 10 for a patient at home, 02 for one elsewhere"),),
                 next_action="correct_claim",
             ),
+            *(() if parameters.origins is None else (origin,)),
             Branch(
                 code="telehealth.pos_mod",
                 title="Telehealth modifier is missing or not taken",
@@ -167,6 +187,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
                     "telehealth.modifier_present": bool(modifiers & set(wanted)) if wanted else None,
                     "telehealth.place_accepted": line.place_of_service in parameters.places,
                     "telehealth.refused_modifier": next((one for one in line.modifiers if one in parameters.refused_modifiers), None),
+                    "telehealth.origin_listed": _origin_listed(parameters, judged, line),
                     "telehealth.at_home_as_02": line.place_of_service == "02" and _at_home(line),
                 },
                 place=Place("line.modifiers", line.index, line.number),
@@ -185,9 +206,24 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
             )
 
 
+def _origin_listed(parameters: TelehealthParameters, judged: Judged, line: LineView) -> FactValue:
+    """Whether the payer lists the area of the patient's home, or of the facility where the patient was."""
+    if parameters.origins is None or line.date_from is None:
+        return None
+    where = line.claim.patient or line.claim.subscriber if line.place_of_service == "10" else _facility(line)
+    code = (where.address.zip or "")[:5] if where is not None and where.address is not None else ""
+    if not code:
+        return Unknown("context_not_supplied", "subscriber.address.zip" if line.place_of_service == "10" else "providers.service_facility")
+    table = judged.lookups.codes(parameters.origins, line.date_from, of=code)
+    return table if isinstance(table, Unknown) else "origin" in table.texts_on(code, "class", line.date_from.toordinal())
+
+
+def _facility(line: LineView) -> Provider | None:
+    return line.own_provider("service_facility") or line.claim.providers.service_facility
+
+
 def _at_home(line: LineView) -> bool:
-    own = line.own_provider("service_facility")
-    facility = own or line.claim.providers.service_facility
+    facility = _facility(line)
     person = line.claim.patient or line.claim.subscriber
     if facility is None or facility.address is None or person.address is None or not person.address.line1:
         return False

@@ -233,16 +233,18 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             billed = sum(_per_day(parameters, other) for other in same_day)
             is_unsure = any(_on(other, day) for other in unsure)
             earlier = SPECIALTY_NOT_KNOWN if is_unsure else self._earlier(whose, parameters, judged, line, day)
-            total = billed + (earlier if isinstance(earlier, int) else 0)
+            total = billed + (0 if isinstance(earlier, Unknown) else sum(units for units, _ in earlier))
             found.append((total, -len(found), self._candidate(line, same_day, billed, limit, parameters, mai, earlier)))
         return max(found, key=lambda item: item[:2])[2]
 
-    def _earlier(self, whose: Practitioners, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date) -> int | Unknown:
-        """Thousandths of units earlier claims billed of the code on a day."""
+    def _earlier(
+        self, whose: Practitioners, parameters: UnitLimitParameters, judged: Judged, line: LineView, day: date
+    ) -> list[tuple[int, tuple[str, ...]]] | Unknown:
+        """(thousandths of units, modifiers) of what earlier claims billed of the code on a day."""
         history = relevant_history(judged.view)
         if isinstance(history, Unknown):
             return history
-        total = 0
+        found: list[tuple[int, tuple[str, ...]]] = []
         for entry in history:
             earlier = entry.line
             if (
@@ -259,8 +261,9 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             if same is None:
                 return WHO_RENDERED_EARLIER
             if same:
-                total += _spread(parameters, earlier.unit_count.thousandths, (through - earlier.service_from).days + 1)
-        return total
+                units = _spread(parameters, earlier.unit_count.thousandths, (through - earlier.service_from).days + 1)
+                found.append((units, earlier.modifiers))
+        return found
 
     def _candidate(
         self,
@@ -270,13 +273,16 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         limit: int | Unknown,
         parameters: UnitLimitParameters,
         mai: int = 1,
-        earlier: int | Unknown = 0,
+        before: Sequence[tuple[int, tuple[str, ...]]] | Unknown = (),
     ) -> Candidate:
         facts: dict[str, FactValue] = {"units.billed": billed, "units.mai": mai}
         if isinstance(limit, Unknown) or billed is None:
             facts |= {"units.limit": limit, "units.excess": limit, "units.excess_with_history": limit}
             return Candidate(lines=tuple(lines), facts=facts, place=Place("line.unit_count", line.index, line.number))
+        earlier = before if isinstance(before, Unknown) else sum(units for units, _ in before)
         modifiers = {modifier for one in lines for modifier in one.modifiers}
+        if not isinstance(before, Unknown):
+            modifiers.update(modifier for _, theirs in before for modifier in theirs)
         sides, is_center = {"RT", "LT"} <= modifiers and "50" not in modifiers, parameters.bills(line)
         if sides and is_center:
             limit *= 2
