@@ -27,7 +27,8 @@ CONTRACTOR_DEFINED = "CCCCC"
 
 
 class AddOnParameters(Parameters, frozen=True):
-    """`table` is the add-on table; `modifier_50: deny` where the payer takes no bilateral modifier on add-on codes."""
+    """`table` is the add-on table; `modifier_50: deny` where the payer takes no bilateral modifier on add-on codes; `roster` states
+    specialties that claims leave out."""
 
     table: str
     provider_scope: ProviderScope | None = None

@@ -54,7 +54,8 @@ APPEND_TO_VISIT = fix(
 
 
 class CodePairParameters(Parameters, frozen=True):
-    """`table_*`: the pair table by claim type (the wrong one gives wrong answers). `bypass_line` speaks of 59 and X{EPSU}."""
+    """`table_*`: the pair table by claim type (the wrong one gives wrong answers). `bypass_line` speaks of 59 and X{EPSU}.
+    `roster` states specialties that claims leave out."""
 
     table_professional: str | None = None
     table_institutional: str | None = None

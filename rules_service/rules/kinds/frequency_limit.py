@@ -35,7 +35,7 @@ PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_
 class FrequencyParameters(Parameters, frozen=True):
     """`benefit_year_month`: the month in which the benefit year begins. `exempt_modifiers` say that the service does not count;
     `attesting_modifiers` that it is covered beyond the limit, and it counts; of `counted_modifiers` a line has one, or it is not looked at.
-    `notice_modifiers` say that the patient was told and pays."""
+    `notice_modifiers` say that the patient was told and pays. `roster` states specialties that claims leave out."""
 
     table: str
     benefit_year_month: int = 1

@@ -35,7 +35,8 @@ LONGEST = 91
 
 
 class GlobalPeriodParameters(Parameters, frozen=True):
-    """`table` is the fee schedule; `code_classes` names the codes of class `evaluation`."""
+    """`table` is the fee schedule; `code_classes` names the codes of class `evaluation`; `roster` states specialties that
+    claims leave out."""
 
     table: str
     code_classes: str

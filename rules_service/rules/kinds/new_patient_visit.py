@@ -26,7 +26,7 @@ FACE_TO_FACE = frozenset({"evaluation", "new_patient", "procedure"})
 
 
 class NewPatientParameters(Parameters, frozen=True):
-    """`code_classes` names the visits of new patients (class `new_patient`)."""
+    """`code_classes` names the visits of new patients (class `new_patient`); `roster` states specialties that claims leave out."""
 
     code_classes: str
     years: int = 3

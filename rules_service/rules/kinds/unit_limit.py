@@ -41,7 +41,7 @@ BILATERAL = fix("If it was done on both sides, bill one line with modifier 50 an
 class UnitLimitParameters(SurgicalCenters, frozen=True):
     """Tables by setting. `adjudication: line` judges every row a line, as Medicaid does, whose file has no MAI. A surgical center, which bills
     RT and LT where others bill modifier 50 with one unit, has the limit for each side. Without `judges_zero` a limit of 0, which says what
-    Medicare does not pay, is none of this payer's."""
+    Medicare does not pay, is none of this payer's. `roster` states specialties that claims leave out."""
 
     table_professional: str | None = None
     table_institutional: str | None = None
