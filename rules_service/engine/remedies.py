@@ -127,6 +127,30 @@ def _at_home(claim: Claim, finding: Finding) -> Iterator[Fix]:
         )
 
 
+def _without_second_diagnosis(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    """The diagnosis listed twice goes, and the lines that point to it point to the first one."""
+    at = int(finding.location.json_pointer.split("/")[2])
+    second = claim.diagnoses[at]
+    first = next((one for one in claim.diagnoses[:at] if one.code == second.code), None)
+    if first is not None:
+        moved = [
+            (place, list(dict.fromkeys(first.sequence if one == second.sequence else one for one in line.diagnosis_pointers)))
+            for place, line in enumerate(claim.service_lines)
+            if second.sequence in line.diagnosis_pointers
+        ]
+        yield _fix(
+            "Remove the second one and point to the first",
+            "data_entry",
+            *(_set(f"/service_lines/{place}/diagnosis_pointers", pointers) for place, pointers in moved),
+            PatchOperation(op="remove", path=f"/diagnoses/{at}"),
+        )
+
+
+def _without_patient(claim: Claim, finding: Finding) -> Iterator[Fix]:
+    if claim.patient is not None:
+        yield _fix("Send the subscriber as the patient, once", "data_entry", PatchOperation(op="remove", path="/patient"))
+
+
 def _copy(source: str, path: str) -> PatchOperation:
     """RFC 6902 `copy`: an identifier goes from one place of the claim to another and stands in no patch."""
     return PatchOperation(op="copy", from_=source, path=path)
@@ -226,5 +250,7 @@ _REMEDIES: tuple[tuple[frozenset[str], Remedy], ...] = tuple(
         ("auth.missing auth.referral_number_used auth.not_on_file auth.voluntary_review", _authorization_on_file),
         ("auth.referral_number_used", _referral_as_authorization),
         ("mod.repeated", _without_repeated_modifier),
+        ("dx.duplicate", _without_second_diagnosis),
+        ("fmt.same_person_twice", _without_patient),
     )
 )

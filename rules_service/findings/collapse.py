@@ -62,7 +62,7 @@ ROOTS: tuple[Root, ...] = (
     ),
     Root(("fmt.dob_future",), ("fmt.dob_after_service", "age."), "claim"),
     Root(("dx.missing",), ("dx.pointer",), "claim"),
-    Root(("fmt.npi_checksum", "fmt.npi_missing"), ("prov.orderer_not_enrolled", "prov.orderer_name", "prov.not_enrolled"), "place"),
+    Root(("fmt.npi_checksum",), ("prov.orderer_not_enrolled", "prov.orderer_name", "prov.credential"), "place"),
     Root(("fmt.same_person_twice",), ("elig.medicare_dependent",), "claim"),
     Root(("pos.invalid",), ("pos.mismatch", "telehealth.place"), "line"),
     Root(("dx.first_listed",), ("dx.manifestation",), "diagnosis"),

@@ -176,3 +176,18 @@ def test_a_claim_that_was_only_rejected_is_sent_anew_though_it_has_no_control_nu
     assert search == "found"
     assert found is not None
     assert [one.path for one in found.changes[0].patch] == ["/claim_frequency_code"]
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "code"),
+    [
+        ({"diagnoses": [{"sequence": n, "code": code, "type": "principal" if n == 1 else "secondary"} for n, code in enumerate(("J06.9", "I10", "J06.9"), 1)]}, {"diagnosis_pointers": [3, 2]}, "dx.duplicate"),
+        ({"patient": {"relationship_code": "18", "first_name": "JANE", "last_name": "SAMPLE", "birth_date": "1980-05-17", "sex": "F"}, "subscriber": {"first_name": "JANE", "last_name": "SAMPLE", "birth_date": "1980-05-17", "sex": "F"}}, {}, "fmt.same_person_twice"),
+        ({}, {"modifiers": ["59", "59"]}, "mod.repeated"),
+    ],
+)  # fmt: skip
+def test_what_stands_twice_is_sent_once(change: dict[str, Any], line: dict[str, Any], code: str) -> None:
+    claim = row_claim({"id": "x", "pack": "example_commercial_ppo", "base": "office-visit", "lines": [line], "claim": change})
+    judgement = judged(claim)
+    (finding,) = (one for one in judgement.findings if one.code == code)
+    assert finding.finding_id in {one.finding_id for one in tried_fixes(claim, judgement, judged)}

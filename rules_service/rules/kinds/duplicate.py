@@ -44,9 +44,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     """One candidate a line; one more where it repeats a line of the claim."""
 
     name = "duplicate"
-    semantics = (
-        6  # lines repeated within a replacement; overlapping spans; what the history does not say; claims to the other part of Medicare
-    )
+    semantics = 6  # lines repeated within a replacement; overlapping spans; what the history does not say
     title = "Billed twice"
     levels = ("line",)
     judges_void = False

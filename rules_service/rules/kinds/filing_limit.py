@@ -70,7 +70,8 @@ class Clock(ClaimStruct, frozen=True):
 class FilingLimitParameters(Parameters, frozen=True):
     """The first clock that fits the submission and network applies. Where none fits the filing limit is not evaluated, unless the claim is a void.
 
-    `delay_reasons` are the delay reason codes (CLM20) that name an exception without its notice: it is not proven. The network is that of the claim, else that of the billing provider on the `roster`, else participating.
+    The network is that of the claim, else that of the billing provider on the `roster`, else participating. `delay_reasons` are the delay reason
+    codes (CLM20) that name an exception without its notice: it is not proven.
     """
 
     clocks: tuple[Clock, ...]
