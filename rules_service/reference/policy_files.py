@@ -23,6 +23,7 @@ OUTCOMES = ("rejection", "denial", "pend", "none")
 FEE_COLUMNS = ("status", "components", "global", "bilateral", "assistant", "co_surgeon", "team")
 LABORATORY_INTERPRETATION = "6"
 """PC/TC indicator of clinical laboratory codes that a physician interprets, with modifier 26."""
+PAYMENT_STATUS = re.compile(r"[A-Z]\d?")
 _AGES = re.compile(r"\(Ages? (\d+)(?:-(\d+))?(?: Only)?\)")
 
 
@@ -58,6 +59,25 @@ def read_fee_schedule(files: list[SourceFile], coverage: EffectivePeriod) -> Par
         row = kept[code]
         kept[code] = replace(row, values=(*row.values[:at], LABORATORY_INTERPRETATION, *row.values[at + 1 :]))
     return ParsedTable(write_code_table(kept.values(), tuple((name, "text") for name in FEE_COLUMNS)), len(kept))
+
+
+def read_payment_status(files: list[SourceFile], coverage: EffectivePeriod) -> ParsedTable:
+    """The status indicator of each code in Addendum B of the outpatient prospective payment system. Rows are valid for the coverage."""
+    fields = (Field("code", ("hcpcs", "hcpcscode")), Field("status", ("si", "status", "statusindicator")))
+    kept: dict[str, Row] = {}
+    for file in files:
+        faults = FaultList(file.name)
+        for line, cell in rows(decode_text(file.data, file.name), fields, faults):
+            if not valid_code(cell["code"], 5):
+                faults.add("bad_code", line, "A code is letters and digits.", "Check the row against the published file.")
+            elif not PAYMENT_STATUS.fullmatch(cell["status"]):
+                faults.add(
+                    "bad_status", line, "A status is a letter, with a digit behind some.", "Check the row against the published file."
+                )
+            else:
+                kept[cell["code"]] = Row(cell["code"], coverage.first, coverage.last, (cell["status"],))
+        faults.raise_any()
+    return ParsedTable(write_code_table(kept.values(), (("status", "text"),)), len(kept))
 
 
 def unstacked(text: str) -> str:

@@ -16,6 +16,7 @@ from rules_service.reference.policy_files import (
     read_diagnosis_lists,
     read_excludes1,
     read_fee_schedule,
+    read_payment_status,
 )
 from rules_service.reference.readers import as_partial
 from rules_service.reference.registry_files import read_clia_certificates, read_ndc_codes, read_ndc_packages, read_order_and_referring
@@ -48,6 +49,7 @@ TABLES: dict[str, TableKind] = {
         TableKind("ncci_mue_medicaid_outpatient_hospital", "Medicaid MUE, outpatient hospital", "periodic", read_unit_limits),
         TableKind("ncci_mue_medicaid_dme_supplier", "Medicaid MUE, DME supplier", "periodic", read_unit_limits),
         TableKind("physician_fee_schedule", "Physician fee schedule indicators", "periodic", read_fee_schedule),
+        TableKind("opps_payment_status", "Status of codes in outpatient departments (OPPS Addendum B)", "periodic", read_payment_status),
         TableKind("diagnosis_age_sex", "Ages and sex of diagnoses (Medicare Code Editor)", "periodic", read_diagnosis_age_sex),
         TableKind(
             "diagnosis_lists",

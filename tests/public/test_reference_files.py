@@ -37,6 +37,7 @@ pytestmark = needs_public_data
         ("nucc_taxonomy", "codesets/nucc_taxonomy_240.csv", "1990-01-01", 874),
         ("revenue_codes", "codesets/tuva_revenue_codes.csv", "1990-01-01", 526),
         ("physician_fee_schedule", "codesets/mpfs_indicators_2024Q3.csv", "2024-07-01", 16_471),
+        ("opps_payment_status", "hcpcs/opps_addendumB_status_2026-04.csv", "2026-04-01", 19_059),
         ("diagnosis_age_sex", "icd10/mce_code_edits_v41.1_FY2024.csv", "2023-10-01", 4_927),
         ("diagnosis_lists", "icd10/mce_code_edits_v41.1_FY2024.csv", "2023-10-01", 422),
         ("diagnosis_lists", "icd10/POAexemptCodes2020.txt", "2019-10-01", 37_075),

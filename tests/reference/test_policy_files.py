@@ -44,6 +44,14 @@ def test_the_relative_value_file_s_header_may_stand_in_several_rows() -> None:
     assert values("physician_fee_schedule", text) == {"P4010": ("A", "1", "010", "1", "2", "1", "0")}
 
 
+def test_the_status_of_addendum_b_is_read_by_either_name_of_its_column() -> None:
+    assert values("opps_payment_status", "HCPCS Code,Short Descriptor,SI,APC\nP1001,x,T,5071\nP4801,x,C,\n") == {
+        "P1001": ("T",),
+        "P4801": ("C",),
+    }
+    assert values("opps_payment_status", "hcpcs,status_indicator\nP4803,E1\n") == {"P4803": ("E1",)}
+
+
 def test_ages_and_sexes_of_the_code_editor_and_of_plain_columns() -> None:
     text = MCE + (
         'O80,t,Age,"Maternity (Age 9-64)"\nO80,t,Sex,Female Only\nP00.0,t,Age,"Perinatal/Newborn (Age 0 Only)"\nD63.0,t,Manifestation,x\n'
@@ -81,6 +89,8 @@ def test_code_lists_are_valid_for_their_coverage_unless_they_say_otherwise() -> 
     ("name", "text"),
     [
         ("physician_fee_schedule", FEES + "P 4,,A,1,010,1,2,1,0\n"),
+        ("opps_payment_status", "HCPCS Code,SI\nP1001,\n"),
+        ("opps_payment_status", "HCPCS Code,SI\nP-1,T\n"),
         ("diagnosis_age_sex", "code,age_from,age_through,sex\nO80,nine,64,F\n"),
         ("diagnosis_age_sex", "code,age_from,age_through,sex\nO80,9,64,X\n"),
         ("diagnosis_age_sex", MCE + "O80,t,Sex,Everybody\n"),

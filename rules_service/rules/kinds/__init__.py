@@ -26,6 +26,7 @@ from rules_service.rules.kinds.global_period import GlobalPeriodKind
 from rules_service.rules.kinds.identifier import IdentifierKind
 from rules_service.rules.kinds.modifier_requirement import ModifierRequirementKind
 from rules_service.rules.kinds.new_patient_visit import NewPatientVisitKind
+from rules_service.rules.kinds.payment_status import PaymentStatusKind
 from rules_service.rules.kinds.provider_identifier import ProviderIdentifierKind
 from rules_service.rules.kinds.provider_roster import ProviderRosterKind
 from rules_service.rules.kinds.public_register import PublicRegisterKind
@@ -57,6 +58,7 @@ KINDS: dict[str, RuleKind[Any]] = {
         IdentifierKind(),
         ModifierRequirementKind(),
         NewPatientVisitKind(),
+        PaymentStatusKind(),
         ProviderIdentifierKind(),
         ProviderRosterKind(),
         PublicRegisterKind(),
