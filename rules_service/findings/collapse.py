@@ -73,8 +73,17 @@ ROOTS: tuple[Root, ...] = (
     Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "cob.other_coverage"), "line"),
     Root(("elig.before", "elig.after", "elig.inactive"), ("auth.", "referral.", "benefit.", "freq.", "elig.grace_period"), "line"),
     Root(("necessity.no_notice",), ("status.", "necessity.", "auth.", "freq.", "referral.", "mue."), "line"),
+    Root(("proc.clinic_visit",), ("status.not_recognized", "mue."), "line"),
     Root(
-        ("status.not_covered", "status.patient_liable", "status.not_valid", "status.bundled", "benefit.excluded"),
+        (
+            "status.not_covered",
+            "status.patient_liable",
+            "status.not_valid",
+            "status.bundled",
+            "status.inpatient_only",
+            "status.not_recognized",
+            "benefit.excluded",
+        ),
         ("auth.", "necessity.", "freq.", "referral.", "mue."),
         "line",
     ),

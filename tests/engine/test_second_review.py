@@ -254,6 +254,51 @@ def test_a_visit_that_wants_25_is_not_told_to_keep_the_note_of_the_procedure_s_m
     assert alone[0].suppressed_by is None
 
 
+def linked(lead: str, follower: str, places: tuple[str, str] = ("", "")) -> bool:
+    """Whether the second of two findings of line 1 follows from the first."""
+    any_finding = told("example_commercial_ppo", days(one="2025-11-10")).findings[0]
+    both = [
+        msgspec.structs.replace(
+            any_finding,
+            finding_id=number,
+            code=code,
+            line_numbers=(1,),
+            suppresses=(),
+            suppressed_by=None,
+            location=msgspec.structs.replace(any_finding.location, json_pointer=place),
+        )
+        for number, code, place in zip(("f1", "f2"), (lead, follower), places, strict=True)
+    ]
+    return collapse([(one, frozenset()) for one in both])[1].suppressed_by == "f1"
+
+
+@pytest.mark.parametrize(
+    ("lead", "follower"),
+    [
+        ("fmt.dob_future", "fmt.dob_after_service"),
+        ("fmt.dob_future", "age.proc"),
+        ("dx.missing", "dx.pointer"),
+        ("dx.missing", "dx.pointer_missing"),
+        ("fmt.same_person_twice", "elig.medicare_dependent"),
+        ("pos.invalid", "pos.mismatch"),
+        ("pos.invalid", "telehealth.place"),
+        ("proc.invalid_dos", "pos.mismatch"),
+        ("proc.clinic_visit", "status.not_recognized"),
+        ("status.inpatient_only", "auth.missing"),
+        ("status.not_recognized", "mue.not_payable"),
+    ],
+)
+def test_one_cause_is_told_once(lead: str, follower: str) -> None:
+    assert linked(lead, follower)
+    assert not linked(follower, lead)
+
+
+def test_a_wrong_npi_explains_only_what_is_said_of_that_npi() -> None:
+    ordering, billing = "/providers/ordering/npi", "/providers/billing/npi"
+    assert linked("fmt.npi_checksum", "prov.orderer_not_enrolled", (ordering, ordering))
+    assert not linked("fmt.npi_checksum", "prov.orderer_not_enrolled", (billing, ordering))
+
+
 @pytest.mark.parametrize("cause", ["ncci.ptp", "mue.mai3"])
 def test_a_visit_too_many_follows_from_the_edit_of_its_line(cause: str) -> None:
     edit, visit = (
@@ -262,3 +307,25 @@ def test_a_visit_too_many_follows_from_the_edit_of_its_line(cause: str) -> None:
     )
     lead, follows = collapse([(edit, frozenset()), (visit, frozenset())])
     assert (lead.suppresses, follows.suppressed_by) == (("f2",), "f1")
+
+
+def test_a_category_is_told_how_many_characters_it_lacks() -> None:
+    diagnosis = {"sequence": 1, "code": "E11", "type": "principal"}
+    message = found(told("medicare_part_b", [{}], diagnoses=[diagnosis]), "dx.unspecified_length").message
+    assert "(1 to 2 more characters)" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ({"procedure_code": "G0297"}, "proc.invalid_dos", "It ended on 2020-12-31."),
+        ({"modifiers": ["JG"]}, "mod.invalid_dos", "It ended on 2024-12-31."),
+        (
+            {"modifiers": ["FQ"], "service_from": "2021-06-01", "service_through": "2021-06-01"},
+            "mod.invalid_dos",
+            "It begins on 2022-01-01.",
+        ),
+    ],
+)
+def test_what_is_not_in_effect_is_told_with_the_day_on_which_it_ended_or_begins(line: dict[str, Any], code: str, said: str) -> None:
+    assert said in found(told("medicare_part_b", [line]), code).message

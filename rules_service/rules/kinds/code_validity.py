@@ -107,7 +107,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     at="diagnosis.code",
                     severity="reject",
                     when=_is_state("diagnosis", "header"),
-                    message="Diagnosis {sequence} {code} is a category; code to the highest specificity.{candidates}",
+                    message="Diagnosis {sequence} {code} is a category; code to the highest specificity{more}.{candidates}",
                     fixes=(fix("Use the code to the highest specificity the record supports"),),
                     next_action="correct_claim",
                 ),
@@ -224,7 +224,9 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         """A diagnosis that is not valid on a day; the valid ones have one candidate together."""
         diagnosis = judged.view.claim.diagnoses[position]
         table = judged.lookups.codes(parameters.table or "", day) if day is not None and state != "bad_shape" else None
-        text = _candidates(table, diagnosis.code.replace(".", ""), day) if isinstance(table, CodeTable) and day is not None else ""
+        bare = diagnosis.code.replace(".", "")
+        found = _billable(table, bare, day) if isinstance(table, CodeTable) and day is not None else []
+        text = ", ".join(f"{key[:3]}.{key[3:]}" if len(key) > 3 else key for key in found[:MAX_CANDIDATES])
         shown = day.isoformat() if day else ""
         return Candidate(
             lines=lines,
@@ -236,6 +238,7 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                     "sequence": str(diagnosis.sequence),
                     "code": diagnosis.code,
                     "date": shown,
+                    "more": _more(bare, found),
                     "candidates": f" Candidates: {text}." if text else "",
                 },
                 shown={"service_date": shown or None},
@@ -409,8 +412,16 @@ def _state(table: CodeTable, code: str, day: date) -> str:
     return "not_on_date" if was_billable else "header"
 
 
-def _candidates(table: CodeTable, bare: str, day: date) -> str:
-    """Up to six billable codes in effect that begin with the code, or with its category when it is not in the table at all."""
+def _billable(table: CodeTable, bare: str, day: date) -> list[str]:
+    """Billable codes in effect that begin with the code, or with its category when it is not in the table at all."""
     found = table.starting_with(bare, day.toordinal(), 200)
-    billable = [entry.key for entry in found if "billable" not in table.columns or entry.values[table.column("billable")] == 1]
-    return ", ".join(f"{key[:3]}.{key[3:]}" if len(key) > 3 else key for key in billable[:MAX_CANDIDATES])
+    return [entry.key for entry in found if "billable" not in table.columns or entry.values[table.column("billable")] == 1]
+
+
+def _more(bare: str, billable: list[str]) -> str:
+    """How many characters a code lacks, by the billable ones that begin with it."""
+    lacking = sorted({len(key) - len(bare) for key in billable})
+    if not lacking:
+        return ""
+    many = str(lacking[0]) if len(lacking) == 1 else f"{lacking[0]} to {lacking[-1]}"
+    return f" ({many} more character{'' if lacking == [1] else 's'})"
