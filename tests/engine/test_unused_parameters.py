@@ -200,6 +200,8 @@ def test_telehealth_is_covered_in_the_areas_the_payer_lists(place: str, home: st
     [
         ("diagnosis_edit", {"check": "first_only"}, "/codes"),
         ("diagnosis_edit", {"check": "duplicate", "codes": ["Z00"]}, "/codes"),
+        ("modifier_requirement", {"codes": "c", "requires_any_of": ["JW"], "statuses": ["K"]}, "/status_table"),
+        ("modifier_requirement", {"table": "t", "status_table": "s", "statuses": ["K"]}, "/status_table"),
         ("referral", {"referring_ranges": [["70010", "69990"]]}, "/referring_ranges/0"),
         ("referral", {"referring_ranges": [["700", "710"]]}, "/referring_ranges/0"),
     ],

@@ -8,6 +8,7 @@ A published list of codes can stand for rows that all ask for the same: drugs in
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from typing import NamedTuple
 
@@ -28,18 +29,21 @@ ROW_COLUMNS = ("requires_any_of", "forbids", *CONDITION_COLUMNS)
 
 class ModifierRequirementParameters(Parameters, frozen=True):
     """`table` is a pack table of kind `modifier_requirements`; or `codes` is a reference list, each code of which needs one of the modifiers
-    `requires_any_of`."""
+    `requires_any_of`, on hospital bills where its status in `status_table` (OPPS Addendum B) is one of `statuses`, as only what is paid by itself
+    is asked."""
 
     table: str | None = None
     codes: str | None = None
     requires_any_of: tuple[str, ...] = ()
+    status_table: str | None = None
+    statuses: tuple[str, ...] = ()
 
 
 class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
     """One candidate a line whose code the table names."""
 
     name = "modifier_requirement"
-    semantics = 2  # JW on a line of its own
+    semantics = 3  # codes by their payment status; JW on a line of its own
     title = "Modifiers a payer asks for"
     levels = ("line",)
     judges_void = False
@@ -53,9 +57,14 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
         if (parameters.table is None) == (parameters.codes is None) or (parameters.codes is None) == bool(parameters.requires_any_of):
             what = "The rows of a table, or a list of codes and the modifiers they need: one of the two."
             yield Issue("parameters", "/table", what, "Give table; or codes and requires_any_of.")
+        if (parameters.status_table is None) == bool(parameters.statuses) or (
+            parameters.status_table is not None and parameters.codes is None
+        ):
+            what = "Statuses limit a list of codes, and come from a table."
+            yield Issue("parameters", "/status_table", what, "Give codes, status_table and statuses, or neither of the two last.")
 
     def table_names(self, parameters: ModifierRequirementParameters) -> tuple[str, ...]:
-        return tuple(name for name in (parameters.table, parameters.codes) if name)
+        return tuple(name for name in (parameters.table, parameters.codes, parameters.status_table) if name)
 
     def branches(self, parameters: ModifierRequirementParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
@@ -126,6 +135,16 @@ class _Asked(NamedTuple):
     forbidden: tuple[str, ...] = ()
 
 
+def _is_paid_by_itself(parameters: ModifierRequirementParameters, judged: Judged, code: str, day: date) -> bool | Unknown:
+    if parameters.status_table is None:
+        return True
+    table = judged.lookups.codes(parameters.status_table, day, of=code)
+    if isinstance(table, Unknown):
+        return table
+    entry = table.on(code, day.toordinal())
+    return entry is not None and entry.values[table.column("status")] in parameters.statuses
+
+
 def _asked(parameters: ModifierRequirementParameters, judged: Judged, line: LineView) -> _Asked | Unknown | None:
     """None where no row and no list names the code."""
     if line.code is None or line.date_from is None:
@@ -134,7 +153,10 @@ def _asked(parameters: ModifierRequirementParameters, judged: Judged, line: Line
         listed = judged.lookups.codes(parameters.codes, line.date_from, of=line.code)
         if isinstance(listed, Unknown):
             return listed
-        return _Asked(parameters.requires_any_of) if listed.on(line.code, line.date_from.toordinal()) is not None else None
+        if listed.on(line.code, line.date_from.toordinal()) is None:
+            return None
+        paid = _is_paid_by_itself(parameters, judged, line.code, line.date_from)
+        return paid if isinstance(paid, Unknown) else _Asked(parameters.requires_any_of) if paid else None
     table = judged.lookups.codes(parameters.table or "", line.date_from)
     if isinstance(table, Unknown):
         return table
