@@ -137,7 +137,7 @@ def test_a_source_is_not_due_before_it_was_verified(tenant: Tenant) -> None:
     assert [issue["code"] for issue in reverified(tenant, "2025-12-31")["issues"]] == ["PK022"]
 
 
-TELEHEALTH = """id: EX1-TEL-001
+TELEHEALTH = """id: EX1-TEL-002
 name: telehealth-lapsed
 title: Telehealth at home after the flexibility lapsed
 kind: condition
@@ -162,7 +162,7 @@ versions:
     - {{label: Confirm the place of service, class: data_entry}}
 scope: {{policy_date: service_date}}
 """
-TELEHEALTH_CASES = """rule: EX1-TEL-001
+TELEHEALTH_CASES = """rule: EX1-TEL-002
 base: claims/office-visit.yaml
 cases:
 - name: at home after the lapse
@@ -227,7 +227,7 @@ def test_tel_01_a_retroactive_extension_changes_the_answer_of_now_and_not_of_the
         tenant["auditor"].get(f"/v1/rule-sets/{RULE_SET}/resolve", params=day | more).json()["data"]
         for more in ({"known_at": known_at}, {})
     ]
-    assert ["EX1-TEL-001" in {one["rule_id"] for one in data} for data in applied] == [True, False]
+    assert ["EX1-TEL-002" in {one["rule_id"] for one in data} for data in applied] == [True, False]
 
 
 ADOPTING = """id: EX1-MUE-001

@@ -57,6 +57,13 @@ def load_public_tables(database: Database, folder: Path) -> None:
     _load(database, "ncci_mue_outpatient_hospital", "2024Q3", public("ncci/mue_out_2024Q3.csv"), FROM_2024Q3)
     _load(database, "hcpcs_level_ii", "2026JAN", public("hcpcs/hcpcs_level2_2026JAN.csv"), EffectivePeriod(date(1990, 1, 1)))
     _load(database, "place_of_service", "2024", public("codesets/pos_codes_2024.csv"), EffectivePeriod(date(1990, 1, 1)))
+    _load(
+        database,
+        "opps_payment_status",
+        "2026Q2",
+        public("hcpcs/opps_addendumB_status_2026-04.csv"),
+        EffectivePeriod(date(2026, 4, 1), date(2026, 12, 31)),
+    )
     _load(database, "cpt_codes", "2024Q3", public("codesets/mpfs_indicators_2024Q3.csv"), FROM_2024Q3)
     for table, name in (
         ("modifiers", "codesets/modifiers_2024-06.csv"),
