@@ -42,7 +42,7 @@ MAX_FINDINGS = 3_000
 
 
 OPTIONAL_REASONS = frozenset(
-    {"history_not_supplied", "unit_limit_not_published", "authorization_not_verifiable", "filing_limit_not_stated"}
+    {"history_not_supplied", "unit_limit_not_published", "authorization_not_verifiable", "filing_limit_not_stated", "specialty_not_known"}
 )
 """What a submitter or the publisher may leave out: it is told, and does not make an evaluation incomplete."""
 

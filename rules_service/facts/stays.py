@@ -74,10 +74,12 @@ def _billed_before(view: ClaimView) -> list[tuple[date, HistoryEntry]] | Unknown
     history = view.claim.context.history if view.claim.context is not None else None
     if history is None:
         return Unknown("history_not_supplied", "context.history")
+    own = view.claim.payer_claim_control_number  # of the claim this one replaces
     return [
         (entry.line.service_from, entry)
         for entry in history
         if entry.status not in ("rejected", "denied")
+        and (own is None or entry.payer_claim_control_number != own)
         and view.is_of_family(entry.payer_id)
         and entry.line.billing_npi in (None, view.claim.providers.billing.npi)
         and entry.line.service_from is not None

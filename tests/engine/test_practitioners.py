@@ -76,3 +76,27 @@ def test_the_payers_roster_states_the_specialty_the_claim_leaves_out(theirs: str
     told = said("MCR-GLB-001", {"roster": "medicare_part_b/roster"}, [*editions, roster((ONE, FAMILY), (OTHER, theirs))], lines=lines)
     found, unjudged = of_global_period(told)
     assert (bool(found), unjudged - {"history_not_supplied"}) == (fires, set())
+
+
+VISITS = ["99213", "99214"]
+
+
+@pytest.mark.parametrize(("earlier", "fires"), [("99213", True), ("J0120", False)])
+def test_what_is_beyond_a_limit_whoever_the_others_are_is_told(earlier: str, fires: bool) -> None:
+    """A second visit of the day by one practitioner, beside a visit by somebody whose specialty is not stated."""
+    lines = [{"procedure_code": code, "providers": by(npi, None)} for code, npi in zip(VISITS, (OTHER, ONE), strict=True)]
+    history = [
+        {"status": "paid", "line": {"procedure_code": earlier, "service_from": "2026-11-20", "unit_count": "1", "rendering_npi": ONE, "billing_npi": ONE}}
+    ]  # fmt: skip
+    row = {"id": "x", "pack": "medicare_part_b", "base": "office-visit", "date": "2026-11-20", "lines": lines}
+    told = judged(row_claim(row | {"claim": {"context": {"history": history}}}))
+    assert ((2,) in [one.line_numbers for one in told.findings if one.code == "freq.period"]) is fires
+    unjudged = {one.line_numbers for one in told.not_evaluated if (one.rule_id, one.reason) == ("MCR-VIS-005", "specialty_not_known")}
+    assert bool(unjudged) is not fires
+
+
+def test_two_procedures_of_one_day_ask_for_no_specialty() -> None:
+    """No finding of a global period can come of them."""
+    lines = [{"procedure_code": code, "providers": by(npi, None)} for code, npi in (("P4090", OTHER), ("P4010", ONE))]
+    told = judged(row_claim({"id": "x", "pack": "medicare_part_b", "base": "office-visit", "date": "2026-11-20", "lines": lines}))
+    assert of_global_period(told) == (set(), set())

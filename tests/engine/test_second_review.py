@@ -191,6 +191,7 @@ def test_every_remedy_changes_only_what_is_there_or_adds_it_as_rfc_6902_says() -
                     container, key = holder(document, operation.path)
                     if operation.op == "copy":
                         source, name = holder(document, str(operation.from_))
+                        assert source[name] is not None, fix
                         container[key] = source[name]
                     elif operation.op == "remove":
                         del container[key]
@@ -329,3 +330,35 @@ def test_a_category_is_told_how_many_characters_it_lacks() -> None:
 )
 def test_what_is_not_in_effect_is_told_with_the_day_on_which_it_ended_or_begins(line: dict[str, Any], code: str, said: str) -> None:
     assert said in found(told("medicare_part_b", [line]), code).message
+
+
+def test_a_cause_that_several_lines_point_to_first_is_told_once_with_those_lines() -> None:
+    diagnoses = [
+        {"sequence": n, "code": code, "type": "principal" if n == 1 else "secondary"} for n, code in ((1, "J06.9"), (2, "W01.0XXA"))
+    ]
+    lines = [
+        {"procedure_code": code, "diagnosis_pointers": pointers}
+        for code, pointers in (("P9213", [2, 1]), ("P1001", [1, 2]), ("P1003", [2]))
+    ]
+    assert found(told("national_baseline", lines, diagnoses=diagnoses), "dx.first_listed").line_numbers == (1, 3)
+
+
+def test_one_line_with_modifier_50_is_advised_only_for_two_sides_of_this_claim() -> None:
+    side = {"procedure_code": "P4501", "unit_count": "1", "rendering_npi": NPI, "billing_npi": NPI, "modifiers": ["RT"]}
+    beside = found(
+        told("medicare_part_b", [{"procedure_code": "P4501", "modifiers": ["LT"]}], context=history(side)), "mue.mai2.cross_claim"
+    )
+    assert not any("modifier 50" in one.label for one in beside.fixes)
+
+
+def test_a_void_of_a_claim_that_was_only_rejected_is_not_turned_into_a_claim() -> None:
+    row = {
+        "id": "x",
+        "pack": "example_commercial_ppo",
+        "base": "office-visit",
+        "claim": {"claim_frequency_code": "8", "submission": {"prior": [{"status": "rejected"}]}},
+    }
+    claim = row_claim(row)
+    (void,) = (one for one in judged(claim).findings if one.code.startswith("corr."))
+    assert void.code == "corr.nothing_to_void"
+    assert remedies(claim, void) == []

@@ -120,6 +120,10 @@ def property_claims(*parts: str) -> list[str | None]:
 def test_a_property_and_casualty_claim_number_is_that_of_its_subscriber_or_patient() -> None:
     injured = SUBSCRIBER.replace("NM1*PR", "REF*Y4*PC-1~NM1*PR")
     assert property_claims(BILLING, injured, CLAIM, CLAIM, SUBSCRIBER.replace("HL*2", "HL*3"), CLAIM) == ["PC-1", "PC-1", None]
+    body = file(BILLING, injured, CLAIM)
+    at = position_of(read_837(body)[0].places, "/property_casualty_claim_number")
+    assert at is not None
+    assert body[at[1] :].startswith(b"REF*Y4*PC-1")
     policy = injured.replace("*22*0~", "*22*1~").replace("*18*", "**")
     patients = "".join(
         f"HL*{n}*2*23*0~PAT*19~NM1*QC*1*SAMPLE*JO~DMG*D8*20150517*F~{own}{CLAIM}" for n, own in ((3, "REF*Y4*PC-2~"), (4, ""))

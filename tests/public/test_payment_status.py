@@ -24,7 +24,7 @@ from tests.support.server import PACKS
 pytestmark = needs_public_data
 COVERAGE = EffectivePeriod(date(2026, 4, 1), None)
 FINDING = {
-    "B": "status.not_recognized", "C": "status.inpatient_only", "E1": "status.not_covered", "E2": "status.not_covered", "M": "status.not_valid", "Y": "wrong.payer",
+    "B": "status.not_recognized", "C": "status.inpatient_only", "E1": "status.not_covered", "E2": "status.not_priced", "M": "status.not_valid", "Y": "wrong.payer",
 }  # fmt: skip
 LINES = 300
 

@@ -37,6 +37,7 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
     specs = fact_specs(
         ("frequency_code.accepted", "flag", "The payer takes this claim frequency code."),
         ("frequency_code.replaces", "flag", "It is 7 or 8."),
+        ("frequency_code.voids", "flag", "It is 8."),
         ("frequency_code.control_number_present", "flag", "REF*F8 is given."),
         (
             "frequency_code.prior_state",
@@ -49,6 +50,7 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
 
     def branches(self, parameters: ClaimFrequencyParameters) -> tuple[Branch, ...]:
         replaces = {"fact": "frequency_code.replaces", "is": "true"}
+        was_rejected = {"fact": "frequency_code.prior_state", "is": "rejected"}
         number = {"fact": "frequency_code.control_number_present", "is": "true"}
         at = "claim.claim_frequency_code"
         common: dict[str, Any] = {"category": "administrative", "owner_role": "biller", "next_action": "correct_claim"}
@@ -70,11 +72,21 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
                 **common,
             ),
             Branch(
+                code="corr.nothing_to_void",
+                title="Void of a claim that was only rejected",
+                at=at,
+                severity="reject",
+                when={"all": [{"fact": "frequency_code.voids", "is": "true"}, was_rejected]},
+                message="The earlier submission was rejected and never adjudicated: there is nothing to void.",
+                fixes=(fix("Send nothing: the payer never took the claim", "not_fixable"),),
+                **common,
+            ),
+            Branch(
                 code="corr.only_rejected",
                 title="Replacement of a claim that was only rejected",
                 at=at,
                 severity="reject",
-                when={"all": [replaces, {"fact": "frequency_code.prior_state", "is": "rejected"}]},
+                when={"all": [{"fact": "frequency_code.voids", "is": "false"}, was_rejected]},
                 message="The earlier submission was rejected and never adjudicated: there is nothing to replace.",
                 fixes=(fix("Send it as an original (frequency 1) without REF*F8"),),
                 **common,
@@ -149,6 +161,7 @@ class ClaimFrequencyKind(RuleKind[ClaimFrequencyParameters]):
             facts={
                 "frequency_code.accepted": code in parameters.accepted,
                 "frequency_code.replaces": replaces,
+                "frequency_code.voids": code == "8",
                 "frequency_code.control_number_present": bool(view.claim.payer_claim_control_number),
                 "frequency_code.prior_state": _prior_state(view) if replaces else None,
                 "frequency_code.lines_missing": missing,

@@ -290,7 +290,9 @@ def _state_of(parameters: CodeValidityParameters, judged: Judged, code: str, day
     if isinstance(dated, CodeTable) and dated.rows_of(code):
         return _state(dated, code, day)
     table = judged.lookups.codes(parameters.table or "", day, of=code)
-    return table if isinstance(table, Unknown) else _state(table, code, day)
+    state = table if isinstance(table, Unknown) else _state(table, code, day)
+    # The modifiers of CPT are numbers, those of HCPCS Level II are not: without its table their dates are not known.
+    return dated if isinstance(dated, Unknown) and state == "valid" and not code.isdigit() else state
 
 
 def _dates_of(parameters: CodeValidityParameters, judged: Judged, code: str, day: date | None) -> str:

@@ -179,6 +179,8 @@ def _candidate(view: ClaimView, check: str, position: int, other: int | None, li
     facts: dict[str, FactValue] = {"diagnosis.fault": check}
     second: Diagnosis | None = view.claim.diagnoses[other] if other is not None else None
     using = [one for one in view.lines if diagnosis.sequence in one.line.diagnosis_pointers] or view.lines
+    if check in ("first_listed", "manifestation") and position in (at for at, _ in _pointed_first(view)):
+        using = [one for one in using if one.line.diagnosis_pointers[0] == diagnosis.sequence]
     causes = (f"diagnosis:{position}", *((f"diagnosis:{other}",) if other is not None else ()))
     return Candidate(
         lines=(line,) if line is not None else using,
@@ -214,25 +216,28 @@ def _first_listed(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     unacceptable = first is not None and view.bill.startswith("11") and lists.holds(first[1].code, "unacceptable_principal")
     if first is not None and (unacceptable or first[1].code[:1] in "VWXY"):
         yield first[0], None, None, ""
-    for line, position, diagnosis in _pointed_first(view):
+    for position, diagnosis in _pointed_first(view):
         if diagnosis.code[:1] in "VWXY":
-            yield position, None, line, ""
+            yield position, None, None, ""
 
 
-def _pointed_first(view: ClaimView) -> Iterator[tuple[LineView, int, Diagnosis]]:
-    """The diagnosis a line points to first, which is the line's principal one, where it is not the claim's first."""
+def _pointed_first(view: ClaimView) -> Iterator[tuple[int, Diagnosis]]:
+    """Diagnoses other than the claim's first that a line points to first: they are the line's principal one."""
     first = _first(view)
-    places = {one.sequence: (position, one) for position, one in enumerate(view.claim.diagnoses)}
-    for line in view.lines:
-        pointed = places.get(line.line.diagnosis_pointers[0]) if line.line.diagnosis_pointers else None
-        if pointed is not None and (first is None or pointed[0] != first[0]):
-            yield line, *pointed
+    leading = _leading(view)
+    for position, diagnosis in enumerate(view.claim.diagnoses):
+        if diagnosis.sequence in leading and (first is None or position != first[0]):
+            yield position, diagnosis
+
+
+def _leading(view: ClaimView) -> set[int]:
+    return {line.line.diagnosis_pointers[0] for line in view.lines if line.line.diagnosis_pointers}
 
 
 def _first_only(view: ClaimView, parameters: DiagnosisEditParameters) -> Iterator[Fault]:
     """Codes of the list that are secondary on the claim and the first pointer of none of its lines."""
     first = _first(view)
-    leading = {line.line.diagnosis_pointers[0] for line in view.lines if line.line.diagnosis_pointers}
+    leading = _leading(view)
     for position, diagnosis in enumerate(view.claim.diagnoses):
         code = diagnosis.code.replace(".", "")
         if (
@@ -257,9 +262,9 @@ def _manifestations(view: ClaimView, lists: _Lists) -> Iterator[Fault]:
     first = _first(view)
     if first is not None and lists.holds(first[1].code, "manifestation"):
         yield first[0], None, None, ""
-    for line, position, diagnosis in _pointed_first(view):
+    for position, diagnosis in _pointed_first(view):
         if lists.holds(diagnosis.code, "manifestation"):
-            yield position, None, line, ""
+            yield position, None, None, ""
 
 
 def _duplicates(view: ClaimView) -> Iterator[Fault]:

@@ -468,13 +468,11 @@ def _still_timely_later(parameters: FilingLimitParameters, clock: Clock, line: L
 def _exception(parameters: FilingLimitParameters, view: ClaimView, received: date) -> tuple[str, date | None]:
     submission = view.claim.submission
     claimed = submission.exception if submission is not None else None
-    if claimed is None or claimed.notice_date is None:
-        return ("unproven" if view.claim.delay_reason_code in parameters.delay_reasons else "none"), None
     for extension in parameters.exceptions:
-        if extension.code == claimed.code:
+        if claimed is not None and claimed.notice_date is not None and extension.code == claimed.code:
             month = add_months(claimed.notice_date.replace(day=1), extension.months_after_notice + 1)
             last = _roll(parameters, month - timedelta(days=1))
             if received > last:
                 return "late", last
             return ("proven" if claimed.evidence else "unproven"), last
-    return "none", None
+    return ("unproven" if view.claim.delay_reason_code in parameters.delay_reasons else "none"), None

@@ -264,15 +264,34 @@ def _counted(
         and _in_bucket(table, other.code, other.date_from, limit)
     ]
     same = [(on, amount) for is_same, on, amount in beside if is_same]
-    if any(is_same is None for is_same, _, _ in beside) and not _alone_beyond(parameters, line, limit, same):
+    found = _with_history(parameters, judged, line, table, limit, whose, first, last, same)
+    unsure = any(is_same is None for is_same, _, _ in beside)
+    if unsure and not isinstance(found, Unknown) and not _is_beyond(parameters, line, limit, found):
         return SPECIALTY_NOT_KNOWN
+    return found
+
+
+def _with_history(
+    parameters: FrequencyParameters,
+    judged: Judged,
+    line: LineView,
+    table: CodeTable,
+    limit: _Limit,
+    whose: Practitioners,
+    first: date,
+    last: date,
+    same: list[tuple[date, int]],
+) -> list[tuple[date, int]] | Unknown:
+    """What the claim's own lines count, and what earlier claims and the payer's own count add to it."""
+    exempt = frozenset(parameters.exempt_modifiers)
+    same = list(same)
     history = relevant_history(judged.view)
     remaining = _remaining(line, limit) if parameters.measure == "units" else None
     used = None if remaining is None else 1000 * limit.limit - remaining
     if isinstance(history, Unknown):
         if used is not None:
             return [*same, (first, used)]
-        return same if _alone_beyond(parameters, line, limit, same) else history
+        return same if _is_beyond(parameters, line, limit, same) else history
     known = len(same)
     for entry in history:
         earlier = entry.line
@@ -302,8 +321,8 @@ def _counted(
     return [*same, (first, elsewhere)] if elsewhere > 0 else same  # the payer counts what this history does not hold
 
 
-def _alone_beyond(parameters: FrequencyParameters, line: LineView, limit: _Limit, same: list[tuple[date, int]]) -> bool:
-    """Whether the claim by itself is beyond the limit, whatever was billed before."""
+def _is_beyond(parameters: FrequencyParameters, line: LineView, limit: _Limit, same: list[tuple[date, int]]) -> bool:
+    """Whether the line is beyond the limit with what is known, whatever else was billed."""
     if limit.period == "full_months":
         return any(add_months(on.replace(day=1), limit.length + 1) > (line.date_from or date.min) for on, _ in same)
     return sum(units for _, units in same) + _amount(parameters, limit, line) > 1000 * limit.limit

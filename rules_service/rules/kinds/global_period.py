@@ -171,7 +171,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if isinstance(subject, Unknown):
                 yield _unjudged(line, subject)
                 continue
-            found = [*self._on_claim(parameters, judged, line), *self._in_history(parameters, judged, line)]
+            found = [*self._on_claim(parameters, judged, line, subject), *self._in_history(parameters, judged, line)]
             for operation in _nearest(line, [one for one in found if isinstance(one, _Operation)]):
                 yield from _meeting(line, subject, operation)
             why = history if isinstance(history, Unknown) else next((one for one in found if isinstance(one, Unknown)), None)
@@ -196,7 +196,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         entry = table.on(code, day.toordinal())
         return None if entry is None else str(entry.values[table.column("global")])
 
-    def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
+    def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView, subject: str) -> Iterator[_Operation | Unknown]:
         """Operations of the claim. A line whose code is not known tells of itself, as a subject."""
         for other in judged.view.lines:
             if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
@@ -208,7 +208,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             same = _whose(parameters, judged).same(line, other)
             if same:
                 yield operation
-            elif same is None and _phase(line, operation) is not None:
+            elif same is None and _concerns(subject, _phase(line, operation)):
                 yield SPECIALTY_NOT_KNOWN
 
     def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
@@ -262,6 +262,11 @@ def _nearest(line: LineView, operations: list[_Operation]) -> list[_Operation]:
     return [one for one in operations if _phase(line, one) in ("same_day", "before") or one is latest]
 
 
+def _concerns(subject: str, phase: str | None) -> bool:
+    """A visit at any time of the period, a procedure after the operation."""
+    return phase is not None and (subject == "visit" or phase == "after")
+
+
 def _kinship(line: LineView, operation: _Operation) -> int:
     """2 of a shared diagnosis, 1 where the operation's are not known, 0 of none."""
     same = _same_diagnosis(line, operation)
@@ -276,7 +281,7 @@ def _same_diagnosis(line: LineView, operation: _Operation) -> bool | None:
 
 def _meeting(line: LineView, subject: str, operation: _Operation) -> Iterator[Candidate]:
     phase = _phase(line, operation)
-    if phase is None or (subject == "procedure" and phase != "after"):
+    if not _concerns(subject, phase):
         return
     last = operation.day + timedelta(days=AFTER[operation.days])
     unrelated = UNRELATED_VISIT in line.modifiers and line.date_from is not None and line.date_from >= UNRELATED_FROM

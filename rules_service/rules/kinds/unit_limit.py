@@ -231,9 +231,10 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         for day in line.days:
             same_day = [other for other in group if _on(other, day)]
             billed = sum(_per_day(parameters, other) for other in same_day)
-            is_unsure = any(_on(other, day) for other in unsure)
-            earlier = SPECIALTY_NOT_KNOWN if is_unsure else self._earlier(whose, parameters, judged, line, day)
+            earlier = self._earlier(whose, parameters, judged, line, day)
             total = billed + (0 if isinstance(earlier, Unknown) else sum(units for units, _ in earlier))
+            if total <= 1000 * limit and any(_on(other, day) for other in unsure):
+                earlier = SPECIALTY_NOT_KNOWN
             found.append((total, -len(found), self._candidate(line, same_day, billed, limit, parameters, mai, earlier)))
         return max(found, key=lambda item: item[:2])[2]
 
@@ -280,11 +281,10 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             facts |= {"units.limit": limit, "units.excess": limit, "units.excess_with_history": limit}
             return Candidate(lines=tuple(lines), facts=facts, place=Place("line.unit_count", line.index, line.number))
         earlier = before if isinstance(before, Unknown) else sum(units for units, _ in before)
-        modifiers = {modifier for one in lines for modifier in one.modifiers}
-        if not isinstance(before, Unknown):
-            modifiers.update(modifier for _, theirs in before for modifier in theirs)
-        sides, is_center = {"RT", "LT"} <= modifiers and "50" not in modifiers, parameters.bills(line)
-        if sides and is_center:
+        modifiers, is_center = {modifier for one in lines for modifier in one.modifiers}, parameters.bills(line)
+        sides = _are_sides(modifiers)
+        theirs = {modifier for _, several in before for modifier in several} if not isinstance(before, Unknown) else set()
+        if is_center and _are_sides(modifiers | theirs):
             limit *= 2
         thousandths = 1000 * limit
         if limit == 0 and any(one.line.unit_count is not None and one.line.unit_count.thousandths > 0 for one in lines):
@@ -330,6 +330,10 @@ def _spread(parameters: UnitLimitParameters, thousandths: int, days: int) -> int
     if parameters.round_spans == "up":
         return 1000 * -(-thousandths // (1000 * days))
     return 1000 * round_half_up(thousandths, 1000 * days)
+
+
+def _are_sides(modifiers: set[str]) -> bool:
+    return {"RT", "LT"} <= modifiers and "50" not in modifiers
 
 
 def _table(parameters: UnitLimitParameters, line: LineView) -> str | None:
