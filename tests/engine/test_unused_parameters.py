@@ -209,3 +209,10 @@ def test_telehealth_is_covered_in_the_areas_the_payer_lists(place: str, home: st
 def test_parameters_that_could_never_find_anything_are_refused(kind: str, parameters: dict[str, Any], place: str) -> None:
     read = KINDS[kind].read_parameters(parameters)
     assert [one.where for one in KINDS[kind].check_parameters(read)] == [place]
+
+
+def test_a_claim_beyond_a_limit_by_itself_is_told_though_it_is_not_known_whose_an_earlier_service_was() -> None:
+    earlier = [{"status": "paid", "line": {"procedure_code": "P6003", "service_from": "2026-03-02", "unit_count": "1"}}]
+    rendering = {"rendering": {"npi": OTHER_NPI, "taxonomy_code": "207Q00000X"}, "billing": {"npi": "1234567893"}}
+    told = said("MCR-FRQ-001", {}, YEARLY_EACH, lines=[LINE, LINE], context={"history": earlier}, providers=rendering)
+    assert [one.line_numbers for one in told.findings if one.code == "freq.period"] == [(2,)]

@@ -292,7 +292,7 @@ def _with_history(
         if used is not None:
             return [*same, (first, used)]
         return same if _is_beyond(parameters, line, limit, same) else history
-    known = len(same)
+    known, unsure = len(same), False
     for entry in history:
         earlier = entry.line
         on = earlier.service_from
@@ -307,8 +307,7 @@ def _with_history(
             continue
         if limit.per == "provider":
             is_same = whose.same_as_earlier(line, earlier)
-            if is_same is None:
-                return WHO_RENDERED_EARLIER
+            unsure = unsure or is_same is None
             if not is_same:
                 continue
         if parameters.measure == "charges" and earlier.charge_amount is None:
@@ -318,7 +317,9 @@ def _with_history(
         through = earlier.service_through or on
         same.append((on, charge if parameters.measure == "charges" else _share(limit, units, (through - on).days + 1)))
     elsewhere = 0 if used is None else used - sum(units for _, units in same[known:])
-    return [*same, (first, elsewhere)] if elsewhere > 0 else same  # the payer counts what this history does not hold
+    if elsewhere > 0:  # the payer counts what this history does not hold
+        same.append((first, elsewhere))
+    return WHO_RENDERED_EARLIER if unsure and not _is_beyond(parameters, line, limit, same) else same
 
 
 def _is_beyond(parameters: FrequencyParameters, line: LineView, limit: _Limit, same: list[tuple[date, int]]) -> bool:
