@@ -216,3 +216,30 @@ def test_a_claim_beyond_a_limit_by_itself_is_told_though_it_is_not_known_whose_a
     rendering = {"rendering": {"npi": OTHER_NPI, "taxonomy_code": "207Q00000X"}, "billing": {"npi": "1234567893"}}
     told = said("MCR-FRQ-001", {}, YEARLY_EACH, lines=[LINE, LINE], context={"history": earlier}, providers=rendering)
     assert [one.line_numbers for one in told.findings if one.code == "freq.period"] == [(2,)]
+
+
+PER_EPISODE = limits(("P6003", "manipulation", 2, "episode", 0, "patient"))
+
+
+def in_an_episode(history: list[str], units: str = "1", **dates: str) -> tuple[set[str], set[str]]:
+    """(finding codes, what would have to be supplied) of a service of 2026-11-20 after others of these days."""
+    earlier = [{"status": "paid", "line": {"procedure_code": "P6003", "service_from": day, "unit_count": "1"}} for day in history]
+    told = said(
+        "MCR-FRQ-001",
+        {},
+        PER_EPISODE,
+        lines=[{**LINE, "unit_count": units}],
+        context={"history": earlier},
+        **({"dates": dates} if dates else {}),
+    )
+    found = {one.code for one in told.findings if one.rule_id == "MCR-FRQ-001"}
+    return found, {one.supply or "" for one in told.not_evaluated if one.rule_id == "MCR-FRQ-001"}
+
+
+def test_an_episode_counts_from_its_first_treatment_on() -> None:
+    days = ["2026-11-01", "2026-11-10"]
+    assert in_an_episode(days, initial_treatment="2026-11-01") == ({"freq.period"}, set())
+    assert in_an_episode(days, initial_treatment="2026-11-02") == (set(), set())
+    assert in_an_episode(days, onset="2026-10-30") == ({"freq.period"}, set())
+    assert in_an_episode(days) == (set(), {"dates.initial_treatment"})
+    assert in_an_episode([], units="3") == ({"freq.period"}, set())

@@ -3,6 +3,9 @@
 42 CFR 424.44; Pub 100-04 ch. 1 s. 70. The anchor day is day 0 and the deadline is anchor + limit; a claim received on the
 deadline is timely. Months and years keep the day number, clipped to the end of the month (29 February + 1 year = 28 February).
 Claims that were rejected were not filed, so only this receipt counts.
+
+A claim has one instant, its receipt: a payer that counts from submission, or from a clearinghouse's acceptance, is judged by what the caller gives
+as `received_at`. Reconsiderations and appeals of every level run by the clock of `appeal`. The settlement of an accident has no date on a claim.
 """
 
 from __future__ import annotations

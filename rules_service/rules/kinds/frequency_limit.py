@@ -1,12 +1,13 @@
 """`frequency_limit`: how often a service is covered (domain.md 2.8).
 
-Per day, calendar year, benefit year, rolling days or months, or once in a lifetime; or a least interval, where Medicare's "eleven full
+Per day, calendar year, benefit year, rolling days or months, episode of care (from its first treatment, else its onset), or once in a lifetime; or
+a least interval, where Medicare's "eleven full
 months" means eligible from the first day of the twelfth month after that of the last service. Codes of one `bucket` count together.
 Units of this claim and of earlier ones are counted, or, with `measure: charges`, dollars (the expected amount where it is given, else the charge):
 Medicare's therapy threshold, above which KX attests medical necessity (Pub 100-04 ch. 5 s. 10.3). Where history was not supplied, what the payer reported as remaining
 (`context.eligibility.benefits_remaining`) is used; without either only a claim that is beyond the limit by itself is judged.
 
-`table` lists codes with `bucket`, `limit`, `period` (day, calendar_year, benefit_year, rolling, lifetime, full_months), `length` (days of a
+`table` lists codes with `bucket`, `limit`, `period` (day, calendar_year, benefit_year, rolling, episode, lifetime, full_months), `length` (days of a
 rolling period, or full months) and `per` (patient or provider).
 """
 
@@ -29,7 +30,8 @@ from rules_service.rules.kinds.earlier import relevant_history
 from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners
 
 LIMIT_COLUMNS = ("bucket", "limit", "period", "length", "per")
-PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "lifetime", "full_months")
+EPISODE_NOT_KNOWN = Unknown("context_not_supplied", "dates.initial_treatment")
+PERIODS = ("day", "calendar_year", "benefit_year", "rolling", "episode", "lifetime", "full_months")
 
 
 class FrequencyParameters(Parameters, frozen=True):
@@ -63,13 +65,13 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     """One candidate a line and limit."""
 
     name = "frequency_limit"
-    semantics = 4  # practitioners whose specialty nobody states; intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself; shares of spans; components
+    semantics = 5  # episodes; practitioners whose specialty nobody states; intervals see the same day; what the payer counted beside the history; a claim that is beyond the limit by itself; shares of spans; components
     title = "How often a service is covered"
     levels = ("line",)
     judges_void = False
     parameters = FrequencyParameters
     specs = fact_specs(
-        ("frequency.period", "text", "day, calendar_year, benefit_year, rolling, lifetime or full_months."),
+        ("frequency.period", "text", "day, calendar_year, benefit_year, rolling, episode, lifetime or full_months."),
         (
             "frequency.over",
             "quantity",
@@ -150,7 +152,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
                 at="line.unit_count",
                 severity="deny_soft",
                 category="clinical",
-                when={"all": [{"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling"]}, over]},
+                when={"all": [{"fact": "frequency.period", "in": ["day", "calendar_year", "benefit_year", "rolling", "episode"]}, over]},
                 message=line + "{counted} counted in the period, covered are {limit}{again}.",
                 fixes=(ask,),
                 owner_role="front_office",
@@ -241,6 +243,12 @@ def _span(parameters: FrequencyParameters, limit: _Limit, day: date) -> tuple[da
     return date.min, None
 
 
+def _episode_began(line: LineView) -> date | None:
+    """The first treatment of the illness (DTP*454), else its onset (DTP*431)."""
+    dates = line.claim.dates
+    return None if dates is None else dates.initial_treatment or dates.onset
+
+
 def _counted(
     parameters: FrequencyParameters, judged: Judged, line: LineView, table: CodeTable, limit: _Limit, first: date, following: date | None
 ) -> list[tuple[date, int]] | Unknown:
@@ -249,6 +257,11 @@ def _counted(
     A service of a later day that was billed already counts too, unless the period looks back from this one.
     """
     day = line.date_from or date.min
+    if limit.period == "episode":
+        began = _episode_began(line)
+        if began is None:
+            return [] if _is_beyond(parameters, line, limit, []) else EPISODE_NOT_KNOWN
+        first = began
     exempt = frozenset(parameters.exempt_modifiers)
     last = day if limit.period in ("rolling", "full_months") else date.max if following is None else following - timedelta(days=1)
     whose = Practitioners("billing_npi_and_specialty" if limit.per == "provider" else "billing_npi", judged.lookups, parameters.roster)
