@@ -61,6 +61,7 @@ ROOTS: tuple[Root, ...] = (
         "diagnosis",
     ),
     Root(("fmt.dob_future",), ("fmt.dob_after_service", "age."), "claim"),
+    Root(("cob.medicaid_first",), ("cob.msp_",), "claim"),
     Root(("dx.missing",), ("dx.pointer",), "claim"),
     Root(("fmt.npi_checksum",), ("prov.orderer_not_enrolled", "prov.orderer_name", "prov.credential"), "place"),
     Root(("fmt.same_person_twice",), ("elig.medicare_dependent",), "claim"),
@@ -70,10 +71,10 @@ ROOTS: tuple[Root, ...] = (
     Root(("proc.invalid_dos", "proc.missing"), (*CODING, *COVERAGE, "pos.mismatch"), "line"),
     Root(("dup.line",), ("mue.",), "all but a line"),
     Root(("dup.exact", "dup.line"), ("dup.suspect", "dup.denied_before", "mue.", "freq.", "ncci.", "global.", "visit."), "line"),
-    Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "cob.other_coverage"), "line"),
+    Root(("wrong.payer",), ("elig.", "auth.", "referral.", "benefit.", "freq.", "mue.", "cob.other_coverage"), "line"),
     Root(("elig.before", "elig.after", "elig.inactive"), ("auth.", "referral.", "benefit.", "freq.", "elig.grace_period"), "line"),
     Root(("necessity.no_notice",), ("status.", "necessity.", "auth.", "freq.", "referral.", "mue."), "line"),
-    Root(("proc.clinic_visit",), ("status.not_recognized", "mue."), "line"),
+    Root(("proc.clinic_visit",), ("status.", "mue."), "line"),
     Root(
         (
             "status.not_covered",

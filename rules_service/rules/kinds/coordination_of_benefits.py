@@ -27,7 +27,8 @@ ORDER = {"primary": 0, "P": 0, "secondary": 1, "S": 1, "tertiary": 2, "T": 2, "o
 
 
 class CoordinationParameters(Parameters, frozen=True):
-    """`requires_msp_type`: this payer is Medicare and wants the reason why another payer comes first (SBR05), one of `msp_types`."""
+    """`requires_msp_type`: this payer is Medicare and wants the reason why another payer comes first (SBR05), one of `msp_types`;
+    institutional claims have no such element and give it by value code."""
 
     requires_msp_type: bool = False
     msp_types: tuple[str, ...] = ("12", "13", "14", "15", "16", "41", "42", "43", "47")
@@ -39,7 +40,9 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
     name = "coordination_of_benefits"
     title = "Coordination of benefits"
     levels = ("claim",)
-    semantics = 2  # balances of the whole claim; every payer before this one
+    semantics = (
+        3  # the reason why Medicare comes second on professional claims only; balances of the whole claim; every payer before this one
+    )
     parameters = CoordinationParameters
     specs = fact_specs(
         ("cob.question", "text", "order, balance, claim_balance or date."),
@@ -155,7 +158,7 @@ class CoordinationOfBenefitsKind(RuleKind[CoordinationParameters]):
                 # Without any other payer there is no order to judge: a secondary claim then lacks the primary's answer, which says it all.
                 "cob.primaries": count if claim.other_payers else 1,
                 "cob.primary_paid": paid,
-                "cob.msp_type_present": claim.payer.msp_type_code in parameters.msp_types,
+                "cob.msp_type_present": claim.claim_type == "institutional" or claim.payer.msp_type_code in parameters.msp_types,
                 "cob.other_coverage": _other_coverage(view),
             },
             tell=partial(Telling, params={"primaries": str(count)}, expected={"primary_payers": 1}, actual={"primary_payers": count}),

@@ -30,7 +30,7 @@ DISCARDED_DRUG = frozenset({"JW"})
 """The discarded part of a single-dose drug has its own line beside the part that was given (Pub 100-04 chapter 17, section 40)."""
 TOTAL = "0001"
 """Revenue code of the line that carries the claim's total."""
-DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | COMPONENTS | DISCARDED_DRUG | {"50", "76", "77", "91"}))
+DISTINGUISHING = tuple(sorted(ANATOMIC | DISTINCT_SERVICE | COMPONENTS | DISCARDED_DRUG | {"27", "50", "76", "77", "91"}))
 
 
 class DuplicateParameters(Parameters, frozen=True):
@@ -61,7 +61,7 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
     def branches(self, parameters: DuplicateParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
         distinct = fix(
-            "If it was given again, append the modifier that says so (76, 77, 91, 59, XE, XP, XS, XU or the side); room and board takes none",
+            "If it was given again, append the modifier that says so (76, 77, 91, 59, XE, XP, XS, XU or the side; 27 on a second visit to a hospital); room and board takes none",
             "needs_documentation",
         )
         found = [
