@@ -174,6 +174,11 @@ class CodeTable:
         at = self._columns[column]
         return {str(entry.values[at]) for entry in self.rows_on(key, day)}
 
+    def text_on(self, key: str, column: str, day: int) -> str | None:
+        """What the row of a key in effect on a day number says in a column; None without such a row."""
+        entry = self.on(key, day)
+        return None if entry is None else str(entry.values[self._columns[column]])
+
     def has_text(self, column: str, text: str) -> bool:
         """Whether any row says this in a column."""
         texts = self._texts[self._columns[column]]

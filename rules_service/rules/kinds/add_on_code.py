@@ -62,7 +62,7 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
     )
 
     def table_names(self, parameters: AddOnParameters) -> tuple[str, ...]:
-        return (parameters.table, *((parameters.roster,) if parameters.roster else ()))
+        return (parameters.table, *filter(None, (parameters.roster,)))
 
     def branches(self, parameters: AddOnParameters) -> tuple[Branch, ...]:
         primary = {"fact": "addon.question", "is": "primary"}

@@ -162,8 +162,7 @@ def _covers_code(found: Authorization, code: str | None, day: date | None, table
         return False
 
     def family(one: str) -> str:
-        entry = table.on(one, day.toordinal())
-        return str(entry.values[table.column("family")]) if entry is not None else ""
+        return table.text_on(one, "family", day.toordinal()) or ""
 
     mine = family(code)
     return bool(mine) and any(family(one) == mine for one in found.codes)

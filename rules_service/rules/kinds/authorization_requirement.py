@@ -95,7 +95,8 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
         requirement = {"fact": "authorization.requirement", "is": "required"}
         checked = {"fact": "authorization.requirement", "in": ["required", "voluntary"]}
         number_given = {"fact": "authorization.number_present", "is": "true"}
-        needed: list[object] = [requirement, {"fact": "authorization.exemption", "present": "false"}]
+        not_exempt = {"fact": "authorization.exemption", "present": "false"}
+        needed: list[object] = [requirement, not_exempt]
         absent = {"fact": "authorization.number_present", "is": "false"}
         obtain = fix(
             "Obtain the authorization (retroactive where the payer allows it) and send its number in REF*G1", "needs_payer_contact"
@@ -296,14 +297,7 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
                 at=where,
                 severity="warn",
                 confidence="possible",
-                when={
-                    "all": [
-                        checked,
-                        {"fact": "authorization.exemption", "present": "false"},
-                        number_given,
-                        {"fact": "authorization.verifiable", "is": "false"},
-                    ]
-                },
+                when={"all": [checked, not_exempt, number_given, {"fact": "authorization.verifiable", "is": "false"}]},
                 message=line + "an authorization number was sent; no authorization record was supplied to check it against.",
                 fixes=(fix("Supply the authorization in context.authorizations, or check it with the payer"),),
                 **common,

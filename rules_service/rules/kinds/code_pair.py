@@ -373,12 +373,13 @@ class CodePairKind(RuleKind[CodePairParameters]):
         code = line.code or ""
         rows = judged.view.once(("history pairs", id(edition), code, line.date_from), partial(edition.pairs_among, [code, *by_code]))
         seen: set[tuple[str, str]] = set()
+        whose = _whose(parameters, judged)
         for row in rows:
             if row.indicator == 9 or code not in (row.column_one, row.column_two) or (row.column_one, row.column_two) in seen:
                 continue
             other = row.column_one if row.column_two == code else row.column_two
             met = [entry for entry in by_code.get(other, ()) if other != code and _active_with(row, line, entry.line)]
-            theirs = [(_whose(parameters, judged).same_as_earlier(line, entry.line), entry) for entry in met]
+            theirs = [(whose.same_as_earlier(line, entry.line), entry) for entry in met]
             found = [self._with_earlier(parameters, judged.lookups, row, line, entry) for same, entry in theirs if same]
             if found:
                 seen.add((row.column_one, row.column_two))

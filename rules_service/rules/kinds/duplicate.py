@@ -183,6 +183,7 @@ def _billing(line: LineView) -> tuple[object, ...]:
 
 def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...], told_apart: frozenset[str]) -> str | None:
     found: set[str] = set()
+    whose = Practitioners("rendering_npi", judged.lookups)
     for entry in history:
         earlier = entry.line
         if entry.status == "rejected" or not judged.view.is_of_family(entry.payer_id):
@@ -191,7 +192,7 @@ def _in_history(judged: Judged, line: LineView, history: tuple[HistoryEntry, ...
             continue
         if line.code is None and (earlier.revenue_code, earlier.service_from) != (line.line.revenue_code, line.date_from):
             continue  # stays may share the day between them
-        is_same_practitioner = Practitioners("rendering_npi", judged.lookups).same_as_earlier(line, earlier)
+        is_same_practitioner = whose.same_as_earlier(line, earlier)
         if is_same_practitioner is False:
             continue
         if set(line.modifiers) & told_apart != set(earlier.modifiers) & told_apart:

@@ -16,7 +16,6 @@ does use 50. A line without a charge (a visit after surgery that is reported) is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from functools import partial
 from typing import Literal
 
@@ -27,7 +26,6 @@ from rules_service.findings.finding import Fix, Severity
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
-from rules_service.reference.code_table import CodeTable
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, RuleKind, Telling, fact_specs, fix
 from rules_service.rules.kinds.surgical_center import SurgicalCenters
 
@@ -283,14 +281,9 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
                     continue
                 if check == "status" and line.line.charge_amount.cents == 0:
                     continue
-                value = table if isinstance(table, Unknown) else _indicator(table, line.code, line.date_from, check)
+                value = table if isinstance(table, Unknown) else table.text_on(line.code, check, line.date_from.toordinal())
                 if value is not None:
                     yield _candidate(line, check, value, carried, parameters)
-
-
-def _indicator(table: CodeTable, code: str, day: date, check: str) -> str | None:
-    entry = table.on(code, day.toordinal())
-    return None if entry is None else str(entry.values[table.column(check)])
 
 
 def _surgeons(question: str, modifier: str, who: str, line: str, document: Fix, remove: Fix) -> tuple[Branch, ...]:

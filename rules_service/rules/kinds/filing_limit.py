@@ -368,8 +368,8 @@ def _network(parameters: FilingLimitParameters, view: ClaimView, lookups: Lookup
         return view.claim.payer.network_status or "par"
     day = view.date_from or view.received_date
     table = lookups.codes(parameters.roster, day)
-    entry = None if isinstance(table, Unknown) else table.on(view.claim.providers.billing.npi or "", day.toordinal())
-    return "par" if entry is None or isinstance(table, Unknown) else str(entry.values[table.column("network")]) or "par"
+    npi = view.claim.providers.billing.npi or ""
+    return "par" if isinstance(table, Unknown) else table.text_on(npi, "network", day.toordinal()) or "par"
 
 
 def _clock(parameters: FilingLimitParameters, view: ClaimView, lookups: Lookups) -> Clock | None:

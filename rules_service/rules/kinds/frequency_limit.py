@@ -82,7 +82,7 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     )
 
     def table_names(self, parameters: FrequencyParameters) -> tuple[str, ...]:
-        return (parameters.table, *((parameters.roster,) if parameters.roster else ()))
+        return (parameters.table, *filter(None, (parameters.roster,)))
 
     def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
         over = {"fact": "frequency.over", "more_than": "0"}

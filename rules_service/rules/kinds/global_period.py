@@ -77,7 +77,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     )
 
     def table_names(self, parameters: GlobalPeriodParameters) -> tuple[str, ...]:
-        return (parameters.table, parameters.code_classes, *((parameters.roster,) if parameters.roster else ()))
+        return (parameters.table, parameters.code_classes, *filter(None, (parameters.roster,)))
 
     def branches(self, parameters: GlobalPeriodParameters) -> tuple[Branch, ...]:
         def when(subject: str, *more: object) -> dict[str, object]:
@@ -191,13 +191,11 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
 
     def _days(self, parameters: GlobalPeriodParameters, judged: Judged, code: str, day: date) -> str | Unknown | None:
         table = judged.lookups.codes(parameters.table, day, of=code)
-        if isinstance(table, Unknown):
-            return table
-        entry = table.on(code, day.toordinal())
-        return None if entry is None else str(entry.values[table.column("global")])
+        return table if isinstance(table, Unknown) else table.text_on(code, "global", day.toordinal())
 
     def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView, subject: str) -> Iterator[_Operation | Unknown]:
         """Operations of the claim. A line whose code is not known tells of itself, as a subject."""
+        whose = Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
         for other in judged.view.lines:
             if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
                 continue
@@ -205,7 +203,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             if not isinstance(days, str) or days not in AFTER:
                 continue
             operation = _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
-            same = _whose(parameters, judged).same(line, other)
+            same = whose.same(line, other)
             if same:
                 yield operation
             elif same is None and _concerns(subject, _phase(line, operation)):
@@ -214,12 +212,13 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
         """Earlier operations; why it is not known of a service near the line whether it is one, or whose."""
         history = relevant_history(judged.view)
+        whose = Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
         for entry in () if isinstance(history, Unknown) else history:
             earlier = entry.line
             if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
                 continue
             days = self._days(parameters, judged, earlier.procedure_code, earlier.service_from)
-            same = _whose(parameters, judged).same_as_earlier(line, earlier)
+            same = whose.same_as_earlier(line, earlier)
             if same is False or (isinstance(days, str | None) and days not in AFTER) or not _may_meet(line, earlier.service_from):
                 continue
             if isinstance(days, Unknown):
@@ -229,10 +228,6 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             elif days is not None:
                 diagnoses = frozenset(earlier.diagnosis_codes) or None
                 yield _Operation(earlier.service_from, days, earlier.procedure_code, diagnoses, None)
-
-
-def _whose(parameters: GlobalPeriodParameters, judged: Judged) -> Practitioners:
-    return Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
 
 
 def _may_meet(line: LineView, day: date) -> bool:

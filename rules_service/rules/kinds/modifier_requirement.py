@@ -139,10 +139,7 @@ def _is_paid_by_itself(parameters: ModifierRequirementParameters, judged: Judged
     if parameters.status_table is None:
         return True
     table = judged.lookups.codes(parameters.status_table, day, of=code)
-    if isinstance(table, Unknown):
-        return table
-    entry = table.on(code, day.toordinal())
-    return entry is not None and entry.values[table.column("status")] in parameters.statuses
+    return table if isinstance(table, Unknown) else table.text_on(code, "status", day.toordinal()) in parameters.statuses
 
 
 def _asked(parameters: ModifierRequirementParameters, judged: Judged, line: LineView) -> _Asked | Unknown | None:

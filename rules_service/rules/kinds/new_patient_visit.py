@@ -49,7 +49,7 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
     )
 
     def table_names(self, parameters: NewPatientParameters) -> tuple[str, ...]:
-        return (parameters.code_classes, *((parameters.roster,) if parameters.roster else ()))
+        return (parameters.code_classes, *filter(None, (parameters.roster,)))
 
     def branches(self, parameters: NewPatientParameters) -> tuple[Branch, ...]:
         return (

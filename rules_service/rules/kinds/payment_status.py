@@ -90,8 +90,7 @@ class PaymentStatusKind(RuleKind[PaymentStatusParameters]):
             if line.code is None or line.date_from is None:
                 continue
             table = judged.lookups.codes(parameters.table, line.date_from, of=line.code)
-            entry = None if isinstance(table, Unknown) else table.on(line.code, line.date_from.toordinal())
-            indicator = None if entry is None or isinstance(table, Unknown) else str(entry.values[table.column("status")])
+            indicator = None if isinstance(table, Unknown) else table.text_on(line.code, "status", line.date_from.toordinal())
             died = indicator == "C" and DIED_BEFORE_ADMISSION in line.modifiers
             yield Candidate(
                 lines=(line,),

@@ -63,8 +63,7 @@ class Practitioners:
         if taxonomy is not None or self._roster is None or npi is None or day is None:
             return taxonomy
         table = self._lookups.codes(self._roster, day)
-        entry = None if isinstance(table, Unknown) else table.on(npi, day.toordinal())
-        return None if entry is None or isinstance(table, Unknown) else str(entry.values[table.column("specialty")]) or None
+        return None if isinstance(table, Unknown) else table.text_on(npi, "specialty", day.toordinal()) or None
 
 
 def _equal(one: str | None, other: str | None) -> bool | None:

@@ -13,8 +13,6 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from rules_service.claim.locations import Place
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
@@ -120,9 +118,8 @@ class ReferralKind(RuleKind[ReferralParameters]):
                 ordered = False
             asks = self._asks(parameters, judged, line) if parameters.needs_number else False
             if asks:
-                plan = _candidate(line, "referral", asks if isinstance(asks, Unknown) else None)
                 # Who ordered is asked for once.
-                yield msgspec.structs.replace(plan, facts={**plan.facts, "referral.provider_present": True}) if ordered else plan
+                yield _candidate(line, "referral", asks if isinstance(asks, Unknown) else None, asks_who=not ordered)
             if ordered:
                 yield _candidate(line, "provider", ordered if isinstance(ordered, Unknown) else None)
 
@@ -156,7 +153,7 @@ class ReferralKind(RuleKind[ReferralParameters]):
         return False if table.on(line.code, line.date_from.toordinal()) is not None else unknown or True
 
 
-def _candidate(line: LineView, question: str, unknown: Unknown | None = None) -> Candidate:
+def _candidate(line: LineView, question: str, unknown: Unknown | None = None, asks_who: bool = True) -> Candidate:
     header = line.claim.providers
     given = (line.own_provider("referring"), line.own_provider("ordering"), header.referring, header.ordering)
     named = [one for one in given if one is not None]
@@ -169,7 +166,7 @@ def _candidate(line: LineView, question: str, unknown: Unknown | None = None) ->
         facts={
             "referral.question": question,
             "referral.number_present": bool(line.line.referral_number or line.claim.referral_number) or unknown or False,
-            "referral.provider_present": present if unknown is None else unknown,
+            "referral.provider_present": not asks_who or (present if unknown is None else unknown),
             "referral.provider_is_organization": any(one.entity_type == "2" for one in named) if unknown is None else unknown,
         },
         tell=partial(Telling, params={"line_number": str(line.number), "code": line.code or ""}),

@@ -66,7 +66,7 @@ class TelehealthKind(RuleKind[TelehealthParameters]):
     )
 
     def table_names(self, parameters: TelehealthParameters) -> tuple[str, ...]:
-        return (parameters.codes, *((parameters.origins,) if parameters.origins else ()))
+        return (parameters.codes, *filter(None, (parameters.origins,)))
 
     def branches(self, parameters: TelehealthParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
