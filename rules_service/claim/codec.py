@@ -54,7 +54,7 @@ def schema_value(kind: type) -> dict[str, Any]:
 
 def refuse_duplicate_key(pairs: list[tuple[str, Any]]) -> None:
     """`object_pairs_hook` that builds nothing and refuses a key given twice."""
-    if len({key for key, _ in pairs}) != len(pairs):
+    if len(dict(pairs)) != len(pairs):
         raise MalformedBody(
             "An object has the same key twice", [Issue("duplicate_key", "", "An object has the same key twice.", "Send each field once.")]
         )

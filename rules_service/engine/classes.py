@@ -11,15 +11,14 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable
 
 from rules_service.engine.compile import FactReader, Program
-from rules_service.facts.values import FactValue
+from rules_service.facts.values import FactValue, Literal_
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.condition import Leaf, leaves
-from rules_service.rules.matching import leaf_truth
 
 UNKNOWN = object()
 """The class of every unknown fact."""
 _OTHER = ""
-"""A text that is none of the literals; no literal is empty."""
+"""A value that is none of the literals; no literal is empty."""
 
 Sorter = Callable[[FactValue], Hashable]
 
@@ -41,26 +40,66 @@ class FactClasses:
         return tuple([sorter(fact(name)) for name, sorter in self._columns])
 
 
+def _literals(asked: Iterable[Leaf]) -> frozenset[Literal_]:
+    return frozenset(literal for leaf in asked for literal in (leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)))
+
+
 def _sorter(asked: list[Leaf]) -> Sorter:
+    """How the values of one fact are sorted: by the type of the literals, which is the fact's."""
     asked = list(dict.fromkeys(leaf for leaf in asked if leaf.op != "present"))
-    literals = {literal for leaf in asked for literal in (leaf.value if isinstance(leaf.value, tuple) else (leaf.value,))}
-    texts = frozenset(literal for literal in literals if isinstance(literal, str))
-    numbers = sorted(literal for literal in literals if isinstance(literal, int))
-    prefixed = [leaf for leaf in asked if leaf.op == "starts_with"]
-    listed = [leaf for leaf in asked if leaf.op.startswith("contains_")]
+    literals = _literals(asked)
+    if not asked:
+        return _presence
+    if any(leaf.op.startswith("contains_") for leaf in asked):
+        return _codes_sorter(asked)
+    if all(isinstance(literal, bool) for literal in literals):
+        return _flag
+    if all(isinstance(literal, int) for literal in literals):
+        return _number_sorter(sorted(int(literal) for literal in literals))
+    return _text_sorter(frozenset(map(str, literals)), [leaf for leaf in asked if leaf.op == "starts_with"])
+
+
+def _flag(value: FactValue) -> Hashable:
+    return UNKNOWN if value.__class__ is Unknown else value
+
+
+def _presence(value: FactValue) -> Hashable:
+    if value is None or value == ():
+        return None
+    return UNKNOWN if value.__class__ is Unknown else _OTHER
+
+
+def _number_sorter(literals: list[int]) -> Sorter:
+    def sort(value: FactValue) -> Hashable:
+        # Below, on or between the literals: every comparison with a literal of the rules has one answer there.
+        return bisect_left(literals, value) + bisect_right(literals, value) if value.__class__ is int else _flag(value)
+
+    return sort
+
+
+def _text_sorter(texts: frozenset[str], prefixed: list[Leaf]) -> Sorter:
+    if not prefixed:
+        return lambda value: (value if value in texts else _OTHER) if value.__class__ is str else _flag(value)
+    beginnings = [tuple(map(str, _literals([leaf]))) for leaf in prefixed]
 
     def sort(value: FactValue) -> Hashable:
-        if value is None or value is True or value is False:
-            return value
-        if value.__class__ is int:
-            # Below, on or between the literals: every comparison with a literal of the rules has one answer there.
-            return bisect_left(numbers, value) + bisect_right(numbers, value)
-        if value.__class__ is Unknown:
-            return UNKNOWN
-        if value.__class__ is tuple:
-            return tuple([leaf_truth(leaf, value) for leaf in listed]) if value else None
-        if prefixed:
-            return (value if value in texts else _OTHER, *[leaf_truth(leaf, value) for leaf in prefixed])
-        return value if value in texts else _OTHER
+        if value.__class__ is not str:
+            return _flag(value)
+        return (value if value in texts else _OTHER, *[value.startswith(one) for one in beginnings])
+
+    return sort
+
+
+def _codes_sorter(asked: list[Leaf]) -> Sorter:
+    """Of each set of codes, whether the list holds one of them; of those that must all be there, whether they are."""
+    some = list(dict.fromkeys(_literals([leaf]) for leaf in asked if leaf.op != "contains_all"))
+    every = list(dict.fromkeys(_literals([leaf]) for leaf in asked if leaf.op == "contains_all"))
+
+    def sort(value: FactValue) -> Hashable:
+        if value.__class__ is not tuple:
+            return _flag(value)
+        if not value:
+            return None
+        return tuple([one.isdisjoint(value) for one in some] + [one.issubset(value) for one in every])
 
     return sort

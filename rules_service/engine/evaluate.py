@@ -82,7 +82,10 @@ def judge(policy: Policy, view: ClaimView, lookups: Lookups, hold: frozenset[str
     for day in policy.turns_of_receipt(view.received_date)[:MAX_TURNS]:
         if fails_from is not None and day >= fails_from:
             break
-        if _judged(policy, _as_received(view, day), lookups, hold, decide)[0].judgement.outcome == "findings":
+        later = _as_received(view, day)
+        outcome = _judged(policy, later, lookups, hold, decide)[0].judgement.outcome
+        later.let_go()
+        if outcome == "findings":
             fails_from = day
             break
     if fails_from is not None:

@@ -10,10 +10,11 @@ from functools import partial
 from rules_service.engine.compile import FactReader
 from rules_service.engine.policy import CompiledRule, Panel, Policy, RuleIndex, Slice
 from rules_service.engine.rulings import Question
-from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
+from rules_service.facts.catalogue import CATALOGUE, claim_facts, line_facts
 from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.errors import InvalidClaim, Issue
+from rules_service.primitives.unknown import Unknown
 from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Candidate, Judged
 from rules_service.rules.kinds.condition import condition_candidate
@@ -68,11 +69,30 @@ def gather(policy: Policy, view: ClaimView, lookups: Lookups) -> Gathered:
         gathered.losers |= current.losers
         gathered.indexes.append(index)
         judged = Judged(view, lookups, lines)
-        for rule in index.kinds:
+        for rule in _concerned(index, judged):
             if view.submission_type != "void" or rule.kind.judges_void:
                 _derive(rule, current, judged, gathered)
         _ask_conditions(current, index, view, lines, gathered)
     return gathered
+
+
+def _concerned(index: RuleIndex, judged: Judged) -> list[CompiledRule]:
+    """The rules of kinds that can have something to ask: all but those whose tables have no row for any code of the lines."""
+    concerned = set[int]()
+    for code, day in {(line.code, line.date_from) for line in judged.lines}:
+        if code is not None and day is not None:
+            concerned |= judged.lookups.once((index, code, day), partial(_rules_with_row, index, code, day))
+    return [rule for at, rule in enumerate(index.kinds) if not rule.code_tables or at in concerned]
+
+
+def _rules_with_row(index: RuleIndex, code: str, day: date, lookups: Lookups) -> frozenset[int]:
+    """Places in `index.kinds` of the rules one of whose tables has a row for the code on a day, or is not known to have none."""
+
+    def may_hold(name: str) -> bool:
+        table = lookups.codes(name, day, of=code)
+        return isinstance(table, Unknown) or bool(table.rows_on(code, day.toordinal()))
+
+    return frozenset([at for at, rule in enumerate(index.kinds) if any([may_hold(name) for name in rule.code_tables])])
 
 
 def _parts(policy: Policy, view: ClaimView) -> Iterable[tuple[Slice, RuleIndex, list[LineView]]]:
@@ -98,10 +118,10 @@ def _ask_conditions(current: Slice, index: RuleIndex, view: ClaimView, lines: li
     for line in lines if "line" in index.always or index.by_code else ():
         panels = [index.always["line"]] if "line" in index.always else []
         for panel in [*panels, *_pinned(index, "line", (line.code,), gathered)]:
-            gathered.questions.append(Question(current, panel, partial(line_fact, line), None, line))
+            gathered.questions.append(Question(current, panel, line_facts(line).__getitem__, None, line))
     panels = [index.always["claim"]] if "claim" in index.always else []
     for panel in [*panels, *(_pinned(index, "claim", sorted(view.codes), gathered) if index.by_code else ())]:
-        gathered.questions.append(Question(current, panel, partial(claim_fact, view), None, None))
+        gathered.questions.append(Question(current, panel, claim_facts(view).__getitem__, None, None))
 
 
 def _pinned(index: RuleIndex, level: str, codes: Iterable[str | None], gathered: Gathered) -> list[Panel]:
@@ -131,14 +151,13 @@ def fact_reader(rule: CompiledRule, candidate: Candidate, view: ClaimView) -> Fa
     """The kind's facts about a candidate, else (where the rule asks for them) those of its first line, else the claim's."""
     if not rule.reads_catalogue:
         return candidate.facts.get
-    own, line = candidate.facts, candidate.lines[0] if candidate.lines else None
+    own = candidate.facts
+    of_subject = line_facts(candidate.lines[0]) if candidate.lines else claim_facts(view)
 
     def read(name: str) -> FactValue:
         if name in own:
             return own[name]
-        if name not in CATALOGUE:
-            return None
-        return claim_fact(view, name) if line is None or name.startswith("claim.") else line_fact(line, name)
+        return of_subject[name] if name in CATALOGUE else None
 
     return read
 

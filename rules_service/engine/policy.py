@@ -21,7 +21,7 @@ from rules_service.engine.compile import Program, ProgramShard, build_shards
 from rules_service.engine.durable_host import MAX_PATTERNS
 from rules_service.facts.catalogue import CATALOGUE
 from rules_service.facts.values import FactSpec
-from rules_service.findings.evaluation import UndecidedRuleSet
+from rules_service.findings.evaluation import PublicationPin, UndecidedRuleSet
 from rules_service.findings.finding import Fix, at_most
 from rules_service.primitives.canonical import content_hash
 from rules_service.rules.condition import All, Condition, Leaf, read_condition
@@ -113,6 +113,8 @@ class CompiledRule:
     """What the version asks of every branch."""
     reads_catalogue: bool = False
     """Its conditions read facts of the claim or line besides those of its kind."""
+    code_tables: tuple[str, ...] = ()
+    """Tables outside which it has nothing to ask; see `RuleKind.code_tables`."""
 
     def programs(self) -> tuple[Program, ...]:
         """Its conditions, each once."""
@@ -223,7 +225,8 @@ class Slice:
             codes = index_codes(branches[0][1].condition) if kind.name == "condition" else None
             asked = rule.content.when if kind.name != "condition" else None
             when = read_condition(asked, specs.get) if asked is not None else None
-            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes, when=when))
+            tables = kind.code_tables(parameters)
+            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes, when=when, code_tables=tables))
         self._programs = programs
         self._refuting: dict[Program, tuple[ProgramShard, ...]] | None = None
         fires = self._shards(True)
@@ -302,6 +305,7 @@ class Policy:
     ) -> None:
         self.undecided = tuple(sorted(undecided, key=lambda one: one.rule_set_id))
         self.publications = tuple(sorted(publications, key=lambda publication: publication.rule_set_id))
+        self.pins = tuple(PublicationPin(rule_set_id=one.rule_set_id, number=one.number, sha256=one.sha256) for one in self.publications)
         self._kinds = frozenset(name for name, kind in KINDS.items() if name != "condition" and claim_type in kind.claim_types)
         self._cache = cache
         self._windows = []

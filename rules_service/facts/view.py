@@ -64,7 +64,7 @@ class LineView:
         self.place_of_service = line.place_of_service_code or claim.place_of_service_code
         self.rendering: Provider = self.own_provider("rendering") or claim.providers.rendering or claim.providers.billing
         self.charge_at_risk = max(0, (line.expected_amount or line.charge_amount).cents)
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] | None = None
 
     def own_provider(self, role: Literal["rendering", "service_facility", "ordering", "referring"]) -> Provider | None:
         """The provider that the line itself names (loop 2420), if it does."""
@@ -119,12 +119,21 @@ class ClaimView:
         # By line number, so that nothing depends on the order in which the document lists them; `index` keeps the document's.
         numbered = sorted(enumerate(claim.service_lines), key=lambda item: item[1].line_number)
         self.lines = [LineView(self, index, line) for index, line in numbered]
-        self.facts: dict[str, Any] = {}
+        self.facts: dict[str, Any] | None = None
         self.memo: dict[Any, Any] = {}
 
     def of(self, claim: Claim) -> ClaimView:
         """The view of another claim to the same payer."""
         return ClaimView(claim, self.payer_id, self._known_names, self.family_names)
+
+    def let_go(self) -> None:
+        """End the use of the view. Its lines and facts point back at it, and what points in a circle would wait for the garbage collector, whose
+        rounds cost a request more than all its memory is worth."""
+        for line in self.lines:
+            line.facts = None
+        self.lines = []
+        self.facts = None
+        self.memo = {}
 
     @property
     def payer_named_by(self) -> Literal["payer_id", "name"] | None:

@@ -6,6 +6,7 @@ findings stay in the answer, with `suppressed_by`; the lead names them in `suppr
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -106,7 +107,7 @@ ROOTS: tuple[Root, ...] = (
 def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, ...]:
     """The findings, numbered already, with leads and dependents linked. Beside each stand the causes the rule named for it."""
     lead_of: dict[int, int] = {}
-    for root in ROOTS:
+    for root in _roots_among(found):
         leads = [at for at, (one, _) in enumerate(found) if at not in lead_of and _leads(root, one)]
         if not leads:
             continue
@@ -133,6 +134,24 @@ def collapse(found: Sequence[tuple[Finding, frozenset[str]]]) -> tuple[Finding, 
         )
         for at, (one, _) in enumerate(found)
     )
+
+
+def _roots_among(found: Sequence[tuple[Finding, frozenset[str]]]) -> list[Root]:
+    """The roots that have a code to lead and a code to follow among the findings, in order: hardly any of a claim's."""
+    leading: set[int] = set()
+    following: set[int] = set()
+    for one, _ in found:
+        leads, follows = _places_of(one.code)
+        leading |= leads
+        following |= follows
+    return [ROOTS[at] for at in sorted(leading & following)]
+
+
+@functools.lru_cache(maxsize=4_096)
+def _places_of(code: str) -> tuple[frozenset[int], frozenset[int]]:
+    """Places in ROOTS that a finding code can lead, and those it can follow from."""
+    leads = frozenset([at for at, root in enumerate(ROOTS) if not root.leads or code in root.leads])
+    return leads, frozenset([at for at, root in enumerate(ROOTS) if code.startswith(root.follows)])
 
 
 class _Near:

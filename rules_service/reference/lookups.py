@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.unknown import Unknown
@@ -19,13 +20,16 @@ from rules_service.reference.readers import Reader
 
 NOTHING: frozenset[str] = frozenset()
 MAX_REMEMBERED = 4_096
-"""Tables and days whose edition is remembered: claims are about a few weeks."""
+"""Tables and days whose edition is remembered, and codes and days: claims are about a few weeks and a few hundred codes."""
 R = TypeVar("R", CodeTable, PairTable)
+T = TypeVar("T")
+_Asked = tuple[str, date, frozenset[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Edition:
-    """One published edition. `open` gives its reader; the storage layer memory-maps it once per process."""
+    """One published edition. `open` gives its reader; the storage layer memory-maps it once per process. Editions are told apart by identity:
+    a catalog holds each once, and hashing what they hold would cost every evaluation."""
 
     name: str
     edition: str
@@ -40,7 +44,10 @@ class EditionCatalog:
 
     def __init__(self, editions: Iterable[Edition]) -> None:
         self._by_name: dict[str, list[Edition]] = {}
-        self._found: dict[tuple[str, date, frozenset[str]], Edition | Unknown] = {}
+        self._found: dict[_Asked, Edition | Unknown] = {}
+        self.remembered: dict[Hashable, tuple[Any, Lookups]] = {}
+        """What was made of the editions alone, with the look-ups it was made by. Bounded by MAX_REMEMBERED."""
+        self._alike: dict[frozenset[_Asked], Lookups] = {}
         for edition in sorted(editions, key=lambda item: (item.coverage.first, item.epoch), reverse=True):
             self._by_name.setdefault(edition.name, []).append(edition)
 
@@ -75,11 +82,20 @@ class EditionCatalog:
         """The same catalog with further editions; of those of one table and coverage, the further ones answer."""
         return EditionCatalog([*editions, *(edition for known in self._by_name.values() for edition in known)])
 
+    def remember(self, key: Hashable, value: T, made_by: Lookups) -> tuple[T, Lookups]:
+        """Keep what was made of the editions alone; of look-ups that asked the same, one is kept."""
+        if len(self.remembered) >= MAX_REMEMBERED:
+            self.remembered.clear()
+            self._alike.clear()
+        kept = self.remembered[key] = value, self._alike.setdefault(made_by.asked(), made_by)
+        return kept
+
     def names(self) -> tuple[str, ...]:
         """Names of the tables that have an edition."""
         return tuple(sorted(self._by_name))
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
 def not_in_extract(name: str) -> Unknown:
     """What an extract says of a code it does not hold."""
     return Unknown("code_not_in_partial_edition", f"a whole edition of {name}")
@@ -99,17 +115,28 @@ class Lookups:
 
     def __init__(self, catalog: EditionCatalog) -> None:
         self._catalog = catalog
-        self._found: dict[tuple[str, date, frozenset[str]], Edition | Unknown] = {}
-        self._readers: dict[tuple[str, date, frozenset[str]], Reader | Unknown] = {}
+        self._found: dict[_Asked, Edition | Unknown] = {}
+        self._readers: dict[_Asked, Reader | Unknown] = {}
+
+    def once(self, key: Hashable, compute: Callable[[Lookups], T]) -> T:
+        """What is made of the editions alone, the same for every claim, computed when its key is first asked for. Whoever made it, the editions it
+        was made of count as looked at."""
+        known: tuple[T, Lookups] | None = self._catalog.remembered.get(key)
+        if known is None:
+            own = Lookups(self._catalog)
+            known = self._catalog.remember(key, compute(own), own)
+        value, made_by = known
+        self._found.update(made_by._found)
+        self._readers.update(made_by._readers)
+        return value
 
     def edition(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> Edition | Unknown:
         """The edition for a day, remembered as used."""
         key = (name, day, unadopted)
-        try:
-            return self._found[key]
-        except KeyError:
+        found = self._found.get(key)
+        if found is None:
             found = self._found[key] = self._catalog.find(name, day, unadopted)
-            return found
+        return found
 
     def day_within(self, name: str, day: date, unadopted: frozenset[str]) -> date:
         """The day, or the last one of the edition that answers for it, when that goes on after its coverage ended."""
@@ -119,8 +146,11 @@ class Lookups:
 
     def codes(self, name: str, day: date, unadopted: frozenset[str] = NOTHING, of: str | None = None) -> CodeTable | Unknown:
         """The code table for a day; with `of`, Unknown when it is an extract that does not hold that key."""
-        table = self._read(name, day, unadopted, CodeTable)
-        return not_in_extract(name) if of is not None and not isinstance(table, Unknown) and table.says_nothing_of(of) else table
+        # Asked some hundred times a claim, so what was opened is looked for here.
+        table = self._readers.get((name, day, unadopted))
+        if table.__class__ is not CodeTable:
+            table = self._read(name, day, unadopted, CodeTable)
+        return not_in_extract(name) if of is not None and isinstance(table, CodeTable) and table.says_nothing_of(of) else table
 
     def pairs(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> PairTable | Unknown:
         """The pair table for a day."""
@@ -135,6 +165,10 @@ class Lookups:
         if found.__class__ is not kind and not isinstance(found, Unknown):
             raise TypeError(f"{name} is not a {kind.__name__}")
         return found
+
+    def asked(self) -> frozenset[_Asked]:
+        """The tables and days asked for."""
+        return frozenset(self._found)
 
     def excerpts(self) -> tuple[str, ...]:
         """Names of the tables looked at that are excerpts of published lists."""

@@ -21,7 +21,7 @@ from rules_service.findings.finding import SEVERITY_RANK
 from rules_service.findings.waivers import Waiver, WaiverBook, with_waivers
 from rules_service.primitives.canonical import canonical_bytes, content_hash, sha256_hex
 from rules_service.primitives.errors import Refused, StorageUnavailable
-from rules_service.reference.lookups import Lookups
+from rules_service.reference.lookups import Edition, Lookups
 from rules_service.rules.kinds import KINDS
 from rules_service.services.settings import Settings
 from rules_service.services.snapshot import Snapshot, SnapshotRegistry
@@ -250,19 +250,21 @@ def judge_claim(claim: Claim, snapshot: Snapshot, hold: frozenset[str]) -> tuple
     policy, view = snapshot.policy_for(claim)
     lookups = Lookups(snapshot.editions)
     answer = judge(policy, view, lookups, hold)
+    view.let_go()
     input_bytes = encode_json(claim)
     pins = Pins(
         catalog_epoch=snapshot.epoch,
-        publications=tuple(
-            PublicationPin(rule_set_id=one.rule_set_id, number=one.number, sha256=one.sha256) for one in policy.publications
-        ),
-        reference_tables=tuple(
-            ReferencePin(name=one.name, edition=one.edition, sha256=one.sha256) for one in lookups.used() if "/" not in one.name
-        ),
+        publications=policy.pins,
+        reference_tables=_reference_pins(lookups.used()),
         engine_version=ENGINE_VERSION,
         input_sha256=sha256_hex(input_bytes),
     )
     return answer, view.payer_id, pins, input_bytes
+
+
+@functools.lru_cache(maxsize=256)
+def _reference_pins(used: tuple[Edition, ...]) -> tuple[ReferencePin, ...]:
+    return tuple(ReferencePin(name=one.name, edition=one.edition, sha256=one.sha256) for one in used if "/" not in one.name)
 
 
 class _Billing(msgspec.Struct):

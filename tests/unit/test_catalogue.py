@@ -10,7 +10,7 @@ import msgspec
 
 from rules_service.claim.claim import Claim
 from rules_service.claim.service_lines import ServiceLine
-from rules_service.facts.catalogue import CATALOGUE, claim_fact, line_fact
+from rules_service.facts.catalogue import CATALOGUE, claim_facts, line_facts
 from rules_service.facts.view import ClaimView
 from rules_service.primitives.unknown import Unknown
 from tests.support.builders import claim
@@ -49,34 +49,34 @@ def test_numbers_of_repeated_elements_are_told_by_their_ends_and_their_total() -
         ],
         lines=[{"diagnosis_pointers": [1, 3]}],
     )
-    assert claim_fact(seen, "claim.other_payers.paid_amount.total") == 1425
-    assert claim_fact(seen, "claim.other_payers.paid_amount.lowest") == 425
-    assert claim_fact(seen, "claim.other_payers.adjustments.amount.total") == 250
-    assert claim_fact(seen, "claim.other_payers.adjudication_date.highest") == date(2026, 11, 2).toordinal()
-    assert line_fact(seen.lines[0], "line.diagnosis_pointers.highest") == 3
-    assert claim_fact(seen, "claim.institutional.value_codes.amount.total") is None
-    assert isinstance(claim_fact(view(context=None), "claim.context.history.line.charge_amount.total"), Unknown)
+    assert claim_facts(seen)["claim.other_payers.paid_amount.total"] == 1425
+    assert claim_facts(seen)["claim.other_payers.paid_amount.lowest"] == 425
+    assert claim_facts(seen)["claim.other_payers.adjustments.amount.total"] == 250
+    assert claim_facts(seen)["claim.other_payers.adjudication_date.highest"] == date(2026, 11, 2).toordinal()
+    assert line_facts(seen.lines[0])["line.diagnosis_pointers.highest"] == 3
+    assert claim_facts(seen)["claim.institutional.value_codes.amount.total"] is None
+    assert isinstance(claim_facts(view(context=None))["claim.context.history.line.charge_amount.total"], Unknown)
 
 
 def test_values_come_in_their_types() -> None:
     seen = view(lines=[{"charge_amount": "12.34", "unit_count": "2.5", "modifiers": ["LT", "59"]}])
     line = seen.lines[0]
-    assert line_fact(line, "line.charge_amount") == 1234
-    assert line_fact(line, "line.unit_count") == 2500
-    assert line_fact(line, "line.modifiers") == ("LT", "59")
-    assert line_fact(line, "claim.payer.payer_id") == "EXAMPLE01"
-    assert claim_fact(seen, "claim.diagnoses.count") == 1
-    assert claim_fact(seen, "claim.diagnoses.code") == ("J06.9",)
-    assert claim_fact(seen, "claim.accident.date") is None
-    assert claim_fact(seen, "claim.charge_difference") == 0
+    assert line_facts(line)["line.charge_amount"] == 1234
+    assert line_facts(line)["line.unit_count"] == 2500
+    assert line_facts(line)["line.modifiers"] == ("LT", "59")
+    assert line_facts(line)["claim.payer.payer_id"] == "EXAMPLE01"
+    assert claim_facts(seen)["claim.diagnoses.count"] == 1
+    assert claim_facts(seen)["claim.diagnoses.code"] == ("J06.9",)
+    assert claim_facts(seen)["claim.accident.date"] is None
+    assert claim_facts(seen)["claim.charge_difference"] == 0
 
 
 def test_what_context_does_not_say_is_unknown_and_none_is_known() -> None:
     silent, empty = view(context=None), view(context={"history": []})
     for name in ("claim.context.history.count", "claim.context.eligibility.grace_month", "claim.context.authorizations.number"):
-        assert isinstance(claim_fact(silent, name), Unknown)
-    assert claim_fact(empty, "claim.context.history.count") == 0
-    assert isinstance(claim_fact(empty, "claim.context.authorizations.count"), Unknown)
+        assert isinstance(claim_facts(silent)[name], Unknown)
+    assert claim_facts(empty)["claim.context.history.count"] == 0
+    assert isinstance(claim_facts(empty)["claim.context.authorizations.count"], Unknown)
 
 
 def test_names_dates_of_birth_and_identifiers_are_marked() -> None:

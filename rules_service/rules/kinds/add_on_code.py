@@ -64,6 +64,9 @@ class AddOnCodeKind(RuleKind[AddOnParameters]):
     def table_names(self, parameters: AddOnParameters) -> tuple[str, ...]:
         return (parameters.table, *filter(None, (parameters.roster,)))
 
+    def code_tables(self, parameters: AddOnParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
     def branches(self, parameters: AddOnParameters) -> tuple[Branch, ...]:
         primary = {"fact": "addon.question", "is": "primary"}
         absent = [{"fact": "addon.primary_on_claim", "is": "false"}, {"fact": "addon.primary_in_history", "is": "false"}]

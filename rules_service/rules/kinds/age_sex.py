@@ -53,6 +53,9 @@ class AgeSexKind(RuleKind[AgeSexParameters]):
     def table_names(self, parameters: AgeSexParameters) -> tuple[str, ...]:
         return (parameters.table,)
 
+    def code_tables(self, parameters: AgeSexParameters) -> tuple[str, ...]:
+        return (parameters.table,) if parameters.subject == "procedure" else ()
+
     def branches(self, parameters: AgeSexParameters) -> tuple[Branch, ...]:
         word, at = ("dx", "diagnosis.code") if parameters.subject == "diagnosis" else ("proc", "line.procedure_code")
         wrong = {"fact": "limit.fits", "is": "false"}

@@ -87,6 +87,9 @@ class AuthorizationRequirementKind(RuleKind[AuthorizationParameters]):
     def table_names(self, parameters: AuthorizationParameters) -> tuple[str, ...]:
         return (parameters.table,)
 
+    def code_tables(self, parameters: AuthorizationParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
     def branches(self, parameters: AuthorizationParameters) -> tuple[Branch, ...]:
 
         def link(fact: str, value: str = "false") -> dict[str, object]:

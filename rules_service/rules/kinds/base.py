@@ -175,6 +175,11 @@ class RuleKind(Generic[P]):
         """The ways this rule can come out, in order."""
         raise RuleRefused("This kind has no branches of its own", [])
 
+    def code_tables(self, parameters: P) -> tuple[str, ...]:
+        """Tables by procedure code outside which the rule has no candidates: of a claim none of whose codes has a row in one of them in effect on
+        the line's first day (or is not known to have none), `derive` is not asked. None named: it is asked of every claim."""
+        return ()
+
     def derive(self, parameters: P, judged: Judged) -> Iterable[Candidate]:
         """One candidate a subject the rule concerns. Pure."""
         return ()

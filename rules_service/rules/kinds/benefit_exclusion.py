@@ -45,6 +45,9 @@ class BenefitExclusionKind(RuleKind[BenefitExclusionParameters]):
     def table_names(self, parameters: BenefitExclusionParameters) -> tuple[str, ...]:
         return (parameters.table,)
 
+    def code_tables(self, parameters: BenefitExclusionParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
     def branches(self, parameters: BenefitExclusionParameters) -> tuple[Branch, ...]:
         def rule(*values: str) -> dict[str, object]:
             return {"fact": "benefit.rule", "in": list(values)}

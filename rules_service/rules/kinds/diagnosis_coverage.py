@@ -78,6 +78,9 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
     def table_names(self, parameters: DiagnosisCoverageParameters) -> tuple[str, ...]:
         return (parameters.policies, parameters.diagnoses)
 
+    def code_tables(self, parameters: DiagnosisCoverageParameters) -> tuple[str, ...]:
+        return (parameters.policies, parameters.diagnoses)
+
     def branches(self, parameters: DiagnosisCoverageParameters) -> tuple[Branch, ...]:
         here = {"fact": "necessity.in_jurisdiction", "is": "true"}
         unsupported = [here, {"fact": "necessity.supported", "is": "false"}]

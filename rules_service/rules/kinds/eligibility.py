@@ -41,6 +41,13 @@ TRIAL_CONDITION, TRIAL_DIAGNOSIS, TRIAL_MODIFIER = "30", "Z006", "Q1"
 """Services in a covered clinical trial, which Medicare itself pays for members of a Medicare Advantage plan (Pub 100-04 ch. 32 s. 69.9)."""
 HOSPICE_BILLS = ("81", "82")
 CONSOLIDATED: tuple[Check, ...] = ("skilled_nursing", "home_health")
+State = str | Unknown | None
+Inside = bool | Unknown | None
+DENIED_STATES: tuple[State, ...] = ("before", "after", "between", "inactive")
+COVERAGE_NOT_SUPPLIED = Unknown("context_not_supplied", "context.eligibility")
+SPANS_NOT_SUPPLIED = {
+    check: Unknown("context_not_supplied", f"context.eligibility.{check}") for check in ("hospice", "skilled_nursing", "home_health")
+}
 
 
 class EligibilityParameters(Parameters, frozen=True):
@@ -54,7 +61,7 @@ class EligibilityParameters(Parameters, frozen=True):
 
 
 class EligibilityKind(RuleKind[EligibilityParameters]):
-    """One candidate a line and check; one a claim for the age of the answer."""
+    """One candidate a check and line that is denied, one for the other lines; one a claim for the age of the answer."""
 
     name = "eligibility"
     semantics = 6  # clinical trials of members of Medicare Advantage; benefits that are used up; stays by their admission; spans that are not in force; consolidated billing by table; hospice before Medicare Advantage; condition code 07
@@ -184,29 +191,37 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                 if judged.has_first_line:
                     yield self._of_claim(parameters, judged, check, answer)
                 continue
+            # Lines of which nothing is to be said besides what is not known are asked about together.
+            quiet: dict[tuple[FactValue, ...], list[LineView]] = {}
             for line in judged.lines:
-                if line.date_from is None:
+                if line.date_from is None or not (found := self._of_line(parameters, judged, check, answer, line)):
                     continue
-                if check == "coverage":
-                    states = [_state(answer, day) for day in _days(line)]
-                    yield _candidate(line, check, parameters, state=next((one for one in states if one != "covered"), "covered"))
-                    continue
-                if check == "benefits":
-                    used_up = _used_up(answer, line)
-                    if used_up is not None:
-                        yield _candidate(line, check, parameters, inside=used_up)
-                    continue
-                concerned = (
-                    line.view.bill[:2] not in HOSPICE_BILLS
-                    if check == "hospice"
-                    else self._is_consolidated(parameters, judged, check, line)
-                )
-                if concerned:
-                    spans = getattr(answer, check) if answer is not None else None
-                    inside = _inside(spans, _days(line), check)
-                    yield _candidate(
-                        line, check, parameters, inside=concerned if isinstance(concerned, Unknown) and inside is True else inside
-                    )
+                if found[0] in DENIED_STATES or found[1] is True:
+                    yield _candidate(line, check, parameters, *found)
+                else:
+                    quiet.setdefault((*found, _is_excepted(line)), []).append(line)
+            for (state, inside, excepted), lines in quiet.items():
+                yield Candidate(lines=lines, facts=_facts(check, state, inside, excepted))
+
+    def _of_line(
+        self, parameters: EligibilityParameters, judged: Judged, check: Check, answer: Eligibility | None, line: LineView
+    ) -> tuple[State, Inside] | None:
+        """State of the coverage, and whether the line lies inside the span asked about; None when the check does not concern it."""
+        if check == "coverage":
+            if answer is None or answer.spans is None:
+                return COVERAGE_NOT_SUPPLIED, None
+            return next((one for day in _days(line) if (one := _state(answer.spans, day)) != "covered"), "covered"), None
+        if check == "benefits":
+            used_up = _used_up(answer, line)
+            return None if used_up is None else (None, used_up)
+        concerned = (
+            line.view.bill[:2] not in HOSPICE_BILLS if check == "hospice" else self._is_consolidated(parameters, judged, check, line)
+        )
+        if not concerned:
+            return None
+        spans: tuple[CoverageSpan, ...] | None = getattr(answer, check) if answer is not None else None
+        inside = SPANS_NOT_SUPPLIED[check] if spans is None else _inside(spans, _days(line))
+        return None, concerned if isinstance(concerned, Unknown) and inside is True else inside
 
     def _of_claim(self, parameters: EligibilityParameters, judged: Judged, check: str, answer: Eligibility | None) -> Candidate:
         view = judged.view
@@ -216,23 +231,15 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         elif answer is not None and check == "grace_period" and answer.grace_month is not None:
             inside = answer.grace_month >= 2
         elif answer is not None and check == "medicare_advantage":
-            in_hospice = answer.hospice is not None and _inside(
-                answer.hospice, [day for line in view.lines for day in _days(line)], "hospice"
-            )
+            in_hospice = answer.hospice is not None and _inside(answer.hospice, [day for line in view.lines for day in _days(line)])
             passing = INFORMATION_ONLY in view.claim.condition_codes or _in_clinical_trial(view)
             inside = answer.medicare_advantage_plan is not None and not in_hospice and not passing
-        facts: dict[str, FactValue] = {
-            "eligibility.check": check,
-            "eligibility.state": None,
-            "eligibility.inside": inside,
-            "eligibility.excepted": False,
-        }
         return Candidate(
             lines=view.lines,
             amount=view.total_at_risk,
             place=Place("claim.subscriber.member_id"),
             key=check,
-            facts=facts,
+            facts=_facts(check, None, inside, False),
             tell=partial(Telling, params={"days": str(parameters.fresh_days), "line_number": "1"}),
         )
 
@@ -263,15 +270,13 @@ def _days(line: LineView) -> list[date]:
     return line.days[:1] if line.claim.claim_type == "institutional" else line.days
 
 
-def _state(answer: Eligibility | None, day: date) -> str | Unknown:
+def _state(spans: tuple[CoverageSpan, ...], day: date) -> str | Unknown:
     """Where the day lies among the spans of coverage. A span whose status is not active is no coverage."""
-    if answer is None or answer.spans is None:
-        return Unknown("context_not_supplied", "context.eligibility")
-    statuses = [(span.status or "active").casefold().strip() for span in answer.spans]
-    active = [span for span, status in zip(answer.spans, statuses, strict=True) if status in ACTIVE]
+    statuses = [(span.status or "active").casefold().strip() for span in spans]
+    active = [span for span, status in zip(spans, statuses, strict=True) if status in ACTIVE]
     if any(span.spans(day) for span in active):
         return "covered"
-    if any(status not in ACTIVE | INACTIVE and span.spans(day) for span, status in zip(answer.spans, statuses, strict=True)):
+    if any(status not in ACTIVE | INACTIVE and span.spans(day) for span, status in zip(spans, statuses, strict=True)):
         return Unknown("context_not_supplied", "context.eligibility.spans.status")
     if not active:
         return "inactive"
@@ -291,35 +296,33 @@ def _used_up(answer: Eligibility | None, line: LineView) -> bool | None:
     return min(left) <= 0 if left else None
 
 
-def _inside(spans: tuple[CoverageSpan, ...] | None, days: list[date], check: str) -> bool | Unknown:
-    if spans is None:
-        return Unknown("context_not_supplied", f"context.eligibility.{check}")
+def _inside(spans: tuple[CoverageSpan, ...], days: list[date]) -> bool:
     return any(span.holds(day) for span in spans for day in days)
 
 
-def _candidate(
-    line: LineView, check: str, parameters: EligibilityParameters, state: str | Unknown | None = None, inside: bool | Unknown | None = None
-) -> Candidate:
-    claim = line.claim
-    is_institutional = claim.claim_type == "institutional"
+def _is_excepted(line: LineView) -> bool:
+    """Whether the line says that it is not the hospice's."""
+    if line.claim.claim_type == "institutional":
+        return HOSPICE_CONDITION in line.claim.condition_codes
+    return not HOSPICE_MODIFIERS.isdisjoint(line.modifiers)
+
+
+def _facts(check: str, state: FactValue, inside: FactValue, excepted: FactValue) -> dict[str, FactValue]:
+    return {"eligibility.check": check, "eligibility.state": state, "eligibility.inside": inside, "eligibility.excepted": excepted}
+
+
+def _candidate(line: LineView, check: str, parameters: EligibilityParameters, state: State, inside: Inside) -> Candidate:
     return Candidate(
         lines=(line,),
         place=Place("claim.subscriber.member_id"),
         key=f"{check}/{line.number}",
-        facts={
-            "eligibility.check": check,
-            "eligibility.state": state,
-            "eligibility.inside": inside,
-            "eligibility.excepted": HOSPICE_CONDITION in claim.condition_codes
-            if is_institutional
-            else bool(HOSPICE_MODIFIERS & set(line.modifiers)),
-        },
+        facts=_facts(check, state, inside, _is_excepted(line)),
         tell=partial(
             Telling,
             params={
                 "line_number": str(line.number),
                 "days": str(parameters.fresh_days),
-                "excepting": "condition code 07" if is_institutional else "modifier GV or GW",
+                "excepting": "condition code 07" if line.claim.claim_type == "institutional" else "modifier GV or GW",
             },
             shown={"service_date": line.date_from.isoformat() if line.date_from else None},
         ),

@@ -91,6 +91,9 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
     def table_names(self, parameters: FeeScheduleParameters) -> tuple[str, ...]:
         return (parameters.table,)
 
+    def code_tables(self, parameters: FeeScheduleParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
     def branches(self, parameters: FeeScheduleParameters) -> tuple[Branch, ...]:
         def asks(question: str, *more: object) -> dict[str, object]:
             return {"all": [{"fact": "fee.question", "is": question}, *more]}

@@ -84,6 +84,9 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
     def table_names(self, parameters: FrequencyParameters) -> tuple[str, ...]:
         return (parameters.table, *filter(None, (parameters.roster,)))
 
+    def code_tables(self, parameters: FrequencyParameters) -> tuple[str, ...]:
+        return (parameters.table,)
+
     def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
         over = {"fact": "frequency.over", "more_than": "0"}
         attest = ", ".join(parameters.attesting_modifiers) or "the modifier the payer asks for"

@@ -79,6 +79,9 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     def table_names(self, parameters: GlobalPeriodParameters) -> tuple[str, ...]:
         return (parameters.table, parameters.code_classes, *filter(None, (parameters.roster,)))
 
+    def code_tables(self, parameters: GlobalPeriodParameters) -> tuple[str, ...]:
+        return (parameters.code_classes, parameters.table)
+
     def branches(self, parameters: GlobalPeriodParameters) -> tuple[Branch, ...]:
         def when(subject: str, *more: object) -> dict[str, object]:
             return {"all": [{"fact": "global.subject", "is": subject}, *more]}

@@ -66,6 +66,9 @@ class ModifierRequirementKind(RuleKind[ModifierRequirementParameters]):
     def table_names(self, parameters: ModifierRequirementParameters) -> tuple[str, ...]:
         return tuple(name for name in (parameters.table, parameters.codes, parameters.status_table) if name)
 
+    def code_tables(self, parameters: ModifierRequirementParameters) -> tuple[str, ...]:
+        return (parameters.codes or parameters.table or "",)
+
     def branches(self, parameters: ModifierRequirementParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
         return (

@@ -51,6 +51,9 @@ class NewPatientVisitKind(RuleKind[NewPatientParameters]):
     def table_names(self, parameters: NewPatientParameters) -> tuple[str, ...]:
         return (parameters.code_classes, *filter(None, (parameters.roster,)))
 
+    def code_tables(self, parameters: NewPatientParameters) -> tuple[str, ...]:
+        return (parameters.code_classes,)
+
     def branches(self, parameters: NewPatientParameters) -> tuple[Branch, ...]:
         return (
             Branch(

@@ -59,6 +59,9 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
     def table_names(self, parameters: ProviderIdentifierParameters) -> tuple[str, ...]:
         return tuple(name for name in (parameters.codes, parameters.taxonomy_table) if name)
 
+    def code_tables(self, parameters: ProviderIdentifierParameters) -> tuple[str, ...]:
+        return (parameters.codes,) if parameters.subject == "clia" and parameters.codes is not None else ()
+
     def branches(self, parameters: ProviderIdentifierParameters) -> tuple[Branch, ...]:
         def state(*values: str) -> dict[str, object]:
             return {"fact": "provider_id.state", "in": list(values)}

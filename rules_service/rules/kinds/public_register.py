@@ -68,6 +68,9 @@ class PublicRegisterKind(RuleKind[PublicRegisterParameters]):
     def table_names(self, parameters: PublicRegisterParameters) -> tuple[str, ...]:
         return tuple(name for name in (parameters.register, parameters.codes, parameters.drug_codes) if name)
 
+    def code_tables(self, parameters: PublicRegisterParameters) -> tuple[str, ...]:
+        return (parameters.codes,) if parameters.subject == "laboratory" and parameters.codes is not None else ()
+
     def branches(self, parameters: PublicRegisterParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
         common: dict[str, Any] = {"category": "administrative", "owner_role": "biller", "next_action": "correct_claim"}

@@ -63,6 +63,14 @@ class ReferralKind(RuleKind[ReferralParameters]):
     def table_names(self, parameters: ReferralParameters) -> tuple[str, ...]:
         return tuple(name for name in (parameters.exempt_codes, parameters.referring_codes) if name)
 
+    def code_tables(self, parameters: ReferralParameters) -> tuple[str, ...]:
+        return (
+            (parameters.referring_codes,)
+            if parameters.referring_codes is not None
+            and not (parameters.needs_number or parameters.referring_modifiers or parameters.referring_ranges)
+            else ()
+        )
+
     def branches(self, parameters: ReferralParameters) -> tuple[Branch, ...]:
         line = "Line {line_number} {code}: "
         plan, provider = ({"fact": "referral.question", "is": word} for word in ("referral", "provider"))
