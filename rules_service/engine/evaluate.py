@@ -16,7 +16,7 @@ from rules_service.engine.compile import Program
 from rules_service.engine.crosswalk import CROSSWALK
 from rules_service.engine.decide import Decider, engine_decider
 from rules_service.engine.gather import Gathered, fact_reader, gather, line_numbers_of, subject_of, too_much
-from rules_service.engine.policy import SWITCHED_OFF, Policy, Ruled
+from rules_service.engine.policy import SWITCHED_OFF, CompiledRule, Policy, Ruled
 from rules_service.engine.render import Deadline, build_finding
 from rules_service.engine.rulings import Question, rulings
 from rules_service.facts.view import ClaimView
@@ -27,7 +27,7 @@ from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Lookups
-from rules_service.rules.kinds.base import Branch, Denials
+from rules_service.rules.kinds.base import Branch, Denials, Telling
 from rules_service.rules.matching import truth
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
@@ -58,6 +58,8 @@ class Answer:
 
 Told = tuple[Finding, frozenset[str]]
 """A finding, and what on the claim its rule holds to be at fault besides the lines."""
+Made = dict[tuple[Question, CompiledRule], Told]
+"""The findings made so far, by question and rule."""
 
 
 @dataclass(slots=True)
@@ -131,11 +133,13 @@ def settle(
     found = lookups.codes(CROSSWALK, view.received_date)
     crosswalk = None if isinstance(found, Unknown) else found
 
+    made: Made = {}
+
     def told() -> Draft:
         draft = Draft()
         for question, said in rulings(gathered.questions, decide):
             for ruled in said:
-                _tell(question, ruled, view, hold, deadlines, crosswalk, draft)
+                _tell(question, ruled, view, hold, deadlines, crosswalk, made, draft)
         return draft
 
     draft = told()
@@ -201,6 +205,7 @@ def _tell(
     hold: frozenset[str],
     deadlines: dict[int, Deadline],
     crosswalk: CodeTable | None,
+    made: Made,
     draft: Draft,
 ) -> None:
     """What a rule said, as findings, bypassed rules and rules not evaluated."""
@@ -214,14 +219,18 @@ def _tell(
     if ruled.decided is None:
         return
     branch, program = ruled.decided
-    told = candidate.tell()
+    # A question that is asked a second time with the same facts is answered with what was said the first time.
+    known = made.get((question, ruled.rule))
+    told = Telling() if known is not None and not branch.bypassed else candidate.tell()
     if branch.bypassed and is_stable:
         by = told.params.get(branch.bypassed_by, branch.bypassed_by)
         draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=numbers, by=by))
     if branch.severity is not None:
-        deadline = min((deadlines[number] for number in numbers or deadlines if number in deadlines), default=None)
-        finding = build_finding(ruled.rule, branch, program, candidate, told, question.fact, view, numbers, hold, deadline, crosswalk)
-        (draft.findings if is_stable else draft.preview).append((finding, frozenset(candidate.causes)))
+        if known is None:
+            deadline = min((deadlines[number] for number in numbers or deadlines if number in deadlines), default=None)
+            finding = build_finding(ruled.rule, branch, program, candidate, told, question.fact, view, numbers, hold, deadline, crosswalk)
+            known = made[question, ruled.rule] = finding, frozenset(candidate.causes)
+        (draft.findings if is_stable else draft.preview).append(known)
 
 
 def _note_unknown(

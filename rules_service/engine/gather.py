@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
 
+import msgspec
+
 from rules_service.engine.compile import FactReader
 from rules_service.engine.policy import CompiledRule, Panel, Policy, RuleIndex, Slice
 from rules_service.engine.rulings import Question
@@ -92,7 +94,7 @@ def _rules_with_row(index: RuleIndex, code: str, day: date, lookups: Lookups) ->
         table = lookups.codes(name, day, of=code)
         return isinstance(table, Unknown) or bool(table.rows_on(code, day.toordinal()))
 
-    return frozenset([at for at, rule in enumerate(index.kinds) if any([may_hold(name) for name in rule.code_tables])])
+    return frozenset([at for at, rule in enumerate(index.kinds) if any(may_hold(name) for name in rule.code_tables)])
 
 
 def _parts(policy: Policy, view: ClaimView) -> Iterable[tuple[Slice, RuleIndex, list[LineView]]]:
@@ -136,7 +138,13 @@ def _pinned(index: RuleIndex, level: str, codes: Iterable[str | None], gathered:
 
 def _derive(rule: CompiledRule, current: Slice, judged: Judged, gathered: Gathered) -> None:
     for candidate in rule.kind.derive(rule.parameters, judged):
-        gathered.questions.append(Question(current, rule.panel, fact_reader(rule, candidate, judged.view), candidate, None))
+        # A condition on lines is about one line; only where the version makes one do lines of one kind of facts differ.
+        if candidate.each and rule.reads_lines:
+            asked = [msgspec.structs.replace(candidate, lines=(line,)) for line in candidate.lines]
+        else:
+            asked = [candidate]
+        for one in asked:
+            gathered.questions.append(Question(current, rule.panel, fact_reader(rule, one, judged.view), one, None))
     if len(gathered.questions) > MAX_CANDIDATES:
         raise too_much(f"more than {MAX_CANDIDATES} rule candidates")
 

@@ -113,6 +113,8 @@ class CompiledRule:
     """What the version asks of every branch."""
     reads_catalogue: bool = False
     """Its conditions read facts of the claim or line besides those of its kind."""
+    reads_lines: bool = False
+    """Some of those are facts of the line."""
     code_tables: tuple[str, ...] = ()
     """Tables outside which it has nothing to ask; see `RuleKind.code_tables`."""
 
@@ -231,7 +233,9 @@ class Slice:
         self._refuting: dict[Program, tuple[ProgramShard, ...]] | None = None
         fires = self._shards(True)
         for compiled in self.rules:
-            compiled.reads_catalogue = any(name in CATALOGUE for _, program in compiled.branches for name in program.facts)
+            read = {name for _, program in compiled.branches for name in program.facts if name in CATALOGUE}
+            compiled.reads_catalogue = bool(read)
+            compiled.reads_lines = any(name.startswith("line.") for name in read)
             if compiled.kind.name != "condition":
                 compiled.panel = Panel([compiled], fires)
         by_basis: dict[str, list[CompiledRule]] = {}

@@ -171,7 +171,7 @@ def _walk_elements(
 def _texts(values: Callable[[Any], tuple[Any, ...] | Unknown]) -> Getter:
     def get(view: Any) -> FactValue:
         found = values(view)
-        return found if isinstance(found, Unknown) else tuple(text for text in found if text)
+        return found if isinstance(found, Unknown) or all(found) else tuple([text for text in found if text])
 
     return get
 
@@ -196,39 +196,40 @@ def _follow(view: Any, root: str, path: tuple[str, ...]) -> Any:
     return _missing(path) if value is None and in_context and path != ("context",) else value
 
 
+def _reader(root: str, path: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Reads what `_follow` does. The paths of most facts have one or two steps outside the context, and are read some hundred times a claim."""
+    if "context" in path or len(path) > 2:
+        return partial(_follow, root=root, path=path)
+    if len(path) == 1:
+        return attrgetter(f"{root}.{path[0]}")
+    first, second = attrgetter(f"{root}.{path[0]}"), attrgetter(path[1])
+
+    def read(view: Any) -> Any:
+        value = first(view)
+        return None if value is None else second(value)
+
+    return read
+
+
 def _path_getter(root: str, path: tuple[str, ...]) -> Getter:
-    if "context" not in path and len(path) <= 3:
-        return _short_path_getter(attrgetter(root), [attrgetter(step) for step in path])
+    read = _reader(root, path)
 
     def get(view: Any) -> FactValue:
-        value = _follow(view, root, path)
-        return value if isinstance(value, Unknown) else _plain(value)
-
-    return get
-
-
-def _short_path_getter(root: Callable[[Any], Any], steps: list[Callable[[Any], Any]]) -> Getter:
-    """As `_path_getter`, for the few steps of most facts, one by one: this is done some fifty times a claim."""
-    first, second, third = [*steps, None, None][:3]
-    assert first is not None
-
-    def get(view: Any) -> FactValue:
-        value = first(root(view))
-        if second is not None and value is not None:
-            value = second(value)
-            if third is not None and value is not None:
-                value = third(value)
-        return value or None if value.__class__ is str else _plain(value)
+        value = read(view)
+        return value if value is None or value.__class__ is Unknown else _plain(value)
 
     return get
 
 
 def _elements_getter(root: str, path: tuple[str, ...], inner: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...] | Unknown]:
     """Every value at a path inside the elements of a list, in the claim's order."""
+    read = _reader(root, path)
 
     def get(view: Any) -> tuple[Any, ...] | Unknown:
-        value = _follow(view, root, path)
-        return value if isinstance(value, Unknown) else tuple(_inside(value, inner))
+        value = read(view)
+        if value.__class__ is Unknown:
+            return value
+        return tuple(_inside(value, inner)) if value else ()
 
     return get
 
@@ -244,8 +245,10 @@ def _inside(value: Any, inner: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _count_getter(root: str, path: tuple[str, ...]) -> Getter:
+    read = _reader(root, path)
+
     def get(view: Any) -> FactValue:
-        value = _follow(view, root, path)
+        value = read(view)
         return value if isinstance(value, Unknown) else len(value or ())
 
     return get

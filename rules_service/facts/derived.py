@@ -232,7 +232,7 @@ DERIVED: tuple[Derivation, ...] = (
         "line.repeated_modifiers",
         "codes",
         "Modifiers that stand more than once on the line.",
-        lambda ln: tuple(dict.fromkeys(one for at, one in enumerate(ln.modifiers) if one in ln.modifiers[:at])),
+        lambda ln: tuple(dict.fromkeys([one for at, one in enumerate(ln.modifiers) if one in ln.modifiers[:at]])),
     ),
     ("line.diagnosis_pointer_count", "count", "Diagnosis pointers of the line.", lambda ln: len(ln.line.diagnosis_pointers)),
     ("line.pointed_diagnosis_codes", "codes", "Diagnoses the line points to.", lambda ln: ln.diagnosis_codes),

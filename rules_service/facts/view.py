@@ -84,8 +84,10 @@ class LineView:
     @property
     def days(self) -> list[date]:
         """The days of the span, from the first on, at most MAX_SPAN_DAYS; none without a date."""
+        if self.date_from is None:
+            return []
         count = min(self.days_in_span, MAX_SPAN_DAYS)
-        return [] if self.date_from is None else [self.date_from + timedelta(days=number) for number in range(count)]
+        return [self.date_from] if count == 1 else [self.date_from + timedelta(days=number) for number in range(count)]
 
     @property
     def authorization_number(self) -> str | None:
@@ -101,7 +103,7 @@ class LineView:
         if self.claim.claim_type == "institutional":
             return tuple(diagnosis.code for diagnosis in self.claim.diagnoses)
         by_sequence = self.view.diagnosis_by_sequence
-        return tuple(by_sequence[pointer] for pointer in self.line.diagnosis_pointers if pointer in by_sequence)
+        return tuple([by_sequence[pointer] for pointer in self.line.diagnosis_pointers if pointer in by_sequence])
 
 
 class ClaimView:

@@ -56,6 +56,7 @@ _FORMS = (
 )
 
 
+@functools.lru_cache(maxsize=4_096)
 def procedure_form(code: str) -> str:
     """Which code set's form a procedure code has, or `other`; CPT `other` forms are PLA, MAAA and vaccine administration codes."""
     return next((form for form, pattern in _FORMS if pattern.match(code)), "other")

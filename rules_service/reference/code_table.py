@@ -99,6 +99,8 @@ class CodeTable:
         header = msgspec.json.decode(view[start : start + length], type=_Header)
         self._texts = [column.texts if column.type == "text" else None for column in header.columns]
         self._columns = {column.name: index for index, column in enumerate(header.columns)}
+        self.columns = tuple(self._columns)
+        """Names of the columns, in order."""
         self._record = struct.Struct(f"<{header.key_width}s{2 + len(header.columns)}i")
         self._width = header.key_width
         self._rows = header.rows
@@ -113,11 +115,6 @@ class CodeTable:
     def column(self, name: str) -> int:
         """Index of a column in `Entry.values`."""
         return self._columns[name]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
-        return tuple(self._columns)
 
     def _key(self, index: int) -> bytes:
         at = index * self._record.size

@@ -117,6 +117,7 @@ class Lookups:
         self._catalog = catalog
         self._found: dict[_Asked, Edition | Unknown] = {}
         self._readers: dict[_Asked, Reader | Unknown] = {}
+        self._joined: set[Lookups] = set()
 
     def once(self, key: Hashable, compute: Callable[[Lookups], T]) -> T:
         """What is made of the editions alone, the same for every claim, computed when its key is first asked for. Whoever made it, the editions it
@@ -126,8 +127,10 @@ class Lookups:
             own = Lookups(self._catalog)
             known = self._catalog.remember(key, compute(own), own)
         value, made_by = known
-        self._found.update(made_by._found)
-        self._readers.update(made_by._readers)
+        if made_by not in self._joined:
+            self._joined.add(made_by)
+            self._found.update(made_by._found)
+            self._readers.update(made_by._readers)
         return value
 
     def edition(self, name: str, day: date, unadopted: frozenset[str] = NOTHING) -> Edition | Unknown:

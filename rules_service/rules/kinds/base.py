@@ -72,7 +72,8 @@ class Candidate(msgspec.Struct, eq=False):
     compared with. `tell` is called only when there is a finding to make. `amount` in cents, default the charges of `lines`. `qualifier` picks
     the row of the crosswalk where the prediction depends on the subject (a provider's role); `deadlines` are the filing deadlines
     found, by line number, with the days left; `key` tells apart findings of one rule in one place. `causes` name what on the claim is at fault besides the
-    lines (`diagnosis:` and its position), for the collapse of findings that have one root.
+    lines (`diagnosis:` and its position), for the collapse of findings that have one root. `each`: the facts are those of each of the lines by
+    itself, which stand together because the kind finds nothing to tell them apart by.
     """
 
     lines: Sequence[LineView]
@@ -85,6 +86,7 @@ class Candidate(msgspec.Struct, eq=False):
     deadlines: dict[int, tuple[date, int]] = msgspec.field(default_factory=dict)
     key: str = ""
     causes: tuple[str, ...] = ()
+    each: bool = False
 
 
 Denials = Mapping[int, Sequence[Finding]]

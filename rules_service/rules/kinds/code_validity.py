@@ -157,13 +157,16 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                 yield from _of_claim(parameters, judged)
         else:
             good: list[LineView] = []
+            states: dict[tuple[str, date | None], FactValue] = {}
             for line in judged.lines:
                 for slot, code in _line_codes(parameters, line):
-                    candidate = self._line_code(parameters, judged, line, code, slot)
-                    if candidate is None:
+                    asked = (code, line.date_from)
+                    if asked not in states:
+                        states[asked] = _state_of(parameters, judged, code, line.date_from, "service_lines.service_from")
+                    if states[asked] == "valid":
                         good.append(line)
                     else:
-                        yield candidate
+                        yield self._line_code(parameters, judged, line, code, slot, states[asked])
             if good:
                 yield Candidate(lines=good, facts=_facts(parameters.subject, "valid"))
 
@@ -195,14 +198,15 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
     def _diagnoses(self, parameters: CodeValidityParameters, judged: Judged) -> Iterator[Candidate]:
         """One candidate a diagnosis and day of the lines that use it: the code set of each day of service counts."""
         view, good = judged.view, False
+        coded_on = {line.index: _diagnosis_day(view, line) for line in view.lines}
         for position, diagnosis in enumerate(view.claim.diagnoses):
             using = [line for line in view.lines if diagnosis.sequence in line.line.diagnosis_pointers] or view.lines
-            for day in dict.fromkeys([_diagnosis_day(view, line) for line in using]):
+            for day in dict.fromkeys([coded_on[line.index] for line in using]):
                 state = self._diagnosis_state(parameters, judged, diagnosis.code, day)
                 if state == "valid":
                     good = True
                     continue
-                lines = [line for line in using if _diagnosis_day(view, line) == day]
+                lines = [line for line in using if coded_on[line.index] == day]
                 yield self._diagnosis(parameters, judged, position, lines, day, state)
         if good:
             yield Candidate(lines=view.lines, facts=_facts("diagnosis", "valid"))
@@ -248,12 +252,9 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
         )
 
     def _line_code(
-        self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str, slot: int | None
-    ) -> Candidate | None:
-        """A coded value of a line, and where it stands in a list of them; None when it is valid, which all valid ones say together."""
-        state = _state_of(parameters, judged, code, line.date_from, "service_lines.service_from")
-        if state == "valid":
-            return None
+        self, parameters: CodeValidityParameters, judged: Judged, line: LineView, code: str, slot: int | None, state: FactValue
+    ) -> Candidate:
+        """A coded value of a line that is not valid, and where it stands in a list of them; the valid ones have one candidate together."""
         place = Place(LINE_CODES[parameters.subject][0], line.index, line.number, slot)
         if parameters.subject == "place_of_service" and line.line.place_of_service_code is None:
             place = Place("claim.place_of_service_code")
@@ -384,16 +385,16 @@ def _adjustments(view: ClaimView) -> Iterator[tuple[str, date]]:
 
 def _line_codes(parameters: CodeValidityParameters, line: LineView) -> list[tuple[int | None, str]]:
     """The values of a line that are asked about, each with its position where the field is a list."""
-    found: list[tuple[int | None, str | None]]
+    asked = parameters.starts_with or ("",)
     if parameters.subject == "modifier":
-        found = [(slot, code) for slot, code in enumerate(line.modifiers) if not is_trip(line, code)]
-    elif parameters.subject == "place_of_service":
-        found = [(None, line.place_of_service if line.claim.claim_type != "institutional" else None)]
+        return [(slot, code) for slot, code in enumerate(line.modifiers) if code.startswith(asked) and not is_trip(line, code)]
+    if parameters.subject == "place_of_service":
+        code = line.place_of_service if line.claim.claim_type != "institutional" else None
     elif parameters.subject == "revenue":
-        found = [(None, line.line.revenue_code)]
+        code = line.line.revenue_code
     else:
-        found = [(None, line.code if line.line.revenue_code not in HIPPS_LINES else None)]
-    return [(slot, code) for slot, code in found if code and code.startswith(parameters.starts_with or ("",))]
+        code = line.code if line.line.revenue_code not in HIPPS_LINES else None
+    return [(None, code)] if code and code.startswith(asked) else []
 
 
 def _diagnosis_day(view: ClaimView, line: LineView) -> date | None:

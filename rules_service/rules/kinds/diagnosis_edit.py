@@ -13,6 +13,7 @@ title names: `right`, `left`, `bilateral`), or the Excludes1 notes.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from functools import partial
 from typing import Any, Literal
 
@@ -24,7 +25,7 @@ from rules_service.primitives.codes import shown_code
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
-from rules_service.reference.lookups import not_in_extract
+from rules_service.reference.lookups import Lookups, not_in_extract
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 Check = Literal[
@@ -123,7 +124,7 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
         if isinstance(found, Unknown):
             yield Candidate(lines=view.lines, facts={"diagnosis.fault": found}, place=Place("claim.diagnoses"))
             return
-        lists = _Lists(parameters.table, found, day.toordinal())
+        lists = _Lists(parameters.table, found, day, judged.lookups)
         finders = {
             "first_listed": lambda: _first_listed(view, lists),
             "first_only": lambda: _first_only(view, parameters),
@@ -143,8 +144,8 @@ class DiagnosisEditKind(RuleKind[DiagnosisEditParameters]):
 class _Lists:
     """The rule's table on a day, and whether it was asked about a diagnosis it says nothing of."""
 
-    def __init__(self, name: str | None, table: CodeTable | None, day: int) -> None:
-        self._name, self._table, self._day = name or "", table, day
+    def __init__(self, name: str | None, table: CodeTable | None, day: date, lookups: Lookups) -> None:
+        self._name, self._table, self._day, self._lookups = name or "", table, day, lookups
         self.unknown: Unknown | None = None
 
     def holds(self, code: str, name: str) -> bool | None:
@@ -158,16 +159,26 @@ class _Lists:
         if self._table.says_nothing_of(key):
             self.unknown = not_in_extract(self._name)
             return None
-        return name in self._table.texts_on(key, "list", self._day)
+        return name in self._table.texts_on(key, "list", self._day.toordinal())
 
-    def excluded(self, code: str) -> list[str]:
+    def excluded(self, code: str) -> tuple[str, ...]:
         """The Excludes1 notes of a code and of the categories above it."""
         if self._table is None:
-            return []
-        keys = [code[:length] for length in range(3, len(code) + 1)]
-        if all(map(self._table.says_nothing_of, keys)):
+            return ()
+        key = ("excludes1", self._name, code, self._day)
+        notes = self._lookups.once(key, partial(_notes, self._name, code, self._day))
+        if notes is None:
             self.unknown = not_in_extract(self._name)
-        return [note for key in keys for note in sorted(self._table.texts_on(key, "excluded", self._day))]
+        return notes or ()
+
+
+def _notes(name: str, code: str, day: date, lookups: Lookups) -> tuple[str, ...] | None:
+    """The Excludes1 notes of a code and its categories; None when the table is an extract that holds none of them."""
+    table = lookups.codes(name, day)
+    keys = [code[:length] for length in range(3, len(code) + 1)]
+    if isinstance(table, Unknown) or all(map(table.says_nothing_of, keys)):
+        return None
+    return tuple([note for key in keys for note in sorted(table.texts_on(key, "excluded", day.toordinal()))])
 
 
 Fault = tuple[int, int | None, LineView | None, str]

@@ -16,7 +16,6 @@ from functools import partial
 
 from rules_service.claim.context import HistoryEntry
 from rules_service.claim.locations import Place
-from rules_service.facts.values import FactValue
 from rules_service.facts.view import LineView
 from rules_service.primitives.unknown import Unknown
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
@@ -41,7 +40,7 @@ class DuplicateParameters(Parameters, frozen=True):
 
 
 class DuplicateKind(RuleKind[DuplicateParameters]):
-    """One candidate a line; one more where it repeats a line of the claim."""
+    """One candidate a line that is like another, one for the other lines."""
 
     name = "duplicate"
     semantics = 6  # lines repeated within a replacement; overlapping spans; what the history does not say
@@ -133,27 +132,29 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
         told_apart = frozenset(parameters.distinguishing_modifiers)
         context = judged.view.claim.context
         history = context.history if context is not None else None
+        unknown = Unknown("history_not_supplied", "context.history") if is_anew and history is None else None
+        by_code: dict[str | None, list[LineView]] = {}
+        for line in judged.view.lines:
+            by_code.setdefault(line.code, []).append(line)
+        alone: list[LineView] = []
         for line in judged.lines:
             code = line.code or (line.line.revenue_code if line.line.revenue_code != TOTAL else None)
             if code is None or line.date_from is None:
                 continue
-            before = [other for other in judged.view.lines if other.number < line.number and line.code is not None]
+            before = [other for other in by_code[line.code] if other.number < line.number] if line.code is not None else []
             like = [(other, kind) for other in before if (kind := _likeness(line, other, told_apart)) is not None]
             exact = next((other for other, kind in like if kind == "exact"), None)
             other = exact or (like[0][0] if like else None)
-            in_history: FactValue = None
-            if is_anew:
-                in_history = (
-                    Unknown("history_not_supplied", "context.history")
-                    if history is None
-                    else _in_history(judged, line, history, told_apart)
-                )
+            in_history = _in_history(judged, line, history, told_apart) if is_anew and history else None
+            if other is None and in_history is None:
+                alone.append(line)
+                continue
             yield Candidate(
                 lines=(line,),
                 related=(other,) if other is not None else (),
                 facts={
                     "duplicate.in_claim": ("exact" if exact else "suspect") if other is not None else None,
-                    "duplicate.in_history": in_history,
+                    "duplicate.in_history": in_history or unknown,
                 },
                 place=Place("line.procedure_code" if line.code is not None else "line.revenue_code", line.index, line.number),
                 amount=0,  # what is billed twice is paid once
@@ -162,10 +163,12 @@ class DuplicateKind(RuleKind[DuplicateParameters]):
                     params={"line_number": str(line.number), "code": code, "other": str(other.number) if other is not None else ""},
                 ),
             )
+        if alone:
+            yield Candidate(lines=alone, facts={"duplicate.in_claim": None, "duplicate.in_history": unknown}, amount=0, each=True)
 
 
 def _likeness(line: LineView, other: LineView, told_apart: frozenset[str]) -> str | None:
-    if (line.code, line.rendering.npi) != (other.code, other.rendering.npi) or not days_meet(line, other):
+    if line.rendering.npi != other.rendering.npi or not days_meet(line, other):
         return None
     if line.line.revenue_code != other.line.revenue_code or line.line.drug != other.line.drug or line.line.tooth != other.line.tooth:
         return None

@@ -10,6 +10,11 @@ from rules_service.primitives.unknown import Unknown
 def relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
     """Earlier lines that count beside this claim's: of this payer, or of Medicare's other part, billed and not refused, and not of the claim
     this one replaces or voids. Entries without a status are taken as billed. Unknown when history was not supplied."""
+    found: tuple[HistoryEntry, ...] | Unknown = view.once("relevant history", lambda: _relevant_history(view))
+    return found
+
+
+def _relevant_history(view: ClaimView) -> tuple[HistoryEntry, ...] | Unknown:
     claim = view.claim
     history = claim.context.history if claim.context is not None else None
     if history is None:

@@ -24,6 +24,7 @@ from rules_service.facts.values import FactValue
 from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.errors import Issue
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 Check = Literal["coverage", "benefits", "grace_period", "freshness", "hospice", "skilled_nursing", "home_health", "medicare_advantage"]
@@ -201,7 +202,7 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                 else:
                     quiet.setdefault((*found, _is_excepted(line)), []).append(line)
             for (state, inside, excepted), lines in quiet.items():
-                yield Candidate(lines=lines, facts=_facts(check, state, inside, excepted))
+                yield Candidate(lines=lines, facts=_facts(check, state, inside, excepted), each=True)
 
     def _of_line(
         self, parameters: EligibilityParameters, judged: Judged, check: Check, answer: Eligibility | None, line: LineView
@@ -247,12 +248,17 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         """Whether the facility or agency bills the line's service itself."""
         if line.code is None or line.date_from is None:
             return False
-        table = judged.lookups.codes(parameters.consolidated_codes or "", line.date_from, of=line.code)
-        if isinstance(table, Unknown):
-            return table
-        classes = table.texts_on(line.code, "class", line.date_from.toordinal())
+        key = ("consolidated", parameters.consolidated_codes, line.code, line.date_from)
+        classes = judged.lookups.once(key, partial(_classes, parameters.consolidated_codes or "", line.code, line.date_from))
+        if isinstance(classes, Unknown):
+            return classes
         has_technical_part = check == "skilled_nursing" and "technical" in classes and "26" not in line.modifiers
         return check in classes or has_technical_part
+
+
+def _classes(name: str, code: str, day: date, lookups: Lookups) -> set[str] | Unknown:
+    table = lookups.codes(name, day, of=code)
+    return table if isinstance(table, Unknown) else table.texts_on(code, "class", day.toordinal())
 
 
 def _in_clinical_trial(view: ClaimView) -> bool:

@@ -220,22 +220,22 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
             return
         received = _filing_day(parameters, view)
         if all(anchor in LINE_ANCHORS for anchor in clock.anchors):
-            groups: dict[tuple[bool, bool, int], list[tuple[LineView, date]]] = {}
-            deadlines: dict[tuple[date | None, date | None], date | Unknown] = {}
+            by_days: dict[tuple[date | None, date | None], list[LineView]] = {}
             for line in judged.lines:
-                days = (line.date_from, line.date_through)
-                deadline = deadlines.get(days)
-                if deadline is None:
-                    deadline = deadlines[days] = self._deadline(parameters, clock, view, line, received)
+                by_days.setdefault((line.date_from, line.date_through), []).append(line)
+            groups: dict[tuple[bool, bool, int], list[tuple[LineView, date]]] = {}
+            for lines in by_days.values():
+                deadline = self._deadline(parameters, clock, view, lines[0], received)
                 if isinstance(deadline, Unknown):
-                    yield self._not_known(clock, view, deadline, [line])
+                    yield self._not_known(clock, view, deadline, lines)
                     continue
                 late = received > deadline
-                split = late and _still_timely_later(parameters, clock, line, received)
+                split = late and _still_timely_later(parameters, clock, lines[0], received)
                 reached = _threshold(parameters, _saved_until(parameters, view, received, deadline), received)
-                groups.setdefault((late, split, -1 if reached is None else reached), []).append((line, deadline))
-            for (_, split, _), entries in sorted(groups.items()):
-                yield self._candidate(parameters, clock, view, received, entries, split)
+                group = groups.setdefault((late, split, -1 if reached is None else reached), [])
+                group += [(line, deadline) for line in lines]
+            for (_, split, _), entries in sorted(groups.items(), key=lambda item: item[0]):
+                yield self._candidate(parameters, clock, view, received, sorted(entries, key=lambda entry: entry[0].number), split)
             return
         deadline = self._deadline(parameters, clock, view, None, received)
         if isinstance(deadline, Unknown):
@@ -289,7 +289,8 @@ class FilingLimitKind(RuleKind[FilingLimitParameters]):
         deadline, last = min(day for _, day in entries), max(day for _, day in entries)
         earliest = _earliest([line for line, day in entries if day == deadline])
         state, extended = _exception(parameters, view, received)
-        saved = {line.number: _saved_until(parameters, view, received, day) for line, day in entries}
+        until = {day: _saved_until(parameters, view, received, day) for day in {day for _, day in entries}}
+        saved = {line.number: until[day] for line, day in entries}
         remaining = (deadline - received).days
         reached = _threshold(parameters, min(saved.values()), received)
 

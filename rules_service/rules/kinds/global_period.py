@@ -19,6 +19,7 @@ from rules_service.facts.view import LineView
 from rules_service.findings.finding import Fix
 from rules_service.primitives.codes import shown_code
 from rules_service.primitives.unknown import Unknown
+from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 from rules_service.rules.kinds.earlier import relevant_history
 from rules_service.rules.kinds.practitioners import SPECIALTY_NOT_KNOWN, WHO_RENDERED_EARLIER, Practitioners, ProviderScope
@@ -184,16 +185,20 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     def _subject(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> str | Unknown | None:
         if line.code is None or line.date_from is None:
             return None
-        classes = judged.lookups.codes(parameters.code_classes, line.date_from)
+        key = ("global subject", parameters.code_classes, parameters.table, line.code, line.date_from)
+        return judged.lookups.once(key, partial(self._subject_of_code, parameters, line.code, line.date_from))
+
+    def _subject_of_code(self, parameters: GlobalPeriodParameters, code: str, day: date, lookups: Lookups) -> str | Unknown | None:
+        classes = lookups.codes(parameters.code_classes, day)
         if isinstance(classes, Unknown):
             return classes
-        if "evaluation" in classes.texts_on(line.code, "class", line.date_from.toordinal()):
+        if "evaluation" in classes.texts_on(code, "class", day.toordinal()):
             return "visit"
-        days = self._days(parameters, judged, line.code, line.date_from)
+        days = self._days(parameters, lookups, code, day)
         return days if isinstance(days, Unknown) else "procedure" if days in AFTER else None
 
-    def _days(self, parameters: GlobalPeriodParameters, judged: Judged, code: str, day: date) -> str | Unknown | None:
-        table = judged.lookups.codes(parameters.table, day, of=code)
+    def _days(self, parameters: GlobalPeriodParameters, lookups: Lookups, code: str, day: date) -> str | Unknown | None:
+        table = lookups.codes(parameters.table, day, of=code)
         return table if isinstance(table, Unknown) else table.text_on(code, "global", day.toordinal())
 
     def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView, subject: str) -> Iterator[_Operation | Unknown]:
@@ -202,7 +207,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         for other in judged.view.lines:
             if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
                 continue
-            days = self._days(parameters, judged, other.code, other.date_from)
+            days = self._days(parameters, judged.lookups, other.code, other.date_from)
             if not isinstance(days, str) or days not in AFTER:
                 continue
             operation = _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
@@ -220,7 +225,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             earlier = entry.line
             if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
                 continue
-            days = self._days(parameters, judged, earlier.procedure_code, earlier.service_from)
+            days = self._days(parameters, judged.lookups, earlier.procedure_code, earlier.service_from)
             same = whose.same_as_earlier(line, earlier)
             if same is False or (isinstance(days, str | None) and days not in AFTER) or not _may_meet(line, earlier.service_from):
                 continue

@@ -155,6 +155,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                     [line],
                 )
             )
+        nothing_wrong: dict[str | None, list[LineView]] = {}
         for role, provider, place, lines in named:
             if provider is None:
                 continue
@@ -169,6 +170,9 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 state = table
             elif table is not None and table.on(code, view.received_date.toordinal()) is None:
                 state = "malformed"
+            if state in ("valid", None):
+                nothing_wrong.setdefault(None if state is None else "valid", []).extend(lines)
+                continue
             yield Candidate(
                 lines=lines,
                 amount=view.total_at_risk if lines is view.lines else None,
@@ -178,6 +182,10 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                 facts={"provider_id.state": state, "provider_id.waived_modifier": None},
                 tell=partial(Telling, params={"role": role}, shown={"role": role}),
             )
+        for told, lines in nothing_wrong.items():
+            whose = {line.number: line for line in lines}
+            facts: dict[str, FactValue] = {"provider_id.state": told, "provider_id.waived_modifier": None}
+            yield Candidate(lines=[whose[number] for number in sorted(whose)], facts=facts)
 
     def _by_code(self, parameters: ProviderIdentifierParameters, judged: Judged) -> Iterator[Candidate]:
         first_clia: str | None = None

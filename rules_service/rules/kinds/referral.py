@@ -117,12 +117,12 @@ class ReferralKind(RuleKind[ReferralParameters]):
         )
 
     def derive(self, parameters: ReferralParameters, judged: Judged) -> Iterator[Candidate]:
+        marking, exempting = frozenset(parameters.referring_modifiers), frozenset(parameters.referring_exempt_modifiers)
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
-            is_marked = bool(set(parameters.referring_modifiers).intersection(line.modifiers))
-            ordered = is_marked or self._is_ordered(parameters, judged, line.code, line.date_from)
-            if set(parameters.referring_exempt_modifiers).intersection(line.modifiers):
+            ordered = not marking.isdisjoint(line.modifiers) or self._is_ordered(parameters, judged, line.code, line.date_from)
+            if not exempting.isdisjoint(line.modifiers):
                 ordered = False
             asks = self._asks(parameters, judged, line) if parameters.needs_number else False
             if asks:

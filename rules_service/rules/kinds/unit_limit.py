@@ -177,8 +177,15 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             and line.line.unit_basis != "MJ"
             and "GY" not in line.modifiers  # its denial as excluded by statute is asked for
         ]
+        of_code: dict[str, list[LineView]] = {}
+        for line in counted:
+            of_code.setdefault(line.code or "", []).append(line)
         mine = {line.index for line in judged.lines}
         left_out = unadopted(parameters.adoptions, judged.view)
+        # A facility's units are summed whoever rendered them.
+        is_facility = judged.view.claim.claim_type == "institutional"
+        scope: ProviderScope = "billing_npi" if is_facility else parameters.provider_scope or "rendering_npi"
+        whose = Practitioners(scope, judged.lookups, parameters.roster)
         done: set[tuple[str, date, int]] = set()
         told: set[tuple[str, tuple[int, ...]]] = set()
         for line in counted:
@@ -201,14 +208,11 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             if mai == 1:
                 yield self._candidate(line, (line,), _per_day(parameters, line), limit, parameters, mai)
                 continue
-            # A facility's units are summed whoever rendered them.
-            scope = "billing_npi" if line.claim.claim_type == "institutional" else parameters.provider_scope or "rendering_npi"
-            whose = Practitioners(scope, judged.lookups, parameters.roster)
-            group = [other for other in counted if other.code == line.code and whose.same(line, other)]
+            group = [other for other in of_code[line.code] if whose.same(line, other)]
             if (line.code, line.date_from, group[0].number) in done:
                 continue
             done.add((line.code, line.date_from, group[0].number))
-            worst = self._worst_day(whose, parameters, judged, line, counted, group, limit, mai)
+            worst = self._worst_day(whose, parameters, judged, line, of_code[line.code], group, limit, mai)
             together = (line.code, tuple(one.index for one in worst.lines))
             if together not in told:
                 told.add(together)
@@ -220,14 +224,14 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         parameters: UnitLimitParameters,
         judged: Judged,
         line: LineView,
-        counted: list[LineView],
+        of_code: list[LineView],
         group: list[LineView],
         limit: int,
         mai: int,
     ) -> Candidate:
-        """The day of the line's span on which most units are billed, counting earlier claims."""
+        """The day of the line's span on which most units of the code are billed, counting earlier claims."""
         found: list[tuple[int, int, Candidate]] = []
-        unsure = [other for other in counted if other.code == line.code and whose.same(line, other) is None]
+        unsure = [other for other in of_code if whose.same(line, other) is None]
         for day in line.days:
             same_day = [other for other in group if _on(other, day)]
             billed = sum(_per_day(parameters, other) for other in same_day)
