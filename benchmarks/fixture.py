@@ -39,7 +39,7 @@ CODES = [
     "97597",
     "99213",
     "20610",
-    "J1030",
+    "J3301",
     "71046",
     "80053",
     "36415",
@@ -176,7 +176,7 @@ def pair_rows(folder: Path) -> bytes | None:
 
 
 def tables(folder: Path) -> list[tuple[str, bytes, int]]:
-    """(name, bytes, rows) of the tables to measure with: public where they are, and the sample ICD-10-CM and place of service."""
+    """(name, bytes, rows) of the tables to measure with: public where they are, else the samples."""
     found = {
         one.name: (files, EffectivePeriod(one.coverage_from, one.coverage_through))
         for one, files in read_samples(ROOT / "payer_rules/reference_samples")
@@ -188,6 +188,12 @@ def tables(folder: Path) -> list[tuple[str, bytes, int]]:
             ("ncci_mue_practitioner", "ncci/mue_prac_2024Q3.csv"),
             ("hcpcs_level_ii", "hcpcs/hcpcs_level2_2026JAN.csv"),
             ("place_of_service", "codesets/pos_codes_2024.csv"),
+            ("modifiers", "codesets/modifiers_2024-06.csv"),
+            ("nucc_taxonomy", "codesets/nucc_taxonomy_240.csv"),
+            ("cpt_codes", "codesets/mpfs_indicators_2024Q3.csv"),
+            ("physician_fee_schedule", "codesets/mpfs_indicators_2024Q3.csv"),
+            ("ncci_add_on_codes", "ncci/aoc_2024Q3.csv"),
+            ("diagnosis_age_sex", "icd10/mce_code_edits_v41.1_FY2024.csv"),
         ):
             found[name] = ([SourceFile(Path(path).name, (PUBLIC / path).read_bytes())], FOREVER)
         found["icd10cm"] = (

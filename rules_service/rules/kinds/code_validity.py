@@ -18,6 +18,7 @@ from rules_service.facts.view import ClaimView, LineView
 from rules_service.primitives.codes import diagnosis_shape_is_valid, shown_code
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
+from rules_service.reference.lookups import Lookups
 from rules_service.rules.kinds.base import Branch, Candidate, Judged, Parameters, RuleKind, Telling, fact_specs, fix
 
 ICD10_FIRST_DAY = date(2015, 10, 1)
@@ -157,16 +158,13 @@ class CodeValidityKind(RuleKind[CodeValidityParameters]):
                 yield from _of_claim(parameters, judged)
         else:
             good: list[LineView] = []
-            states: dict[tuple[str, date | None], FactValue] = {}
             for line in judged.lines:
                 for slot, code in _line_codes(parameters, line):
-                    asked = (code, line.date_from)
-                    if asked not in states:
-                        states[asked] = _state_of(parameters, judged, code, line.date_from, "service_lines.service_from")
-                    if states[asked] == "valid":
+                    state = _state_of(parameters, judged, code, line.date_from, "service_lines.service_from")
+                    if state == "valid":
                         good.append(line)
                     else:
-                        yield self._line_code(parameters, judged, line, code, slot, states[asked])
+                        yield self._line_code(parameters, judged, line, code, slot, state)
             if good:
                 yield Candidate(lines=good, facts=_facts(parameters.subject, "valid"))
 
@@ -287,10 +285,15 @@ def _state_of(parameters: CodeValidityParameters, judged: Judged, code: str, day
     """What the rule's table says of a code on a day; `supply` names what gives the day, where there is none."""
     if day is None:
         return Unknown("service_date_missing", supply)
-    dated = judged.lookups.codes(parameters.dated_table, day) if parameters.dated_table is not None else None
+    key = ("code state", parameters.table, parameters.dated_table, code, day)
+    return judged.lookups.once(key, partial(_state_by_tables, parameters.table, parameters.dated_table, code, day))
+
+
+def _state_by_tables(table_name: str | None, dated_table: str | None, code: str, day: date, lookups: Lookups) -> FactValue:
+    dated = lookups.codes(dated_table, day) if dated_table is not None else None
     if isinstance(dated, CodeTable) and dated.rows_of(code):
         return _state(dated, code, day)
-    table = judged.lookups.codes(parameters.table or "", day, of=code)
+    table = lookups.codes(table_name or "", day, of=code)
     state = table if isinstance(table, Unknown) else _state(table, code, day)
     # The modifiers of CPT are numbers, those of HCPCS Level II are not: without its table their dates are not known.
     return dated if isinstance(dated, Unknown) and state == "valid" and not code.isdigit() else state

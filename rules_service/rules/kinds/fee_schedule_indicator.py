@@ -16,7 +16,6 @@ does use 50. A line without a charge (a visit after surgery that is reported) is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Literal
 
 from rules_service.claim.locations import Place
@@ -274,11 +273,12 @@ class FeeScheduleIndicatorKind(RuleKind[FeeScheduleParameters]):
     def derive(self, parameters: FeeScheduleParameters, judged: Judged) -> Iterator[Candidate]:
         if judged.view.claim.providers.billing.taxonomy_code in parameters.supplier_taxonomies:
             return
+        checks = tuple(dict.fromkeys(parameters.checks))
         for line in judged.lines:
             if line.code is None or line.date_from is None:
                 continue
             table = judged.lookups.codes(parameters.table, line.date_from, of=line.code)
-            for check in dict.fromkeys(parameters.checks):
+            for check in checks:
                 carried = next((one for one in line.modifiers if one in _MODIFIERS.get(check, ())), None)
                 if carried is None and check not in ("components", "status"):
                     continue
@@ -337,21 +337,16 @@ def _candidate(line: LineView, check: str, indicator: str | Unknown, carried: st
         "fee.indicator": indicator,
         "fee.modifier": carried,
         "fee.units": units,
-        "fee.has_side": bool(SIDES & set(line.modifiers)),
+        "fee.has_side": not SIDES.isdisjoint(line.modifiers),
         "fee.in_facility": line.place_of_service in parameters.facility_places,
         "fee.in_surgical_center": parameters.bills(line),
-    }
-    shown = {
-        "indicator": indicator if isinstance(indicator, str) else None,
-        "service_date": line.date_from.isoformat() if line.date_from else None,
     }
     return Candidate(
         lines=(line,),
         facts=facts,
         place=Place("line.modifiers", line.index, line.number),
         key=check,
-        tell=partial(
-            Telling,
+        tell=lambda: Telling(
             params={
                 "line_number": str(line.number),
                 "code": line.code or "",
@@ -359,7 +354,10 @@ def _candidate(line: LineView, check: str, indicator: str | Unknown, carried: st
                 "modifier": carried or "",
                 "place": line.place_of_service or "",
             },
-            shown=shown,
+            shown={
+                "indicator": indicator if isinstance(indicator, str) else None,
+                "service_date": line.date_from.isoformat() if line.date_from else None,
+            },
             actual={"modifiers": list(map(shown_code, line.modifiers))},
         ),
     )

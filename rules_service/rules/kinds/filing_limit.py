@@ -413,11 +413,7 @@ def _roll(parameters: FilingLimitParameters, day: date) -> date:
 
 def _anchor_day(anchor: str, view: ClaimView, line: LineView | None) -> date | Unknown:
     claim = view.claim
-    prior = [
-        entry
-        for entry in (claim.submission.prior if claim.submission is not None and claim.submission.prior else ())
-        if entry.status != "rejected"
-    ]
+    prior = [entry for entry in claim.submission.prior or () if entry.status != "rejected"] if claim.submission is not None else []
     found: date | None = None
     supply = "service_lines.service_from"
     if anchor == "line_from":

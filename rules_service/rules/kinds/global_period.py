@@ -171,11 +171,13 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         if not subjects:
             return
         history = relevant_history(judged.view)
+        operations = self._operations(parameters, judged)
+        whose = Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
         for line, subject in subjects:
             if isinstance(subject, Unknown):
                 yield _unjudged(line, subject)
                 continue
-            found = [*self._on_claim(parameters, judged, line, subject), *self._in_history(parameters, judged, line)]
+            found = [*_on_claim(whose, operations, line, subject), *self._in_history(parameters, whose, judged, line)]
             for operation in _nearest(line, [one for one in found if isinstance(one, _Operation)]):
                 yield from _meeting(line, subject, operation)
             why = history if isinstance(history, Unknown) else next((one for one in found if isinstance(one, Unknown)), None)
@@ -201,26 +203,22 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         table = lookups.codes(parameters.table, day, of=code)
         return table if isinstance(table, Unknown) else table.text_on(code, "global", day.toordinal())
 
-    def _on_claim(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView, subject: str) -> Iterator[_Operation | Unknown]:
+    def _operations(self, parameters: GlobalPeriodParameters, judged: Judged) -> list[tuple[LineView, _Operation]]:
         """Operations of the claim. A line whose code is not known tells of itself, as a subject."""
-        whose = Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
-        for other in judged.view.lines:
-            if other.index == line.index or other.code is None or other.date_from is None or NO_OPERATION & set(other.modifiers):
+        found: list[tuple[LineView, _Operation]] = []
+        for line in judged.view.lines:
+            if line.code is None or line.date_from is None or not NO_OPERATION.isdisjoint(line.modifiers):
                 continue
-            days = self._days(parameters, judged.lookups, other.code, other.date_from)
-            if not isinstance(days, str) or days not in AFTER:
-                continue
-            operation = _Operation(other.date_from, days, other.code, frozenset(other.diagnosis_codes), other)
-            same = whose.same(line, other)
-            if same:
-                yield operation
-            elif same is None and _concerns(subject, _phase(line, operation)):
-                yield SPECIALTY_NOT_KNOWN
+            days = self._days(parameters, judged.lookups, line.code, line.date_from)
+            if isinstance(days, str) and days in AFTER:
+                found.append((line, _Operation(line.date_from, days, line.code, frozenset(line.diagnosis_codes), line)))
+        return found
 
-    def _in_history(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> Iterator[_Operation | Unknown]:
+    def _in_history(
+        self, parameters: GlobalPeriodParameters, whose: Practitioners, judged: Judged, line: LineView
+    ) -> Iterator[_Operation | Unknown]:
         """Earlier operations; why it is not known of a service near the line whether it is one, or whose."""
         history = relevant_history(judged.view)
-        whose = Practitioners(parameters.provider_scope, judged.lookups, parameters.roster)
         for entry in () if isinstance(history, Unknown) else history:
             earlier = entry.line
             if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
@@ -236,6 +234,22 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             elif days is not None:
                 diagnoses = frozenset(earlier.diagnosis_codes) or None
                 yield _Operation(earlier.service_from, days, earlier.procedure_code, diagnoses, None)
+
+
+def _on_claim(
+    whose: Practitioners, operations: list[tuple[LineView, _Operation]], line: LineView, subject: str
+) -> Iterator[_Operation | Unknown]:
+    """The operations of other lines that the practitioner of the line did; whose one is that concerns it may not be known."""
+    for other, operation in operations:
+        if other.index == line.index:
+            continue
+        if subject != "visit" and (line.last_day is None or operation.day.toordinal() >= line.last_day):
+            continue  # a procedure is only asked about after an operation
+        same = whose.same(line, other)
+        if same:
+            yield operation
+        elif same is None and _concerns(subject, _phase(line, operation)):
+            yield SPECIALTY_NOT_KNOWN
 
 
 def _may_meet(line: LineView, day: date) -> bool:
@@ -260,9 +274,10 @@ def _nearest(line: LineView, operations: list[_Operation]) -> list[_Operation]:
     with 24 is held against the one whose diagnosis it shares. Where modifier 57 speaks of a major operation, a minor one of the same day asks for nothing more."""
     if "57" in line.modifiers and any(one.days == "090" and _phase(line, one) in ("same_day", "before") for one in operations):
         operations = [one for one in operations if one.days == "090" or _phase(line, one) != "same_day"]
-    after = [one for one in operations if _phase(line, one) == "after"]
+    phases = [(one, _phase(line, one)) for one in operations]
+    after = [one for one, phase in phases if phase == "after"]
     latest = max(after, key=lambda one: ("24" in line.modifiers and _kinship(line, one), one.day, AFTER[one.days]), default=None)
-    return [one for one in operations if _phase(line, one) in ("same_day", "before") or one is latest]
+    return [one for one, phase in phases if phase in ("same_day", "before") or one is latest]
 
 
 def _concerns(subject: str, phase: str | None) -> bool:

@@ -208,6 +208,10 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
             if mai == 1:
                 yield self._candidate(line, (line,), _per_day(parameters, line), limit, parameters, mai)
                 continue
+            if len(of_code[line.code]) == 1 and line.days_in_span == 1:  # as nearly every line
+                earlier = self._earlier(whose, parameters, judged, line, line.date_from)
+                yield self._candidate(line, (line,), _per_day(parameters, line), limit, parameters, mai, earlier)
+                continue
             group = [other for other in of_code[line.code] if whose.same(line, other)]
             if (line.code, line.date_from, group[0].number) in done:
                 continue
@@ -287,9 +291,9 @@ class UnitLimitKind(RuleKind[UnitLimitParameters]):
         earlier = before if isinstance(before, Unknown) else sum(units for units, _ in before)
         modifiers, is_center = {modifier for one in lines for modifier in one.modifiers}, parameters.bills(line)
         sides = _are_sides(modifiers)
-        theirs = {modifier for _, several in before for modifier in several} if not isinstance(before, Unknown) else set()
-        if is_center and _are_sides(modifiers | theirs):
-            limit *= 2
+        if is_center:
+            theirs = {modifier for _, several in before for modifier in several} if not isinstance(before, Unknown) else set()
+            limit *= 2 if _are_sides(modifiers | theirs) else 1
         thousandths = 1000 * limit
         if limit == 0 and any(one.line.unit_count is not None and one.line.unit_count.thousandths > 0 for one in lines):
             billed = max(billed, 1)  # spread over days the units may round to nothing; a limit of 0 is exceeded all the same
@@ -337,7 +341,7 @@ def _spread(parameters: UnitLimitParameters, thousandths: int, days: int) -> int
 
 
 def _are_sides(modifiers: set[str]) -> bool:
-    return {"RT", "LT"} <= modifiers and "50" not in modifiers
+    return "RT" in modifiers and "LT" in modifiers and "50" not in modifiers
 
 
 def _table(parameters: UnitLimitParameters, line: LineView) -> str | None:
