@@ -170,6 +170,10 @@ def structural_issues(claim: Claim) -> Iterable[Issue]:
         yield Issue("no_offset", "/received_at", "An instant needs its offset.", "Send for instance 2026-11-23T10:00:00-05:00.")
 
 
+def _is_odd(day: date | None) -> bool:
+    return day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR
+
+
 def _odd_dates(claim: Claim) -> Iterable[Issue]:
     """Dates so far off that deadlines and ages cannot be reckoned from them."""
     institutional, submission = claim.institutional, claim.submission
@@ -184,14 +188,15 @@ def _odd_dates(claim: Claim) -> Iterable[Issue]:
         ("/submission/exception/notice_date", submission.exception.notice_date if submission and submission.exception else None),
     ]
     for index, line in enumerate(claim.service_lines):
-        dated += [
-            (f"/service_lines/{index}/service_from", line.service_from),
-            (f"/service_lines/{index}/service_through", line.service_through),
-        ]
-        dated += [(f"/service_lines/{index}/prior_adjudication", one.date) for one in line.prior_adjudication]
+        days = (line.service_from, line.service_through, *[one.date for one in line.prior_adjudication])
+        if not any(map(_is_odd, days)):
+            continue  # the pointers are written only where one is needed: this is done for every line of every claim
+        where = f"/service_lines/{index}"
+        dated += [(f"{where}/service_from", line.service_from), (f"{where}/service_through", line.service_through)]
+        dated += [(f"{where}/prior_adjudication", one.date) for one in line.prior_adjudication]
     dated += [("/other_payers", one.adjudication_date) for one in claim.other_payers]
     for one in (submission.prior or ()) if submission else ():
         dated += [("/submission/prior", one.remit_date), ("/submission/prior", one.received_at)]
     for pointer, day in dated:
-        if day is not None and not FIRST_YEAR <= day.year <= LAST_YEAR:
+        if _is_odd(day):
             yield Issue("date_range", pointer, f"Dates lie between {FIRST_YEAR} and {LAST_YEAR}.", "Correct the year.")

@@ -72,29 +72,34 @@ def gather(policy: Policy, view: ClaimView, lookups: Lookups) -> Gathered:
         gathered.indexes.append(index)
         judged = Judged(view, lookups, lines)
         for rule in _concerned(index, judged):
-            if view.submission_type != "void" or rule.kind.judges_void:
-                _derive(rule, current, judged, gathered)
+            _derive(rule, current, judged, gathered)
         _ask_conditions(current, index, view, lines, gathered)
     return gathered
 
 
 def _concerned(index: RuleIndex, judged: Judged) -> list[CompiledRule]:
     """The rules of kinds that can have something to ask: all but those whose tables have no row for any code of the lines."""
-    concerned = set[int]()
-    for code, day in {(line.code, line.date_from) for line in judged.lines}:
+    is_void = judged.view.submission_type == "void"
+    rules = index.kinds_of_voids if is_void else index.kinds
+    concerned = set[CompiledRule]()
+    for code, day, modifiers in {(line.code, line.date_from, line.modifiers) for line in judged.lines}:
         if code is not None and day is not None:
-            concerned |= judged.lookups.once((index, code, day), partial(_rules_with_row, index, code, day))
-    return [rule for at, rule in enumerate(index.kinds) if not rule.code_tables or at in concerned]
+            key = (index, is_void, code, day, modifiers)
+            concerned |= judged.lookups.once(key, partial(_rules_with_row, rules, code, day, modifiers))
+    return [rule for rule in rules if not rule.code_tables or rule in concerned]
 
 
-def _rules_with_row(index: RuleIndex, code: str, day: date, lookups: Lookups) -> frozenset[int]:
-    """Places in `index.kinds` of the rules one of whose tables has a row for the code on a day, or is not known to have none."""
+def _rules_with_row(
+    rules: tuple[CompiledRule, ...], code: str, day: date, modifiers: tuple[str, ...], lookups: Lookups
+) -> frozenset[CompiledRule]:
+    """The rules that do not pass a line over, and one of whose tables has a row for its code on a day, or is not known to have none."""
 
     def may_hold(name: str) -> bool:
         table = lookups.codes(name, day, of=code)
         return isinstance(table, Unknown) or bool(table.rows_on(code, day.toordinal()))
 
-    return frozenset([at for at, rule in enumerate(index.kinds) if any(may_hold(name) for name in rule.code_tables)])
+    asked = [rule for rule in rules if rule.passing_modifiers.isdisjoint(modifiers)]
+    return frozenset([rule for rule in asked if any(may_hold(name) for name in rule.code_tables)])
 
 
 def _parts(policy: Policy, view: ClaimView) -> Iterable[tuple[Slice, RuleIndex, list[LineView]]]:

@@ -117,6 +117,7 @@ class CompiledRule:
     """Some of those are facts of the line."""
     code_tables: tuple[str, ...] = ()
     """Tables outside which it has nothing to ask; see `RuleKind.code_tables`."""
+    passing_modifiers: frozenset[str] = frozenset()
 
     def programs(self) -> tuple[Program, ...]:
         """Its conditions, each once."""
@@ -162,25 +163,24 @@ class Panel:
 class RuleIndex:
     """Some rules of a slice by how they are asked.
 
-    `kinds` derive their own candidates; `always` holds the panel of conditions of each level that concern every claim, `by_code`
+    `kinds` derive their own candidates (`kinds_of_voids` those that are asked of a void too); `always` holds the panel of conditions of each level that concern every claim, `by_code`
     those that pin a procedure code; `identities` names (rule id, version) of the rules that concern every claim. `covers_payer`: a rule of the
     payer's own is among them, in force and not in preview; `kind_names`: the kinds of rules in force and not in preview.
     """
 
-    __slots__ = ("always", "by_code", "covers_payer", "identities", "kind_names", "kinds")
+    __slots__ = ("always", "by_code", "covers_payer", "identities", "kind_names", "kinds", "kinds_of_voids")
 
     def __init__(self, rules: Sequence[CompiledRule], shards: Mapping[Program, Sequence[ProgramShard]]) -> None:
-        self.kinds: list[CompiledRule] = []
         in_force = [one for one in rules if one.rule.content.stage == "stable"]
         self.covers_payer = any(one.rule.layer != "national" for one in in_force)
         self.kind_names = frozenset(one.kind.name for one in in_force)
         conditions: dict[tuple[str | None, str], list[CompiledRule]] = {}
+        self.kinds = tuple([rule for rule in rules if rule.kind.name != "condition"])
+        self.kinds_of_voids = tuple([rule for rule in self.kinds if rule.kind.judges_void])
         for rule in rules:
-            if rule.kind.name != "condition":
-                self.kinds.append(rule)
-                continue
-            for code in (None,) if rule.index_codes is None else sorted(rule.index_codes):
-                conditions.setdefault((code, rule.rule.content.level), []).append(rule)
+            if rule.kind.name == "condition":
+                for code in (None,) if rule.index_codes is None else sorted(rule.index_codes):
+                    conditions.setdefault((code, rule.rule.content.level), []).append(rule)
         self.always: dict[str, Panel] = {}
         self.by_code: dict[str, dict[str, Panel]] = {}
         for (code, level), members in conditions.items():
@@ -228,7 +228,10 @@ class Slice:
             asked = rule.content.when if kind.name != "condition" else None
             when = read_condition(asked, specs.get) if asked is not None else None
             tables = kind.code_tables(parameters)
-            self.rules.append(CompiledRule(rule, kind, parameters, tuple(branches), codes, when=when, code_tables=tables))
+            passing = frozenset(kind.passing_modifiers(parameters))
+            self.rules.append(
+                CompiledRule(rule, kind, parameters, tuple(branches), codes, when=when, code_tables=tables, passing_modifiers=passing)
+            )
         self._programs = programs
         self._refuting: dict[Program, tuple[ProgramShard, ...]] | None = None
         fires = self._shards(True)

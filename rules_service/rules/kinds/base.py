@@ -182,6 +182,10 @@ class RuleKind(Generic[P]):
         the line's first day (or is not known to have none), `derive` is not asked. None named: it is asked of every claim."""
         return ()
 
+    def passing_modifiers(self, parameters: P) -> tuple[str, ...]:
+        """Modifiers of lines that `derive` passes over without a look at those tables."""
+        return ()
+
     def derive(self, parameters: P, judged: Judged) -> Iterable[Candidate]:
         """One candidate a subject the rule concerns. Pure."""
         return ()

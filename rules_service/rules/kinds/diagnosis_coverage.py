@@ -81,6 +81,9 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
     def code_tables(self, parameters: DiagnosisCoverageParameters) -> tuple[str, ...]:
         return (parameters.policies, parameters.diagnoses)
 
+    def passing_modifiers(self, parameters: DiagnosisCoverageParameters) -> tuple[str, ...]:
+        return tuple(sorted(ASKS_FOR_DENIAL)) if parameters.honours_liability_modifiers else ()
+
     def branches(self, parameters: DiagnosisCoverageParameters) -> tuple[Branch, ...]:
         here = {"fact": "necessity.in_jurisdiction", "is": "true"}
         unsupported = [here, {"fact": "necessity.supported", "is": "false"}]
@@ -121,10 +124,9 @@ class DiagnosisCoverageKind(RuleKind[DiagnosisCoverageParameters]):
         return tuple(found)
 
     def derive(self, parameters: DiagnosisCoverageParameters, judged: Judged) -> Iterator[Candidate]:
+        passing = frozenset(self.passing_modifiers(parameters))
         for line in judged.lines:
-            if line.code is None or line.date_from is None:
-                continue
-            if parameters.honours_liability_modifiers and ASKS_FOR_DENIAL & set(line.modifiers):
+            if line.code is None or line.date_from is None or not passing.isdisjoint(line.modifiers):
                 continue
             policies = judged.lookups.codes(parameters.policies, line.date_from)
             diagnoses = judged.lookups.codes(parameters.diagnoses, line.date_from)

@@ -85,7 +85,11 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         return (parameters.table, *filter(None, (parameters.roster,)))
 
     def code_tables(self, parameters: FrequencyParameters) -> tuple[str, ...]:
-        return (parameters.table,)
+        # A limit on some modifiers looks at the table for lines that carry one only.
+        return () if parameters.counted_modifiers else (parameters.table,)
+
+    def passing_modifiers(self, parameters: FrequencyParameters) -> tuple[str, ...]:
+        return (*parameters.exempt_modifiers, *parameters.attesting_modifiers)
 
     def branches(self, parameters: FrequencyParameters) -> tuple[Branch, ...]:
         over = {"fact": "frequency.over", "more_than": "0"}
@@ -165,9 +169,11 @@ class FrequencyLimitKind(RuleKind[FrequencyParameters]):
         )
 
     def derive(self, parameters: FrequencyParameters, judged: Judged) -> Iterator[Candidate]:
+        passing = frozenset(self.passing_modifiers(parameters))
         for line in judged.lines:
-            passing = {*parameters.exempt_modifiers, *parameters.attesting_modifiers}
-            if line.code is None or line.date_from is None or passing & set(line.modifiers) or not _counts(parameters, line.modifiers):
+            if line.code is None or line.date_from is None or not passing.isdisjoint(line.modifiers):
+                continue
+            if not _counts(parameters, line.modifiers):
                 continue
             table = judged.lookups.codes(parameters.table, line.date_from)
             if isinstance(table, Unknown):
