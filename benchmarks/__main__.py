@@ -11,12 +11,13 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from benchmarks import fixture
 from benchmarks.measured import RESULTS, ROUNDS, note, private_kilobytes
-from benchmarks.over_http import EVERY, RULES, SOME, http
+from benchmarks.over_http import CLAIMS, EVERY, RULES, SOME, http
 from rules_service.claim.codec import encode_json
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, SliceCache
@@ -54,8 +55,10 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
     cache = SliceCache()
     base = fixture.shipped()
 
-    def judged(publications: list[Any], body: bytes, editions: EditionCatalog = catalog) -> Callable[[], object]:
-        policy = Policy(publications, "professional", cache)
+    def judged(
+        publications: list[Any], body: bytes, editions: EditionCatalog = catalog, policy: Policy | None = None
+    ) -> Callable[[], object]:
+        policy = policy or Policy(publications, "professional", cache)
 
         def work() -> object:
             view = ClaimView(claim_of(body), "MEDB")
@@ -71,7 +74,14 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
     gc.collect()
     gc.freeze()  # as a serving process does
     gc.set_threshold(50_000, 20, 100)
-    found = _compare({"parse": lambda: claim_of(five), SOME: judged(some, five), EVERY: judged(base, five)})
+    bodies = fixture.many_claims(made, CLAIMS)
+
+    def one_of_many(publications: list[Any]) -> Callable[[], object]:
+        policy = Policy(publications, "professional", cache)
+        each = cycle([judged(publications, body, policy=policy) for body in bodies])
+        return lambda: next(each)()
+
+    found = _compare({"parse": lambda: claim_of(five), SOME: one_of_many(some), EVERY: one_of_many(base)})
     note("in process: parse only", 1e6 / found["parse"], "claims/s")
     for label in (SOME, EVERY):
         note(f"in process: parse, judge, encode, {label}", 1e6 / found[label], "claims/s")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rules_service.packs.samples import memory_edition, read_samples
 from rules_service.packs.tables import compile_table
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.scopes import SCOPES
+from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Edition, EditionCatalog, Lookups
 from rules_service.reference.publishers import parse_table
 from rules_service.reference.source_files import SourceFile
@@ -85,6 +87,32 @@ def claim_body(lines: int = 5, codes: Sequence[str] = CODES) -> bytes:
     return json.dumps(document).encode()
 
 
+def many_claims(made: list[tuple[str, bytes, int]], count: int, lines: int = 5) -> list[bytes]:
+    """Claims as a practice sends them: services of forty days, most lines of sixty codes and the rest of six hundred, diagnoses of many."""
+    draw = random.Random(5)
+    blobs = {name: blob for name, blob, _ in made}
+    codes = [code for code in _keys(blobs["physician_fee_schedule"]) if len(code) == 5]
+    seldom = draw.sample(codes, min(600, len(codes)))
+    often = seldom[:60]
+    diagnoses = [code for code in _keys(blobs["icd10cm"]) if len(code) > 3]
+    diagnoses = draw.sample(diagnoses, min(600, len(diagnoses)))
+    found = []
+    for _ in range(count):
+        day = (date(2026, 11, 20) - timedelta(days=draw.randrange(40))).isoformat()
+        document = json.loads(claim_body(lines, draw.choices(often, k=3) + draw.choices(seldom, k=lines)))
+        for diagnosis in document["diagnoses"]:
+            diagnosis["code"] = draw.choice(diagnoses)
+        for line in document["service_lines"]:
+            line["service_from"] = line["service_through"] = day
+            line["modifiers"] = draw.choice([[], [], [], ["59"], ["25"], ["LT"]])
+        found.append(json.dumps(document).encode())
+    return found
+
+
+def _keys(blob: bytes) -> list[str]:
+    return sorted({entry.key for entry in CodeTable(blob)})
+
+
 def condition_rules(count: int, concern: bool, prefix: str = "BEN") -> Publication:
     """Condition rules of the payer; those that concern the claim are always candidates, the others pin another procedure code."""
     contents = []
@@ -143,12 +171,13 @@ def _only(publication: Publication, rule_ids: set[str]) -> Publication:
     return Publication(publication.rule_set_id, publication.number, manifest.sha256(), manifest, contents)
 
 
-def echo_padding(publications: Sequence[Publication], made: list[tuple[str, bytes, int]]) -> int:
-    """Bytes that make an echo of the claim as long as its evaluation by these rules."""
-    claim = claim_of(claim_body(5))
-    policy, lookups = Policy(publications, "professional", SliceCache()), Lookups(EditionCatalog(memory_editions(made)))
-    judgement = judge(policy, ClaimView(claim, "MEDB"), lookups, frozenset()).judgement
-    return max(0, len(encode_json(judgement)) + 900 - len(encode_json(claim)))
+def echo_padding(publications: Sequence[Publication], made: list[tuple[str, bytes, int]], bodies: Sequence[bytes]) -> int:
+    """Bytes that make an echo of a claim as long as its evaluation by these rules, on the average."""
+    policy, catalog, bytes_more = Policy(publications, "professional", SliceCache()), EditionCatalog(memory_editions(made)), 0
+    for claim in map(claim_of, bodies):
+        judgement = judge(policy, ClaimView(claim, "MEDB"), Lookups(catalog), frozenset()).judgement
+        bytes_more += len(encode_json(judgement)) + 900 - len(encode_json(claim))
+    return max(0, bytes_more // len(bodies))
 
 
 def authorizations(rows: int) -> tuple[Publication, list[Edition]]:

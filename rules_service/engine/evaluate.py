@@ -27,7 +27,7 @@ from rules_service.primitives.money import Money
 from rules_service.primitives.unknown import Unknown
 from rules_service.reference.code_table import CodeTable
 from rules_service.reference.lookups import Lookups
-from rules_service.rules.kinds.base import Branch, Denials, Telling
+from rules_service.rules.kinds.base import Branch, Denials
 from rules_service.rules.matching import truth
 from rules_service.rules.rule import RuleVersionContent
 from rules_service.rules.selection import Loser
@@ -219,18 +219,19 @@ def _tell(
     if ruled.decided is None:
         return
     branch, program = ruled.decided
-    # A question that is asked a second time with the same facts is answered with what was said the first time.
-    known = made.get((question, ruled.rule))
-    told = Telling() if known is not None and not branch.bypassed else candidate.tell()
     if branch.bypassed and is_stable:
-        by = told.params.get(branch.bypassed_by, branch.bypassed_by)
+        by = candidate.tell().params.get(branch.bypassed_by, branch.bypassed_by)
         draft.bypassed.append(Bypassed(rule_id=content.rule_id, code=branch.code, line_numbers=numbers, by=by))
     if branch.severity is not None:
-        if known is None:
+        # A question that is asked a second time with the same facts is answered with what was said the first time.
+        told = made.get((question, ruled.rule))
+        if told is None:
             deadline = min((deadlines[number] for number in numbers or deadlines if number in deadlines), default=None)
-            finding = build_finding(ruled.rule, branch, program, candidate, told, question.fact, view, numbers, hold, deadline, crosswalk)
-            known = made[question, ruled.rule] = finding, frozenset(candidate.causes)
-        (draft.findings if is_stable else draft.preview).append(known)
+            finding = build_finding(
+                ruled.rule, branch, program, candidate, candidate.tell(), question.fact, view, numbers, hold, deadline, crosswalk
+            )
+            told = made[question, ruled.rule] = finding, frozenset(candidate.causes)
+        (draft.findings if is_stable else draft.preview).append(told)
 
 
 def _note_unknown(

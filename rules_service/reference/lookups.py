@@ -20,7 +20,9 @@ from rules_service.reference.readers import Reader
 
 NOTHING: frozenset[str] = frozenset()
 MAX_REMEMBERED = 4_096
-"""Tables and days whose edition is remembered, and codes and days: claims are about a few weeks and a few hundred codes."""
+"""Tables and days whose edition is remembered: claims are about a few weeks."""
+MAX_MADE = 32_768
+"""What is remembered of codes on days; some ten things a code and day, each of a few hundred bytes."""
 R = TypeVar("R", CodeTable, PairTable)
 T = TypeVar("T")
 _Asked = tuple[str, date, frozenset[str]]
@@ -46,7 +48,7 @@ class EditionCatalog:
         self._by_name: dict[str, list[Edition]] = {}
         self._found: dict[_Asked, Edition | Unknown] = {}
         self.remembered: dict[Hashable, tuple[Any, Lookups]] = {}
-        """What was made of the editions alone, with the look-ups it was made by. Bounded by MAX_REMEMBERED."""
+        """What was made of the editions alone, with the look-ups it was made by. Bounded by MAX_MADE."""
         self._alike: dict[frozenset[_Asked], Lookups] = {}
         for edition in sorted(editions, key=lambda item: (item.coverage.first, item.epoch), reverse=True):
             self._by_name.setdefault(edition.name, []).append(edition)
@@ -84,7 +86,7 @@ class EditionCatalog:
 
     def remember(self, key: Hashable, value: T, made_by: Lookups) -> tuple[T, Lookups]:
         """Keep what was made of the editions alone; of look-ups that asked the same, one is kept."""
-        if len(self.remembered) >= MAX_REMEMBERED:
+        if len(self.remembered) >= MAX_MADE:
             self.remembered.clear()
             self._alike.clear()
         kept = self.remembered[key] = value, self._alike.setdefault(made_by.asked(), made_by)
