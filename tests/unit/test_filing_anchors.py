@@ -9,14 +9,14 @@ import pytest
 
 from rules_service.facts.view import ClaimView
 from rules_service.primitives.unknown import Unknown
-from rules_service.rules.kinds.filing_limit import _anchor_day
+from rules_service.rules.kinds.filing_clock import anchor_day
 from tests.support.builders import claim
 
 
 def discharged(status: str | None, **more: Any) -> date | Unknown:
     stay = {"type_of_bill": "0111", "statement_from": "2026-09-01", "statement_through": "2026-09-04"}
     told = claim(claim_type="institutional", institutional=stay | ({"patient_status": status} if status else {}), **more)
-    return _anchor_day("discharge", ClaimView(told, "EXAMPLE01"), None)
+    return anchor_day("discharge", ClaimView(told, "EXAMPLE01"), None)
 
 
 @pytest.mark.parametrize("status", ["01", "20", "62"])
