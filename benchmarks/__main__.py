@@ -55,11 +55,10 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
     cache = SliceCache()
     base = fixture.shipped()
 
-    def judged(
-        publications: list[Any], body: bytes, editions: EditionCatalog = catalog, policy: Policy | None = None
-    ) -> Callable[[], object]:
-        policy = policy or Policy(publications, "professional", cache)
+    def policy_of(publications: list[Any]) -> Policy:
+        return Policy(publications, "professional", cache)
 
+    def judged(policy: Policy, body: bytes, editions: EditionCatalog = catalog) -> Callable[[], object]:
         def work() -> object:
             view = ClaimView(claim_of(body), "MEDB")
             judgement = judge(policy, view, Lookups(editions), HOLD).judgement
@@ -69,25 +68,25 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
         return work
 
     five = fixture.claim_body(5)
-    every_rule = [*base, fixture.condition_rules(31, concern=True)]
+    every_rule = policy_of([*base, fixture.condition_rules(31, concern=True)])
     some = fixture.concerning(base, five, RULES)
     gc.collect()
     gc.freeze()  # as a serving process does
     gc.set_threshold(50_000, 20, 100)
     bodies = fixture.many_claims(made, CLAIMS)
 
-    def one_of_many(publications: list[Any]) -> Callable[[], object]:
-        policy = Policy(publications, "professional", cache)
-        each = cycle([judged(publications, body, policy=policy) for body in bodies])
+    def one_of_many(policy: Policy) -> Callable[[], object]:
+        each = cycle([judged(policy, body) for body in bodies])
         return lambda: next(each)()
 
-    found = _compare({"parse": lambda: claim_of(five), SOME: one_of_many(some), EVERY: one_of_many(base)})
+    found = _compare({"parse": lambda: claim_of(five), SOME: one_of_many(policy_of(some)), EVERY: one_of_many(policy_of(base))})
     note("in process: parse only", 1e6 / found["parse"], "claims/s")
     for label in (SOME, EVERY):
         note(f"in process: parse, judge, encode, {label}", 1e6 / found[label], "claims/s")
         note(f"whole / parse only, {label}", found[label] / found["parse"], "x", "parsing the same claim")
     rules = {
-        f"{n} rules": judged([*base, fixture.condition_rules(n, concern=False, prefix=f"N{n}")], five) for n in (10, 50, 100, 250, 500)
+        f"{n} rules": judged(policy_of([*base, fixture.condition_rules(n, concern=False, prefix=f"N{n}")]), five)
+        for n in (10, 50, 100, 250, 500)
     }
     found = _compare(rules)
     for name, value in found.items():
@@ -113,7 +112,7 @@ def in_process(made: list[tuple[str, bytes, int]]) -> None:
     for rows in (10, 500, 5_000):
         plan, editions = fixture.authorizations(rows)
         known = [one for one in fixture.memory_editions(made) if one.name not in {edition.name for edition in editions}]
-        lists[f"{rows} rows"] = judged([*base, plan], five, EditionCatalog([*known, *editions]))
+        lists[f"{rows} rows"] = judged(policy_of([*base, plan]), five, EditionCatalog([*known, *editions]))
     found = _compare(lists)
     for name, value in found.items():
         note(f"cost with an authorization list of {name}", value, "us")

@@ -12,13 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from rules_service.claim.codec import encode_json
 from rules_service.engine.evaluate import judge
 from rules_service.engine.policy import Policy, Publication, SliceCache
 from rules_service.facts.view import ClaimView
 from rules_service.formats.native.json_claims import claim_of
+from rules_service.packs.cases import only
 from rules_service.packs.read import find_packs, read_pack
 from rules_service.packs.samples import memory_edition, read_samples
 from rules_service.packs.tables import compile_table
@@ -161,14 +160,7 @@ def concerning(publications: Sequence[Publication], body: bytes, count: int) -> 
     kinds = {one.rule_id: one.kind for publication in publications for one in publication.contents.values()}
     usable = [rule_id for rule_id, _ in identities if kinds[rule_id] in SPINE or kinds[rule_id] == "condition"]
     kept = set(sorted(usable, key=lambda rule_id: (kinds[rule_id] not in SPINE, rule_id))[:count])
-    return [_only(publication, kept) for publication in publications]
-
-
-def _only(publication: Publication, rule_ids: set[str]) -> Publication:
-    windows = tuple(window for window in publication.manifest.windows if window.rule_id in rule_ids)
-    manifest = msgspec.structs.replace(publication.manifest, windows=windows)
-    contents = {window.sha256: publication.contents[window.sha256] for window in windows}
-    return Publication(publication.rule_set_id, publication.number, manifest.sha256(), manifest, contents)
+    return [only(publication, *kept) for publication in publications]
 
 
 def echo_padding(publications: Sequence[Publication], made: list[tuple[str, bytes, int]], bodies: Sequence[bytes]) -> int:

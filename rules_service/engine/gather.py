@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 
 import msgspec
 
@@ -80,17 +79,15 @@ def gather(policy: Policy, view: ClaimView, lookups: Lookups) -> Gathered:
 def _concerned(index: RuleIndex, judged: Judged) -> list[CompiledRule]:
     """The rules of kinds that can have something to ask: all but those whose tables have no row for any code of the lines."""
     is_void = judged.view.submission_type == "void"
-    rules = index.kinds_of_voids if is_void else index.kinds
     concerned = set[CompiledRule]()
     for code, day, modifiers in {(line.code, line.date_from, line.modifiers) for line in judged.lines}:
         if code is not None and day is not None:
-            key = (index, is_void, code, day, modifiers)
-            concerned |= judged.lookups.once(key, partial(_rules_with_row, rules, code, day, modifiers))
-    return [rule for rule in rules if not rule.code_tables or rule in concerned]
+            concerned |= judged.lookups.once(_rules_with_row, index, is_void, code, day, modifiers)
+    return [rule for rule in index.kinds_asked(is_void) if not rule.code_tables or rule in concerned]
 
 
 def _rules_with_row(
-    rules: tuple[CompiledRule, ...], code: str, day: date, modifiers: tuple[str, ...], lookups: Lookups
+    lookups: Lookups, index: RuleIndex, is_void: bool, code: str, day: date, modifiers: tuple[str, ...]
 ) -> frozenset[CompiledRule]:
     """The rules that do not pass a line over, and one of whose tables has a row for its code on a day, or is not known to have none."""
 
@@ -98,7 +95,7 @@ def _rules_with_row(
         table = lookups.codes(name, day, of=code)
         return isinstance(table, Unknown) or bool(table.rows_on(code, day.toordinal()))
 
-    asked = [rule for rule in rules if rule.passing_modifiers.isdisjoint(modifiers)]
+    asked = [rule for rule in index.kinds_asked(is_void) if rule.passing_modifiers.isdisjoint(modifiers)]
     return frozenset([rule for rule in asked if any(may_hold(name) for name in rule.code_tables)])
 
 

@@ -163,12 +163,12 @@ class Panel:
 class RuleIndex:
     """Some rules of a slice by how they are asked.
 
-    `kinds` derive their own candidates (`kinds_of_voids` those that are asked of a void too); `always` holds the panel of conditions of each level that concern every claim, `by_code`
+    `kinds` derive their own candidates; `always` holds the panel of conditions of each level that concern every claim, `by_code`
     those that pin a procedure code; `identities` names (rule id, version) of the rules that concern every claim. `covers_payer`: a rule of the
     payer's own is among them, in force and not in preview; `kind_names`: the kinds of rules in force and not in preview.
     """
 
-    __slots__ = ("always", "by_code", "covers_payer", "identities", "kind_names", "kinds", "kinds_of_voids")
+    __slots__ = ("_kinds_of_voids", "always", "by_code", "covers_payer", "identities", "kind_names", "kinds")
 
     def __init__(self, rules: Sequence[CompiledRule], shards: Mapping[Program, Sequence[ProgramShard]]) -> None:
         in_force = [one for one in rules if one.rule.content.stage == "stable"]
@@ -176,7 +176,7 @@ class RuleIndex:
         self.kind_names = frozenset(one.kind.name for one in in_force)
         conditions: dict[tuple[str | None, str], list[CompiledRule]] = {}
         self.kinds = tuple([rule for rule in rules if rule.kind.name != "condition"])
-        self.kinds_of_voids = tuple([rule for rule in self.kinds if rule.kind.judges_void])
+        self._kinds_of_voids = tuple([rule for rule in self.kinds if rule.kind.judges_void])
         for rule in rules:
             if rule.kind.name == "condition":
                 for code in (None,) if rule.index_codes is None else sorted(rule.index_codes):
@@ -187,6 +187,10 @@ class RuleIndex:
             (self.always if code is None else self.by_code.setdefault(code, {}))[level] = Panel(members, shards)
         everywhere = [*self.kinds, *(rule for panel in self.always.values() for rule in panel.rules)]
         self.identities = frozenset((rule.rule.content.rule_id, rule.rule.version) for rule in everywhere)
+
+    def kinds_asked(self, is_void: bool) -> tuple[CompiledRule, ...]:
+        """The rules that derive their own candidates; of a void those only that judge one."""
+        return self._kinds_of_voids if is_void else self.kinds
 
 
 def index_codes(condition: Condition) -> frozenset[str] | None:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from rules_service.primitives.dates import EffectivePeriod
 from rules_service.primitives.unknown import Unknown
@@ -25,6 +25,7 @@ MAX_MADE = 32_768
 """What is remembered of codes on days; some ten things a code and day, each of a few hundred bytes."""
 R = TypeVar("R", CodeTable, PairTable)
 T = TypeVar("T")
+Asked = TypeVarTuple("Asked")
 _Asked = tuple[str, date, frozenset[str]]
 
 
@@ -121,13 +122,14 @@ class Lookups:
         self._readers: dict[_Asked, Reader | Unknown] = {}
         self._joined: set[Lookups] = set()
 
-    def once(self, key: Hashable, compute: Callable[[Lookups], T]) -> T:
-        """What is made of the editions alone, the same for every claim, computed when its key is first asked for. Whoever made it, the editions it
-        was made of count as looked at."""
+    def once(self, compute: Callable[[Lookups, *Asked], T], *asked: *Asked) -> T:
+        """What a function makes of the editions and of what it is asked about, computed when that is first asked and the same for every claim.
+        Whoever made it, the editions it was made of count as looked at."""
+        key = (compute, asked)
         known: tuple[T, Lookups] | None = self._catalog.remembered.get(key)
         if known is None:
             own = Lookups(self._catalog)
-            known = self._catalog.remember(key, compute(own), own)
+            known = self._catalog.remember(key, compute(own, *asked), own)
         value, made_by = known
         if made_by not in self._joined:
             self._joined.add(made_by)

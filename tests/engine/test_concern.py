@@ -65,7 +65,7 @@ def test_a_rule_that_is_not_asked_of_a_claim_would_have_had_nothing_to_ask(pack)
         policy = Policy([publication], one.claim_type, CACHE)
         for day in view.dates:
             index = policy.slice(day).everything
-            rules = index.kinds_of_voids if view.submission_type == "void" else index.kinds
+            rules = index.kinds_asked(view.submission_type == "void")
             asked = set(_concerned(index, Judged(view, Lookups(catalog), view.lines)))
             for rule in rules:
                 if rule not in asked:
@@ -136,14 +136,14 @@ def table(name: str) -> Edition:
 def test_what_is_remembered_of_the_editions_is_made_once_and_its_editions_count_as_looked_at_by_everybody() -> None:
     catalog, made = EditionCatalog([table("t"), table("other")]), []
 
-    def holds(lookups: Lookups) -> bool:
+    def holds(lookups: Lookups, code: str) -> bool:
         made.append(1)
         found = lookups.codes("t", date(2026, 1, 1))
-        return isinstance(found, CodeTable) and bool(found.rows_of("A"))
+        return isinstance(found, CodeTable) and bool(found.rows_of(code))
 
     for _ in range(2):
         lookups = Lookups(catalog)
-        assert lookups.once("whether t holds A", holds)
+        assert lookups.once(holds, "A")
         assert [edition.name for edition in lookups.used()] == ["t"]
         assert isinstance(lookups.codes("none", date(2026, 1, 1)), Unknown)
     assert made == [1]

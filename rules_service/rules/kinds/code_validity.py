@@ -210,11 +210,10 @@ def _state_of(parameters: CodeValidityParameters, judged: Judged, code: str, day
     """What the rule's table says of a code on a day; `supply` names what gives the day, where there is none."""
     if day is None:
         return Unknown("service_date_missing", supply)
-    key = ("code state", parameters.table, parameters.dated_table, code, day)
-    return judged.lookups.once(key, partial(_state_by_tables, parameters.table, parameters.dated_table, code, day))
+    return judged.lookups.once(_state_by_tables, parameters.table, parameters.dated_table, code, day)
 
 
-def _state_by_tables(table_name: str | None, dated_table: str | None, code: str, day: date, lookups: Lookups) -> FactValue:
+def _state_by_tables(lookups: Lookups, table_name: str | None, dated_table: str | None, code: str, day: date) -> FactValue:
     dated = lookups.codes(dated_table, day) if dated_table is not None else None
     if isinstance(dated, CodeTable) and dated.rows_of(code):
         return _state(dated, code, day)

@@ -165,14 +165,13 @@ class _Lists:
         """The Excludes1 notes of a code and of the categories above it."""
         if self._table is None:
             return ()
-        key = ("excludes1", self._name, code, self._day)
-        notes = self._lookups.once(key, partial(_notes, self._name, code, self._day))
+        notes = self._lookups.once(_notes, self._name, code, self._day)
         if notes is None:
             self.unknown = not_in_extract(self._name)
         return notes or ()
 
 
-def _notes(name: str, code: str, day: date, lookups: Lookups) -> tuple[str, ...] | None:
+def _notes(lookups: Lookups, name: str, code: str, day: date) -> tuple[str, ...] | None:
     """The Excludes1 notes of a code and its categories; None when the table is an extract that holds none of them."""
     table = lookups.codes(name, day)
     keys = [code[:length] for length in range(3, len(code) + 1)]

@@ -44,11 +44,8 @@ HOSPICE_BILLS = ("81", "82")
 CONSOLIDATED: tuple[Check, ...] = ("skilled_nursing", "home_health")
 State = str | Unknown | None
 Inside = bool | Unknown | None
-DENIED_STATES: tuple[State, ...] = ("before", "after", "between", "inactive")
 COVERAGE_NOT_SUPPLIED = Unknown("context_not_supplied", "context.eligibility")
-SPANS_NOT_SUPPLIED = {
-    check: Unknown("context_not_supplied", f"context.eligibility.{check}") for check in ("hospice", "skilled_nursing", "home_health")
-}
+SPANS_NOT_SUPPLIED = {check: Unknown("context_not_supplied", f"context.eligibility.{check}") for check in ("hospice", *CONSOLIDATED)}
 
 
 class EligibilityParameters(Parameters, frozen=True):
@@ -193,14 +190,15 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
                     yield self._of_claim(parameters, judged, check, answer)
                 continue
             # Lines of which nothing is to be said besides what is not known are asked about together.
-            quiet: dict[tuple[FactValue, ...], list[LineView]] = {}
+            quiet: dict[tuple[State, Inside, bool], list[LineView]] = {}
             for line in judged.lines:
                 if line.date_from is None or not (found := self._of_line(parameters, judged, check, answer, line)):
                     continue
-                if found[0] in DENIED_STATES or found[1] is True:
-                    yield _candidate(line, check, parameters, *found)
+                state, inside = found
+                if inside is not True and (state == "covered" or not isinstance(state, str)):
+                    quiet.setdefault((state, inside, _is_excepted(line)), []).append(line)
                 else:
-                    quiet.setdefault((*found, _is_excepted(line)), []).append(line)
+                    yield _candidate(line, check, parameters, state, inside)
             for (state, inside, excepted), lines in quiet.items():
                 yield Candidate(lines=lines, facts=_facts(check, state, inside, excepted), each=True)
 
@@ -248,15 +246,14 @@ class EligibilityKind(RuleKind[EligibilityParameters]):
         """Whether the facility or agency bills the line's service itself."""
         if line.code is None or line.date_from is None:
             return False
-        key = ("consolidated", parameters.consolidated_codes, line.code, line.date_from)
-        classes = judged.lookups.once(key, partial(_classes, parameters.consolidated_codes or "", line.code, line.date_from))
+        classes = judged.lookups.once(_classes, parameters.consolidated_codes or "", line.code, line.date_from)
         if isinstance(classes, Unknown):
             return classes
         has_technical_part = check == "skilled_nursing" and "technical" in classes and "26" not in line.modifiers
         return check in classes or has_technical_part
 
 
-def _classes(name: str, code: str, day: date, lookups: Lookups) -> set[str] | Unknown:
+def _classes(lookups: Lookups, name: str, code: str, day: date) -> set[str] | Unknown:
     table = lookups.codes(name, day, of=code)
     return table if isinstance(table, Unknown) else table.texts_on(code, "class", day.toordinal())
 

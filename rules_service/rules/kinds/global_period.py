@@ -187,21 +187,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
     def _subject(self, parameters: GlobalPeriodParameters, judged: Judged, line: LineView) -> str | Unknown | None:
         if line.code is None or line.date_from is None:
             return None
-        key = ("global subject", parameters.code_classes, parameters.table, line.code, line.date_from)
-        return judged.lookups.once(key, partial(self._subject_of_code, parameters, line.code, line.date_from))
-
-    def _subject_of_code(self, parameters: GlobalPeriodParameters, code: str, day: date, lookups: Lookups) -> str | Unknown | None:
-        classes = lookups.codes(parameters.code_classes, day)
-        if isinstance(classes, Unknown):
-            return classes
-        if "evaluation" in classes.texts_on(code, "class", day.toordinal()):
-            return "visit"
-        days = self._days(parameters, lookups, code, day)
-        return days if isinstance(days, Unknown) else "procedure" if days in AFTER else None
-
-    def _days(self, parameters: GlobalPeriodParameters, lookups: Lookups, code: str, day: date) -> str | Unknown | None:
-        table = lookups.codes(parameters.table, day, of=code)
-        return table if isinstance(table, Unknown) else table.text_on(code, "global", day.toordinal())
+        return judged.lookups.once(_subject_of_code, parameters.code_classes, parameters.table, line.code, line.date_from)
 
     def _operations(self, parameters: GlobalPeriodParameters, judged: Judged) -> list[tuple[LineView, _Operation]]:
         """Operations of the claim. A line whose code is not known tells of itself, as a subject."""
@@ -209,7 +195,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
         for line in judged.view.lines:
             if line.code is None or line.date_from is None or not NO_OPERATION.isdisjoint(line.modifiers):
                 continue
-            days = self._days(parameters, judged.lookups, line.code, line.date_from)
+            days = _days(judged.lookups, parameters.table, line.code, line.date_from)
             if isinstance(days, str) and days in AFTER:
                 found.append((line, _Operation(line.date_from, days, line.code, frozenset(line.diagnosis_codes), line)))
         return found
@@ -223,7 +209,7 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             earlier = entry.line
             if earlier.procedure_code is None or earlier.service_from is None or NO_OPERATION & set(earlier.modifiers):
                 continue
-            days = self._days(parameters, judged.lookups, earlier.procedure_code, earlier.service_from)
+            days = _days(judged.lookups, parameters.table, earlier.procedure_code, earlier.service_from)
             same = whose.same_as_earlier(line, earlier)
             if same is False or (isinstance(days, str | None) and days not in AFTER) or not _may_meet(line, earlier.service_from):
                 continue
@@ -234,6 +220,22 @@ class GlobalPeriodKind(RuleKind[GlobalPeriodParameters]):
             elif days is not None:
                 diagnoses = frozenset(earlier.diagnosis_codes) or None
                 yield _Operation(earlier.service_from, days, earlier.procedure_code, diagnoses, None)
+
+
+def _subject_of_code(lookups: Lookups, code_classes: str, table_name: str, code: str, day: date) -> str | Unknown | None:
+    """What a code is to global periods: a visit, a procedure with one, or (None) neither."""
+    classes = lookups.codes(code_classes, day)
+    if isinstance(classes, Unknown):
+        return classes
+    if "evaluation" in classes.texts_on(code, "class", day.toordinal()):
+        return "visit"
+    days = _days(lookups, table_name, code, day)
+    return days if isinstance(days, Unknown) else "procedure" if days in AFTER else None
+
+
+def _days(lookups: Lookups, table_name: str, code: str, day: date) -> str | Unknown | None:
+    table = lookups.codes(table_name, day, of=code)
+    return table if isinstance(table, Unknown) else table.text_on(code, "global", day.toordinal())
 
 
 def _on_claim(

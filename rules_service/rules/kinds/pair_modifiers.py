@@ -6,7 +6,6 @@ NCCI Policy Manual ch. I; CR 11168 (59 and X{EPSU} on either code from 2019-07-0
 from __future__ import annotations
 
 from datetime import date
-from functools import partial
 from typing import Literal, Protocol
 
 from rules_service.facts.view import LineView
@@ -115,11 +114,10 @@ def kinds_of(parameters: BypassParameters, lookups: Lookups, line: LineView) -> 
     payer's own pairs have modifiers of their own, and their codes are not asked."""
     if parameters.bypass_modifiers is not None or line.date_from is None or line.code is None:
         return frozenset()
-    key = ("kinds of a code", parameters.code_classes, line.code, line.date_from)
-    return lookups.once(key, partial(_kinds_of_code, parameters.code_classes, line.code, line.date_from))
+    return lookups.once(_kinds_of_code, parameters.code_classes, line.code, line.date_from)
 
 
-def _kinds_of_code(code_classes: str | None, code: str, day: date, lookups: Lookups) -> frozenset[str]:
+def _kinds_of_code(lookups: Lookups, code_classes: str | None, code: str, day: date) -> frozenset[str]:
     table = lookups.codes(code_classes, day) if code_classes is not None else None
     known = frozenset[str]() if table is None or isinstance(table, Unknown) else table.texts_on(code, "class", day.toordinal())
     return KINDS & known or _section(code)

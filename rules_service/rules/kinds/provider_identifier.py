@@ -155,7 +155,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
                     [line],
                 )
             )
-        nothing_wrong: dict[str | None, list[LineView]] = {}
+        nothing_wrong: dict[FactValue, list[LineView]] = {}
         for role, provider, place, lines in named:
             if provider is None:
                 continue
@@ -171,7 +171,7 @@ class ProviderIdentifierKind(RuleKind[ProviderIdentifierParameters]):
             elif table is not None and table.on(code, view.received_date.toordinal()) is None:
                 state = "malformed"
             if state in ("valid", None):
-                nothing_wrong.setdefault(None if state is None else "valid", []).extend(lines)
+                nothing_wrong.setdefault(state, []).extend(lines)
                 continue
             yield Candidate(
                 lines=lines,
